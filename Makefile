@@ -1,0 +1,58 @@
+# Everything runs in .venv, which is made on first use and kept.
+#
+#   make demo     train, export, run and time a small binary network
+#   make test     lint, types, and all tests
+#   make bench    time the kernels and the demo network
+#
+# Variables:
+#   PYTHON         the Python (>= 3.11) that .venv is made from
+#   TORCH_INDEX    a package index that offers PyTorch's CPU build. Used where the default index would bring CUDA packages
+#                  to a machine without a GPU.
+
+PYTHON ?= python3
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+export TORCH_INDEX
+
+BIN := .venv/bin
+SETUP := .venv/.setup
+NATIVE := .venv/.native
+NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*')
+
+.PHONY: demo test test-fast lint format bench setup clean
+
+demo: $(NATIVE)
+	@$(BIN)/bittern demo $(DEMO_FLAGS)
+
+test: lint
+	@$(BIN)/pytest
+
+test-fast: lint
+	@$(BIN)/pytest -m "not slow"
+
+lint: $(NATIVE)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(NATIVE)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
+
+bench: $(NATIVE)
+	@$(BIN)/python benchmarks/kernels.py
+
+setup: $(NATIVE)
+
+$(SETUP): pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh
+	@touch $@
+
+$(NATIVE): $(SETUP) $(NATIVE_SOURCES)
+	@echo "Building the engine ..."
+	@$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv build dist

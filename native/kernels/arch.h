@@ -1,0 +1,57 @@
+// Which instructions this CPU has, and which kernels may therefore run.
+//
+// Kernels are grouped by instruction set. Each set names the feature bits it needs; the sets stand in one list, fastest
+// first, and a kernel is eligible when the bits of its set are among those of the set in use:
+//
+//     isa in use = the set named by BITTERN_ISA, or else the first set of the list whose bits this CPU has.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#if defined(__BYTE_ORDER__)
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "packed words are read as halves and bytes: little-endian only");
+#endif
+
+namespace bittern {
+
+enum ArchFlag : uint32_t {
+  kArchAvx2 = 1u << 0,
+  kArchAvx512 = 1u << 1,           // F, BW, DQ and VL: what every server core since Skylake has
+  kArchAvx512Vpopcntdq = 1u << 2,  // popcount of 32-bit lanes
+};
+
+constexpr uint32_t kArchPortable = 0;
+constexpr uint32_t kIsaAvx2 = kArchAvx2;
+constexpr uint32_t kIsaAvx512 = kArchAvx2 | kArchAvx512 | kArchAvx512Vpopcntdq;
+
+struct Isa {
+  const char* name;
+  uint32_t flags;
+};
+
+constexpr Isa kIsas[] = {{"avx512", kIsaAvx512}, {"avx2", kIsaAvx2}, {"portable", kArchPortable}};
+
+// Bits of the instructions that both the CPU and the operating system (saved registers) support.
+uint32_t detect_arch_flags();
+
+// The set to use on a CPU with `supported` bits: the one called `forced`, or the first supported one where `forced` is
+// null or empty. Null if no set has that name or the CPU lacks its bits.
+const Isa* choose_isa(uint32_t supported, const char* forced);
+
+// choose_isa of this machine and of the variable BITTERN_ISA as it was at the first call.
+const Isa* active_isa();
+
+// Why active_isa() is null: the name asked for, the known names and those that this machine supports.
+std::string active_isa_error();
+
+// The first row of a family's list of implementations that `flags` allow. Lists end with a portable row.
+template <class Row, int kRows>
+constexpr const Row& first_allowed(const Row (&rows)[kRows], uint32_t flags) {
+  int i = 0;
+  while (i + 1 < kRows && (flags & rows[i].flags) != rows[i].flags) ++i;
+  return rows[i];
+}
+
+}  // namespace bittern

@@ -1,0 +1,83 @@
+// Binary convolution of one group of channels, with its epilogue; a linear layer is the case of one tap.
+//
+// For output pixel p = (n * out_height + y) * out_width + x and filter o < filters:
+//
+//     first(p)  = input + n * image_stride + y * row_stride + x * pixel_stride
+//     count     = sum_{r < runs} sum_{i < run_words} popcount(first(p)[run_offsets[r] + i] ^ w(o, r * run_words + i))
+//     w(o, k)   = weight[((o / 16) * runs * run_words + k) * 16 + o % 16]
+//     dot(p, o) = valid_bits - 2 * count                                               without border, else
+//     dot(p, o) = border.valid_bits[c] - 2 * (count - border.counts[c, o]),  c = row_class[y] * column_classes +
+//     column_class[x]
+//
+// and epilogue.h turns dot into outputs. Bits of one run are adjacent words, so a run is one tap, or one kernel row
+// where its taps are neighbours. Unused bits are 0 in input and weights; filters past `filters` in the last block of 16
+// are 0.
+//
+// The border corrects convolutions padded with zeros: the input holds +1 there (bits 0), which adds the popcount of the
+// weights' outer taps to `count`; `counts` is that popcount. Class 0 has no outer taps.
+//
+// Limits: valid_bits <= 2^24, so that float(dot) is exact and no counter of 32 bits overflows; nothing empty. Pointers
+// are aligned to their elements, no further.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/arch.h"
+#include "kernels/conv2d/epilogue.h"
+
+namespace bittern {
+
+struct Conv2dBorder {
+  const int32_t* row_class;     // [out_height]
+  const int32_t* column_class;  // [out_width]
+  int64_t column_classes;
+  const int32_t* valid_bits;  // [classes]
+  const uint32_t* counts;     // [classes, ceil(filters / 16) * 16]
+};
+
+struct Conv2dArgs {
+  const uint32_t* input;
+  int64_t image_stride, row_stride, pixel_stride;  // in words, between output neighbours: the strides are in them
+  int64_t out_height, out_width;
+  const int64_t* run_offsets;  // [runs], in words
+  int64_t runs, run_words;
+  const uint32_t* weight;  // [ceil(filters / 16), runs * run_words, 16]
+  int64_t filters;
+  int32_t valid_bits;
+  const Conv2dBorder* border;  // null: none
+
+  Epilogue epilogue;
+  int64_t channels;  // of all groups: distance of two pixels in `values` and in the residual
+  float* values;     // null, or [pixels, channels], at the first filter
+  // null, or [pixels, ceil(channels / 32)]. Filter o is bit first_channel + o of its pixel. Where first_channel is a
+  // multiple of 16 whole halves of words are written, zeros past `filters`; elsewhere bits are or-ed into what is
+  // there.
+  uint32_t* bits;
+  int64_t first_channel;
+};
+
+// Pixels [begin, end).
+using Conv2dKernel = void (*)(const Conv2dArgs& args, int64_t begin, int64_t end);
+
+// counts[t, o] = sum_{i < tap_words} popcount(w(o, t * tap_words + i)), for taps of adjacent words and whole blocks of
+// 16 filters: counts[taps, blocks * 16], weight[blocks, taps * tap_words, 16].
+using TapCountsKernel = void (*)(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
+                                 uint32_t* counts);
+
+#define BITTERN_CONV2D_KERNEL(isa, flags)                                \
+  void conv2d_##isa(const Conv2dArgs& args, int64_t begin, int64_t end); \
+  void tap_counts_##isa(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts);
+#include "kernels/conv2d/kernels.inc"
+#undef BITTERN_CONV2D_KERNEL
+
+struct Conv2dImplementation {
+  const char* name;
+  uint32_t flags;
+  Conv2dKernel conv2d;
+  TapCountsKernel tap_counts;
+};
+
+// The first row of kernels.inc that `flags` allow.
+const Conv2dImplementation& get_conv2d(uint32_t flags);
+
+}  // namespace bittern

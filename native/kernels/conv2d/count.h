@@ -1,0 +1,74 @@
+// The inner loop of conv2d: popcounts of a tile, P output pixels times B blocks of 16 filters.
+//
+// Over a type V of sixteen lanes (lanes/*.h) that can also count:
+//
+//     V::Count                sixteen counters in the form that the instruction set adds to most cheaply
+//     V::count(c, x)          c + popcount of each lane of x
+//     V::total(c)             the counters as integers
+//     V::kCountWords          additions before a Count may overflow; 0: never within the limits of conv2d.h
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/lanes/unroll.h"
+
+namespace bittern {
+namespace {  // internal linkage: see lanes/portable.h
+
+constexpr int64_t kBlock = 16;
+
+// counts[p][b] = popcounts of pixel p with the 16 filters of block b.
+template <class V, int P, int B>
+BITTERN_INLINE void count_tile(const Conv2dArgs& args, const uint32_t* const (&first)[P], const uint32_t* weight,
+                               typename V::Int (&counts)[P][B]) {
+  const int64_t runs = args.runs, run_words = args.run_words, block_stride = runs * run_words * kBlock;
+  const int64_t* offset = args.run_offsets;
+  typename V::Count acc[P][B];
+  unroll<P, B>([&](auto p, auto b) { acc[p][b] = V::zero_count(); });
+  const auto add_words = [&](const uint32_t* const(&x)[P], int64_t begin, int64_t end) BITTERN_LAMBDA {
+    for (int64_t i = begin; i < end; ++i, weight += kBlock) {
+      typename V::Int w[B];
+      unroll<B>([&](auto b) { w[b] = V::load(weight + b * block_stride); });
+      unroll<P>([&](auto p) BITTERN_LAMBDA {
+        const typename V::Int a = V::broadcast(x[p][i]);
+        unroll<B>([&](auto b) { acc[p][b] = V::count(acc[p][b], V::bit_xor(a, w[b])); });
+      });
+    }
+  };
+  if constexpr (V::kCountWords == 0) {
+    for (int64_t r = 0; r < runs; ++r) {
+      const uint32_t* x[P];
+      unroll<P>([&](auto p) { x[p] = first[p] + offset[r]; });
+      add_words(x, 0, run_words);
+    }
+    unroll<P, B>([&](auto p, auto b) { counts[p][b] = V::total(acc[p][b]); });
+  } else {
+    unroll<P, B>([&](auto p, auto b) { counts[p][b] = V::broadcast(0u); });
+    const auto flush = [&]() BITTERN_LAMBDA {
+      unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA {
+        counts[p][b] = V::add(counts[p][b], V::total(acc[p][b]));
+        acc[p][b] = V::zero_count();
+      });
+    };
+    int64_t room = V::kCountWords;
+    for (int64_t r = 0; r < runs; ++r) {
+      const uint32_t* x[P];
+      unroll<P>([&](auto p) { x[p] = first[p] + offset[r]; });
+      for (int64_t i = 0; i < run_words;) {
+        const int64_t rest = run_words - i, n = rest < room ? rest : room;
+        add_words(x, i, i + n);
+        i += n;
+        room -= n;
+        if (room == 0) {
+          flush();
+          room = V::kCountWords;
+        }
+      }
+    }
+    flush();
+  }
+}
+
+}  // namespace
+}  // namespace bittern

@@ -1,0 +1,53 @@
+// Sixteen 32-bit lanes as one zmm register. lanes/portable.h says what each operation means.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace bittern {
+namespace {  // internal linkage: see lanes/portable.h
+
+struct Avx512Lanes {
+  using Int = __m512i;
+  using Float = __m512;
+
+  static __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+  static Int broadcast(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+  static Int load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  static Int load(const uint32_t* p, int n) { return _mm512_maskz_loadu_epi32(first(n), p); }
+  static void store(uint32_t* p, Int x) { _mm512_storeu_si512(p, x); }
+  static void store(uint32_t* p, Int x, int n) { _mm512_mask_storeu_epi32(p, first(n), x); }
+  static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
+  static Int sub(Int a, Int b) { return _mm512_sub_epi32(a, b); }
+  static Int bit_and(Int a, Int b) { return _mm512_and_si512(a, b); }
+  static Int bit_or(Int a, Int b) { return _mm512_or_si512(a, b); }
+  static Int bit_xor(Int a, Int b) { return _mm512_xor_si512(a, b); }
+  static uint32_t less(Int a, Int b) { return _mm512_cmplt_epi32_mask(a, b); }
+  static Int set_bit_where_less(Int x, uint32_t bit, Float a, Float b) {
+    return _mm512_mask_or_epi32(x, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x, broadcast(bit));
+  }
+
+  static Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
+  static Float broadcast(float x) { return _mm512_set1_ps(x); }
+  static Float load(const float* p) { return _mm512_loadu_ps(p); }
+  static Float load(const float* p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
+  static void store(float* p, Float x) { _mm512_storeu_ps(p, x); }
+  static void store(float* p, Float x, int n) { _mm512_mask_storeu_ps(p, first(n), x); }
+  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  // maxps and minps return their second operand when one is NaN or both are zeros.
+  static Float at_least(Float v, Float bound) { return _mm512_max_ps(bound, v); }
+  static Float at_most(Float v, Float bound) { return _mm512_min_ps(bound, v); }
+  static Float prelu(Float v, Float slope) {
+    return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGT_UQ), v, slope);
+  }
+  static uint32_t less(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+  static Float signs(uint32_t bits) {
+    return _mm512_mask_blend_ps(static_cast<__mmask16>(bits), broadcast(1.0f), broadcast(-1.0f));
+  }
+};
+
+}  // namespace
+}  // namespace bittern

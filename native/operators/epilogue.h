@@ -1,0 +1,27 @@
+// The epilogue's arguments, which every convolution and linear layer shares, and the forms of output.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d/conv2d.h"
+#include "operators/call.h"
+
+namespace bittern {
+
+enum class Form { kFloat, kPacked, kFloatPacked, kThreshold };
+
+// The result as the caller sees it: [rows..., channels] in order of memory.
+struct ResultShape {
+  int64_t sizes[16];  // of the float tensor, in the order of its dimensions
+  size_t rank;
+  bool channels_first;  // [N, C, H, W] in channels_last memory; else channels are the last dimension
+  int64_t channels;
+};
+
+// Reads the rest of the call: fills the epilogue and the outputs of `args`, for the first channel.
+void read_epilogue(Call& call, Form form, const ResultShape& shape, Conv2dArgs* args);
+
+// `args` of the group that starts at `channel`: everything per channel moved on.
+Conv2dArgs at_channel(const Conv2dArgs& args, int64_t channel);
+
+}  // namespace bittern

@@ -1,0 +1,66 @@
+// One loaded program: a method of one float32 tensor that returns one float32 tensor.
+#pragma once
+
+#include <executorch/extension/module/module.h>
+#include <executorch/runtime/core/data_loader.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/tracer.h"
+
+namespace bittern {
+
+struct TensorSpec {
+  std::vector<int32_t> sizes;
+  std::vector<uint8_t> dim_order;  // dimensions from the outermost in memory to the innermost
+};
+
+class Engine {
+ public:
+  // Copies the program, whose integrity the caller has checked: ExecuTorch's loader trusts it. Throws EngineError.
+  Engine(const void* program, size_t size, int threads);
+
+  const TensorSpec& input() const { return input_; }
+  const TensorSpec& output() const { return output_; }
+  // Result of the constant method `name`, or none if the program lacks it.
+  std::optional<std::string> constant_string(const std::string& name);
+  // Backends that the program delegates to, by the order of their appearance.
+  std::vector<std::string> backends();
+
+  // `input` in the memory order of input(). Calls from several threads wait for one another. Throws EngineError.
+  TensorCopy run(const float* input);
+  // Intervals of every event of one run, on a copy of the method that is slower by the recording.
+  std::vector<TimedEvent> profile(const float* input);
+  // Calls of Bittern operators of one run, with copies of their inputs and outputs.
+  std::vector<TracedCall> trace(const float* input);
+
+ private:
+  using Module = executorch::extension::Module;
+
+  void load();
+  void load_traced();
+  void use_pool(uint64_t generation);
+  TensorCopy execute(Module& module, const float* input);
+  TensorCopy execute_traced(const float* input, bool keep_values);
+
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  std::unique_ptr<uint8_t, Free> program_;
+  size_t size_;
+  int threads_;
+  std::mutex busy_;
+  uint64_t generation_ = 0;  // of the thread pool that the modules were loaded with
+  std::unique_ptr<Module> module_;
+  std::unique_ptr<Module> traced_;  // loaded when first asked for
+  Tracer* tracer_ = nullptr;        // of traced_
+  TensorSpec input_, output_;
+};
+
+}  // namespace bittern

@@ -1,0 +1,160 @@
+// The Python module bittern.runtime._engine. Everything that needs no ExecuTorch is in Python beside it.
+#include <executorch/runtime/core/portable_type/scalar_type.h>
+#include <executorch/runtime/platform/runtime.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <type_traits>
+
+#include "operators/operators.h"
+#include "runtime/engine.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+
+namespace nb = nanobind;
+
+namespace bittern {
+namespace {
+
+using executorch::aten::ScalarType;
+using Input = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+
+nb::dlpack::dtype dtype_of(int8_t type) {
+  switch (static_cast<ScalarType>(type)) {
+    case ScalarType::Float:
+      return nb::dtype<float>();
+    case ScalarType::Int:
+      return nb::dtype<int32_t>();
+    case ScalarType::Long:
+      return nb::dtype<int64_t>();
+    case ScalarType::Double:
+      return nb::dtype<double>();
+    default:
+      throw EngineError("a traced tensor has a type that Bittern's operators do not take");
+  }
+}
+
+nb::object to_numpy(TensorCopy copy) {
+  auto* owner = new TensorCopy(std::move(copy));
+  nb::capsule release(owner, [](void* p) noexcept { delete static_cast<TensorCopy*>(p); });
+  const std::vector<size_t> sizes(owner->sizes.begin(), owner->sizes.end());
+  return nb::cast(nb::ndarray<nb::numpy>(owner->bytes.data(), sizes.size(), sizes.data(), release,
+                                         owner->strides.data(), dtype_of(owner->type)));
+}
+
+nb::object to_python(TracedValue value) {
+  return std::visit(
+      [](auto&& x) -> nb::object {
+        using T = std::decay_t<decltype(x)>;
+        if constexpr (std::is_same_v<T, std::monostate>) {
+          return nb::none();
+        } else if constexpr (std::is_same_v<T, TensorCopy>) {
+          return to_numpy(std::move(x));
+        } else {
+          return nb::cast(x);
+        }
+      },
+      std::move(value));
+}
+
+nb::tuple to_tuple(std::vector<TracedValue> values) {
+  nb::list list;
+  for (TracedValue& value : values) list.append(to_python(std::move(value)));
+  return nb::tuple(list);
+}
+
+const float* checked(const Engine& engine, const Input& input) {
+  size_t size = 1;
+  for (const int32_t s : engine.input().sizes) size *= static_cast<size_t>(s);
+  if (input.size() != size)
+    throw EngineError("the input holds " + std::to_string(input.size()) + " values, not " + std::to_string(size));
+  return input.data();
+}
+
+std::string isa() {
+  const std::string name = isa_name();
+  if (name.empty()) throw nb::value_error(isa_error().c_str());
+  return name;
+}
+
+}  // namespace
+
+NB_MODULE(_engine, m) {
+  executorch::runtime::runtime_init();
+  install_log();
+  nb::exception<EngineError>(m, "EngineError");
+
+  m.def("isa", isa,
+        "Name of the instruction set that Bittern's kernels use. ValueError if BITTERN_ISA is not usable here.");
+
+  m.def("supported_isas", supported_isas, "Names of the instruction sets that this CPU can run, fastest first.");
+
+  nb::class_<TimedEvent>(m, "TimedEvent")
+      .def_ro("name", &TimedEvent::name)
+      .def_ro("chain", &TimedEvent::chain)
+      .def_ro("instruction", &TimedEvent::instruction)
+      .def_ro("depth", &TimedEvent::depth)
+      .def_ro("start_ns", &TimedEvent::start_ns)
+      .def_ro("end_ns", &TimedEvent::end_ns);
+
+  nb::class_<Engine>(m, "Engine")
+      .def(
+          "__init__",
+          [](Engine* self, nb::bytes program, int threads) {
+            const char* data = program.c_str();
+            const size_t size = program.size();
+            const nb::gil_scoped_release release;
+            new (self) Engine(data, size, threads);
+          },
+          nb::arg("program"), nb::arg("threads"))
+      .def_prop_ro("input_sizes", [](const Engine& e) { return e.input().sizes; })
+      .def_prop_ro(
+          "input_dim_order",
+          [](const Engine& e) { return std::vector<int>(e.input().dim_order.begin(), e.input().dim_order.end()); })
+      .def_prop_ro("output_sizes", [](const Engine& e) { return e.output().sizes; })
+      .def("constant_string", &Engine::constant_string, nb::arg("name"), nb::call_guard<nb::gil_scoped_release>())
+      .def("backends", &Engine::backends)
+      .def(
+          "run",
+          [](Engine& engine, const Input& input) {
+            const float* data = checked(engine, input);
+            TensorCopy result;
+            {
+              const nb::gil_scoped_release release;
+              result = engine.run(data);
+            }
+            return to_numpy(std::move(result));
+          },
+          nb::arg("input"))
+      .def(
+          "profile",
+          [](Engine& engine, const Input& input) {
+            const float* data = checked(engine, input);
+            const nb::gil_scoped_release release;
+            return engine.profile(data);
+          },
+          nb::arg("input"))
+      .def(
+          "trace",
+          [](Engine& engine, const Input& input) {
+            const float* data = checked(engine, input);
+            std::vector<TracedCall> calls;
+            {
+              const nb::gil_scoped_release release;
+              calls = engine.trace(data);
+            }
+            nb::list list;
+            for (TracedCall& call : calls) {
+              list.append(
+                  nb::make_tuple(call.name, to_tuple(std::move(call.inputs)), to_tuple(std::move(call.outputs))));
+            }
+            return list;
+          },
+          nb::arg("input"));
+}
+
+}  // namespace bittern

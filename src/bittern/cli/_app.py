@@ -1,0 +1,70 @@
+"""The commands, in one list, and how they are called."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from bittern import __version__
+from bittern.cli import bench, demo, export, inspect, models, recipes, run, train, verify
+from bittern.cli._errors import UNUSABLE, say
+
+NAME = "bittern"
+_START, _MAKE, _USE, _LIST = "Start here", "Make a model", "Use a model", "What there is"
+
+COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
+    ("demo", _START, demo.command),
+    ("train", _MAKE, train.command),
+    ("export", _MAKE, export.command),
+    ("verify", _MAKE, verify.command),
+    ("run", _USE, run.command),
+    ("bench", _USE, bench.command),
+    ("inspect", _USE, inspect.command),
+    ("models", _LIST, models.command),
+    ("recipes", _LIST, recipes.command),
+)
+"""Name, panel of the help text, function; in the order of the help text."""
+
+app = typer.Typer(
+    help="Binary neural networks: train in PyTorch, export to ExecuTorch, run bit-packed.",
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _name, _panel, _function in COMMANDS:
+    app.command(_name, rich_help_panel=_panel)(_function)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+# The base of all errors of the command line's own making; typer exports BadParameter, and this only through it.
+_USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+def invoke(arguments: Sequence[str] | None) -> int:
+    """Runs one command; wrong usage is told in one line. Returns the exit code."""
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name=NAME, standalone_mode=False)
+    except _USAGE_ERROR as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else NAME
+        message = getattr(error, "format_message", error.__str__)()
+        say(f"{message.rstrip('.')}; {command} --help tells how to use it")
+        return UNUSABLE
+    return code if isinstance(code, int) else 0

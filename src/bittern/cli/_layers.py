@@ -1,0 +1,40 @@
+"""The nodes of a program with the modules that they came from, and their times."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bittern.runtime import Engine
+
+_PREFIX = "bittern::"
+_DELEGATES = {"XnnpackBackend": "XNNPACK"}
+"""ExecuTorch's name of a backend -> the name that people know."""
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One node. ``path``: the module, such as ``blocks.0.conv``, of Bittern's operators; empty for the float parts.
+
+    ``seconds``: median of the runs.
+    """
+
+    path: str
+    operator: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def layer_times(engine: "Engine", images: "npt.NDArray[np.float32]", *, runs: int) -> list[LayerTime]:
+    """Every node of the program in the order of execution."""
+    operators = iter(engine.metadata.operators)
+    layers = []
+    for node in engine.profile(images, runs):
+        path = next(operators).path if node.name.startswith(_PREFIX) else ""
+        operator = _DELEGATES.get(node.name, node.name.removeprefix(_PREFIX))
+        layers.append(LayerTime(path, operator, node.median * 1e-6))
+    return layers

@@ -1,0 +1,72 @@
+"""``bittern bench``: how long a model file takes, and where the time goes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bittern.cli._output import Json, bytes_text, output, print_facts, print_json, seconds_text, table
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File that `bittern export` wrote.")],
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often to measure.")] = 30,
+    json: Json = False,
+) -> None:
+    """Measure latency, and the share of every operator."""
+    import numpy as np
+
+    from bittern.cli._layers import layer_times
+    from bittern.cli._machine import this_machine
+    from bittern.runtime import interleaved, isa, load
+
+    engine = load(model, threads=threads)
+    images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
+    timing = interleaved({"model": lambda: engine(images)}, rounds=rounds)["model"]
+    layers = layer_times(engine, images, runs=rounds)
+    total = sum(layer.seconds for layer in layers)
+    batch = engine.metadata.input_shape[0]
+    machine = this_machine()
+    if json:
+        print_json(
+            {
+                "model": str(model),
+                "name": engine.metadata.model,
+                "size": model.stat().st_size,
+                "input_shape": list(engine.metadata.input_shape),
+                "threads": threads,
+                "isa": isa(),
+                "machine": machine.to_json(),
+                "rounds": rounds,
+                "latency_seconds": timing.median,
+                "spread": timing.spread,
+                "images_per_second": batch / timing.median,
+                "operators": [{**layer.to_json(), "share": layer.seconds / total} for layer in layers],
+            }
+        )
+        return
+    per_batch = f" for {batch} images" if batch > 1 else ""
+    print_facts(
+        [
+            ("model", f"{engine.metadata.model}, {model}, {bytes_text(model.stat().st_size)}"),
+            ("machine", f"{machine}; instruction set {isa()}, {threads} thread{'s' if threads > 1 else ''}"),
+            (
+                "latency",
+                f"{seconds_text(timing.median)}{per_batch} (median of {rounds}, quartiles {timing.spread:.1%} apart)",
+            ),
+            ("throughput", f"{batch / timing.median:,.0f} images/s"),
+        ]
+    )
+    listing = table(["Module", "Operator", ">Time", ">Share", ""])
+    longest = max(layer.seconds for layer in layers)
+    for layer in layers:
+        bar = "▇" * max(1, round(20 * layer.seconds / longest))
+        listing.add_row(
+            layer.path or "[dim]float parts[/dim]",
+            layer.operator,
+            seconds_text(layer.seconds),
+            f"{layer.seconds / total:.1%}",
+            bar,
+        )
+    output().print(listing)

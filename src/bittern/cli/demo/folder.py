@@ -1,0 +1,32 @@
+"""The demo's folder: made, or emptied of an earlier demo's results; nobody else's files are touched."""
+
+import shutil
+from pathlib import Path
+
+BINARY, FLOAT = "digits", "digits-float"
+"""Recipes of the two networks; their run folders and model files have the same names."""
+REPORT = "demo.html"
+
+_MARK = ".bittern-demo"
+_RESULTS = (BINARY, FLOAT, f"{BINARY}.pte", f"{FLOAT}.pte", REPORT)
+
+
+def claim(folder: Path) -> None:
+    """Makes ``folder`` ready for a demo.
+
+    Raises:
+        ValueError: it is a file, or holds files and no earlier demo's mark.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name a folder (--out DIR)")
+    mark = folder / _MARK
+    if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
+        raise ValueError(f"{folder} holds files that are not an earlier demo's; name a new or empty folder (--out DIR)")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    for name in _RESULTS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+"""CIFAR-10: 50,000 + 10,000 colour images of 32x32 pixels in 10 classes."""
+
+from pathlib import Path
+
+from bittern.data.dataset import DatasetInfo, Preprocessing, Progress, Split
+from bittern.data.parquet import ParquetSplit
+
+_CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_SHAPE = (3, 32, 32)
+
+
+def _load(folder: Path | None, splits: tuple[str, ...], progress: Progress | None) -> dict[str, Split]:
+    assert folder is not None
+    opened = {
+        split: ParquetSplit(
+            folder, split, image_column="img", label_column="label", class_names=_CLASS_NAMES, shape=_SHAPE
+        )
+        for split in splits
+    }
+    return {split: files.decode(progress) for split, files in opened.items()}
+
+
+CIFAR10 = DatasetInfo(
+    name="cifar10",
+    class_names=_CLASS_NAMES,
+    input_shape=_SHAPE,
+    preprocessing=Preprocessing(scale=1 / 255, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    needs_folder=True,
+    load=_load,
+    description="60,000 colour images, 32x32, 10 classes",
+    source="train-*.parquet and test-*.parquet in the layout of Hugging Face's uoft-cs/cifar10",
+)

@@ -1,0 +1,142 @@
+"""The graph that the passes rewrite: a captured training graph, its constants, and where each node came from."""
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch import Tensor, fx
+
+_ORIGIN = "bittern"
+
+
+class Origin:
+    """Where a node of the deployed graph came from: kept in ``meta["custom"]``, which torch and ExecuTorch carry along.
+
+    ``sources``: names of the training graph's nodes that this node stands for, in order.
+    ``path``: the module that gave the node its weights, or that called it, such as ``layer1.0.conv``.
+    ``outputs``: for each output, the training graph's node that it equals, or None.
+    """
+
+    def __init__(self, sources: Sequence[str], path: str, outputs: Sequence[str | None]) -> None:
+        self.sources, self.path, self.outputs = tuple(sources), path, tuple(outputs)
+
+    @staticmethod
+    def of(node: fx.Node) -> "Origin":
+        return Origin(**node.meta.get("custom", {}).get(_ORIGIN, {"sources": (), "path": "", "outputs": (None,)}))
+
+    def attach(self, node: fx.Node) -> None:
+        entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs}
+        node.meta["custom"] = {**node.meta.get("custom", {}), _ORIGIN: entry}
+
+    def absorb(self, node: fx.Node, output: str | None = None) -> "Origin":
+        """This origin after its node took over the work of ``node`` and now gives its result, or ``output``."""
+        return Origin((*self.sources, *Origin.of(node).sources), self.path, (output or node.name,))
+
+
+class Graph:
+    """A graph of functional ATen and `bittern` operators whose parameters are constants (``get_attr`` nodes).
+
+    Every call node carries ``meta["val"]`` (a fake tensor) and an :class:`Origin`. ``reasons`` maps the name of a node
+    of the training graph to why it was not turned into a packed operator.
+    """
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        self.module = module
+        self.reasons: dict[str, str] = {}
+        self._constants = 0
+        for node in self.calls():
+            Origin([node.name], _module_path(node), [node.name]).attach(node)
+
+    @property
+    def _fake_mode(self) -> Any:
+        return next(input_nodes(self)).meta["val"].fake_mode
+
+    def calls(self, *targets: Any) -> list[fx.Node]:
+        """Call nodes in order, all or those of the given operators. A copy: rewriting while iterating is safe."""
+        nodes = [node for node in self.module.graph.nodes if node.op == "call_function"]
+        return [node for node in nodes if not targets or node.target in targets]
+
+    def constant(self, node: Any) -> Tensor | None:
+        """The value of a parameter, buffer or folded constant; None for anything else."""
+        if not isinstance(node, fx.Node) or node.op != "get_attr":
+            return None
+        value: Any = self.module
+        for name in str(node.target).split("."):
+            value = getattr(value, name)
+        return value.detach() if isinstance(value, Tensor) else None
+
+    def add_constant(self, value: Tensor, before: fx.Node) -> fx.Node:
+        """A new constant. Names are numbered in order of creation, so that the same model gives the same file."""
+        name = f"constant_{self._constants}"
+        self._constants += 1
+        self.module.register_buffer(name, value.detach().contiguous())
+        with self.module.graph.inserting_before(before):
+            node = self.module.graph.get_attr(name)
+        node.meta["val"] = self._fake_mode.from_tensor(getattr(self.module, name), static_shapes=True)
+        return node
+
+    def call(
+        self, before: fx.Node, target: Callable[..., Any], args: Sequence[Any], origin: Origin, kwargs: Any = None
+    ) -> fx.Node:
+        """Inserts a call, with its fake result computed from the arguments'."""
+        with self.module.graph.inserting_before(before):
+            node = self.module.graph.call_function(target, tuple(args), kwargs or {})
+        with self._fake_mode:
+            fakes = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
+            node.meta["val"] = target(*fakes[0], **fakes[1])
+        node.meta["nn_module_stack"] = before.meta.get("nn_module_stack", {})
+        origin.attach(node)
+        return node
+
+    def outputs(self, node: fx.Node, before: fx.Node) -> list[fx.Node]:
+        """``getitem`` nodes for a node that returns a tuple; each carries the node's origin."""
+        count = len(node.meta["val"])
+        return [self.call(before, operator.getitem, (node, i), Origin.of(node)) for i in range(count)]
+
+    def refuse(self, node: fx.Node, reason: str) -> None:
+        """Notes why ``node`` was not turned into a packed operator, under the name it has in the training graph."""
+        self.reasons[Origin.of(node).sources[0]] = reason
+
+    def replace(self, old: fx.Node, new: fx.Node) -> None:
+        """Gives all users of ``old`` to ``new`` and erases ``old``."""
+        old.replace_all_uses_with(new)
+        self.module.graph.erase_node(old)
+
+    def clean(self) -> None:
+        """Removes nodes and constants that nothing reads, and checks the graph."""
+        self.module.graph.eliminate_dead_code()
+        used = {node.target for node in self.module.graph.nodes if node.op == "get_attr"}
+        tensors = dict((*self.module.named_parameters(), *self.module.named_buffers()))
+        for name in tensors.keys() - used:
+            owner, _, attribute = name.rpartition(".")
+            delattr(self.module.get_submodule(owner), attribute)
+        self.module.graph.lint()
+        self.module.recompile()
+
+
+def sole_user(node: fx.Node) -> fx.Node | None:
+    """The only node that reads ``node``, or None if there are none or several."""
+    users = list(node.users)
+    return users[0] if len(users) == 1 else None
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["val"].shape)
+
+
+def arguments(node: fx.Node) -> dict[str, Any]:
+    """All arguments of an operator call by the names of its schema, defaults filled in."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    return {
+        argument.name: node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
+        for i, argument in enumerate(schema)
+    }
+
+
+def input_nodes(graph: Graph) -> Iterator[fx.Node]:
+    return (node for node in graph.module.graph.nodes if node.op == "placeholder")
+
+
+def _module_path(node: fx.Node) -> str:
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return str(stack[-1][0]) if stack else ""

@@ -1,0 +1,92 @@
+"""From the deployed graph to an ExecuTorch program: XNNPACK takes the float parts, Bittern's operators stay."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from bittern.export.capture import channels_last
+from bittern.export.errors import ExportError
+from bittern.export.graph import Graph, Origin
+from bittern.export.quiet import third_party_quiet
+from bittern.runtime.metadata import METADATA_METHOD
+
+Operators = list[tuple[str, Origin]]
+"""Bittern's operators in the order in which a program calls them."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A serialized ExecuTorch program and what runs where in it.
+
+    ``placements``: for every node of the training graph that is left, where it runs ("bittern", "xnnpack", "fallback"
+    or "view") and the operator or delegate that does its work.
+    """
+
+    program: bytes
+    placements: dict[str, tuple[str, str]]
+    operators: Operators
+
+
+def lower(graph: Graph, example: Tensor, metadata: Callable[[Operators], dict[str, Any]]) -> Lowered:
+    """Lowers a deployed graph for inputs shaped like ``example``. The same input gives the same bytes.
+
+    ``metadata`` is asked once the order of the operators is known; its result becomes the constant method
+    `bittern_metadata`, a JSON string.
+
+    Raises:
+        ExportError: if ExecuTorch is not installed or refuses the program.
+    """
+    with third_party_quiet():
+        try:
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+            from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
+        except ImportError as error:
+            raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
+        config = EdgeCompileConfig(_check_ir_validity=False)
+        try:
+            program = torch.export.export(graph.module, (channels_last(example),))
+            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=config)
+            exported = edge.exported_program()
+            placements, operators = _where(exported.graph_module)
+            constants = {METADATA_METHOD: json.dumps(metadata(operators), sort_keys=True)}
+            buffer = EdgeProgramManager(exported, constants, config).to_executorch().buffer
+        except Exception as error:
+            raise ExportError(f"ExecuTorch cannot lower the model: {error}") from error
+    return Lowered(bytes(buffer), placements, operators)
+
+
+def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], Operators]:
+    from executorch.exir.lowered_backend_module import get_lowered_submodules
+
+    placements: dict[str, tuple[str, str]] = {}
+    operators: Operators = []
+    for node in module.graph.nodes:
+        if node.op != "call_function":
+            continue
+        name = operator_name(node)
+        origin = Origin.of(node)
+        if name.startswith("bittern::"):
+            short = name.removeprefix("bittern::")
+            operators.append((short, origin))
+            placements |= dict.fromkeys(origin.sources, ("bittern", short))
+        elif "::" in name:
+            where = "view" if name == "aten::view_copy" else "fallback"
+            placements |= {source: (where, name) for source in origin.sources if source not in placements}
+    for _, delegate, _ in get_lowered_submodules(module):
+        for node in delegate.original_module.graph.nodes:
+            if node.op == "call_function":
+                for source in Origin.of(node).sources:
+                    placements.setdefault(source, ("xnnpack", delegate.backend_id))
+    return placements, operators
+
+
+def operator_name(node: fx.Node) -> str:
+    """``namespace::name`` of an operator call; the Python name of anything else (``getitem``, delegate calls)."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        schema = getattr(getattr(node.target, "_op", None), "_schema", None)
+    return str(schema.name) if schema is not None else getattr(node.target, "__name__", str(node.target))

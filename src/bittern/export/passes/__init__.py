@@ -1,0 +1,37 @@
+"""From the training graph to the deployed graph: the passes, in the order in which they run."""
+
+from collections.abc import Callable
+
+from bittern.export.graph import Graph
+from bittern.export.passes.absorb_epilogue import absorb_epilogue
+from bittern.export.passes.fold_batch_norm import fold_batch_norm
+from bittern.export.passes.fold_constants import fold_constants
+from bittern.export.passes.fuse_pack import fuse_pack
+from bittern.export.passes.integer_thresholds import integer_thresholds
+from bittern.export.passes.lower_convolution import lower_convolution
+from bittern.export.passes.lower_linear import lower_linear
+from bittern.export.passes.lower_max_pool import lower_max_pool
+from bittern.export.passes.order_memory import order_memory
+from bittern.export.passes.remove_copies import remove_copies
+from bittern.export.passes.rewrite_pooling import rewrite_pooling
+
+PIPELINE: tuple[Callable[[Graph], None], ...] = (
+    remove_copies,
+    fold_constants,
+    fold_batch_norm,
+    rewrite_pooling,
+    lower_convolution,
+    lower_linear,
+    lower_max_pool,
+    absorb_epilogue,
+    fuse_pack,
+    integer_thresholds,
+    order_memory,
+)
+
+
+def run(graph: Graph) -> None:
+    """Runs all passes; the graph is checked and cleared of unused nodes after each."""
+    for step in PIPELINE:
+        step(graph)
+        graph.clean()

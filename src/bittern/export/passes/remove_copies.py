@@ -1,0 +1,22 @@
+"""Removes copies that change nothing: what is left of dropout in evaluation mode, and calls of `contiguous`.
+
+A copy that changes the order of memory stays, in the spelling that XNNPACK takes.
+"""
+
+import torch
+
+from bittern.export.graph import Graph, Origin
+
+aten = torch.ops.aten
+_COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
+
+
+def remove_copies(graph: Graph) -> None:
+    for node in graph.calls(*_COPIES):
+        source = node.all_input_nodes[0]
+        order = node.kwargs.get("memory_format")
+        if order is None:
+            graph.replace(node, source)
+        else:
+            keywords = {"memory_format": order}
+            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Origin.of(node), keywords))

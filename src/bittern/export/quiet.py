@@ -1,0 +1,25 @@
+"""Keeps messages of torch, torchao and ExecuTorch that users of this package can do nothing about off the screen."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LOGGERS = ("torchao", "torch.utils._pytree", "executorch", "root")
+
+
+@contextmanager
+def third_party_quiet() -> Iterator[None]:
+    """Silences deprecation notices between those packages, and log records below ERROR."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,76 @@
+"""What :func:`bittern.export.verify.verify` finds: differences per layer, and whether they are errors."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+MARGIN = 1e-4
+"""How far apart floats may be, and how close to its threshold a differing bit must lie, as a share of the layer's
+largest value: about 1000 roundings of 2^-24 each, which is what a sum of a thousand products may lose."""
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """One output of one operator, over all images.
+
+    ``values``: bits or floats compared. ``reference_differences``: how many differ from the operator's reference.
+    ``model_differences``: bits that differ from the trained model; None where the model has no such tensor.
+    ``margin``: how far from its threshold the furthest of an image's first differing bits lies, or how far a float is
+    from the trained model's before any bit differed, as a share of the layer's largest value. ``largest_difference``:
+    the same of floats, in their own unit.
+    """
+
+    path: str
+    operator: str
+    output: str
+    values: int = 0
+    reference_differences: int = 0
+    model_differences: int | None = None
+    margin: float = 0.0
+    largest_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Result of :func:`verify`. ``predictions`` and ``model_predictions`` are the classes per image.
+
+    ``logit_margin``: the largest difference of the logits of images without a differing bit, as a share of the largest.
+    """
+
+    isa: str
+    images: int
+    layers: tuple[LayerCheck, ...]
+    predictions: tuple[int, ...]
+    model_predictions: tuple[int, ...]
+    logit_margin: float
+    largest_logit_difference: float
+
+    @property
+    def equal_predictions(self) -> int:
+        return sum(a == b for a, b in zip(self.predictions, self.model_predictions, strict=True))
+
+    @property
+    def reference_differences(self) -> int:
+        return sum(layer.reference_differences for layer in self.layers)
+
+    @property
+    def model_differences(self) -> int:
+        return sum(layer.model_differences or 0 for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        """No difference from the references, and none from the model that rounding does not explain."""
+        margins = (self.logit_margin, *(layer.margin for layer in self.layers))
+        return self.reference_differences == 0 and max(margins) <= MARGIN
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "isa": self.isa,
+            "images": self.images,
+            "passed": self.passed,
+            "equal_predictions": self.equal_predictions,
+            "logit_margin": self.logit_margin,
+            "largest_logit_difference": self.largest_logit_difference,
+            "reference_differences": self.reference_differences,
+            "model_differences": self.model_differences,
+            "layers": [asdict(layer) for layer in self.layers],
+        }

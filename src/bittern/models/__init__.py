@@ -1,0 +1,13 @@
+"""Architectures by name: ``create("digits-resnet")``, ``list_models()``, and what a network costs: ``summary``."""
+
+from bittern.models import react_resnet as react_resnet
+from bittern.models.precision import PRECISIONS as PRECISIONS
+from bittern.models.precision import Precision as Precision
+from bittern.models.registry import ModelInfo as ModelInfo
+from bittern.models.registry import create as create
+from bittern.models.registry import get_model as get_model
+from bittern.models.registry import list_models as list_models
+from bittern.models.registry import register_model as register_model
+from bittern.models.summary import LayerSummary as LayerSummary
+from bittern.models.summary import ModelSummary as ModelSummary
+from bittern.models.summary import summary as summary

@@ -1,0 +1,29 @@
+"""Values per channel: how they broadcast, and the scales that binary layers multiply to their output."""
+
+from typing import Literal, get_args
+
+from torch import Tensor
+
+Scale = Literal["none", "mean", "learned"]
+SCALES: tuple[str, ...] = get_args(Scale)
+
+
+def check_scale(scale: str) -> None:
+    """ValueError unless ``scale`` is one of ``SCALES``."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(map(repr, SCALES))}, got {scale!r}")
+
+
+def mean_magnitude(weight: Tensor) -> Tensor:
+    """mean |W| over each filter, [O]; a constant for the backward pass.
+
+    It minimises ||W - a * sign(W)||^2 per filter (Rastegari et al. 2016, XNOR-Net, arXiv:1603.05279, eq. 6).
+    """
+    return weight.detach().abs().flatten(1).mean(1)
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """``values`` [C] in the dtype of ``like`` [N, C, ...], as a view that broadcasts along its dimension 1."""
+    if values.dtype != like.dtype:  # under autocast: float32 parameters would lift the activations to float32
+        values = values.to(like.dtype)
+    return values.view(-1, *[1] * (like.dim() - 2))

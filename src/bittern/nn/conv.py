@@ -1,0 +1,116 @@
+"""``BinaryConv2d``: ``torch.nn.Conv2d`` on signs."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bittern.nn.channels import Scale, check_scale, mean_magnitude, per_channel
+from bittern.ops.binarize import binarize
+from bittern.ops.estimators import get_estimator
+
+PAD_VALUES = (0, 1, -1)
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+
+
+class BinaryConv2d(nn.Conv2d):
+    """2-D convolution of signs by signs::
+
+        y = a * conv2d(binarize(x), binarize(W)) + b
+
+    The positional arguments are those of ``torch.nn.Conv2d``, but ``bias`` is False unless asked for. ``W`` is the real
+    ("latent") weight that the optimizer sees; gradients pass both signs by the estimators' equations.
+
+    Args:
+        scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
+            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2) or ``"learned"`` (a parameter ``scale`` [O], first
+            1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863). In front of BatchNorm it is redundant.
+        estimator: gradient estimator of the input's sign.
+        weight_estimator: gradient estimator of the weight's sign.
+        pad_value: what the border holds, 0, +1 or -1. A border of 0 adds nothing to the sum.
+        binarize_input: False takes ``x`` as it is, e.g. where an ``RSign`` stands before.
+        binarize_weight: False uses the real ``W``, and no ``"mean"`` scale: step 1 of AdamBNN's two-step training.
+    """
+
+    scale: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: str | int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = False,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        scale: Scale = "none",
+        estimator: str = "approx_sign",
+        weight_estimator: str = "ste",
+        pad_value: int = 0,
+        binarize_input: bool = True,
+        binarize_weight: bool = True,
+    ) -> None:
+        check_scale(scale)
+        if pad_value not in PAD_VALUES:
+            raise ValueError(f"pad_value must be 0, +1 or -1, got {pad_value!r}")
+        if pad_value and padding_mode != "zeros":
+            raise ValueError(
+                f"pad_value {pad_value:+d} and padding_mode {padding_mode!r} both say what the border holds; give one"
+            )
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+        self.scale_kind = scale
+        self.estimator = get_estimator(estimator).name
+        self.weight_estimator = get_estimator(weight_estimator).name
+        self.pad_value = pad_value
+        self.binarize_input = binarize_input
+        self.binarize_weight = binarize_weight
+        scales = nn.Parameter(torch.ones(out_channels, device=device, dtype=dtype)) if scale == "learned" else None
+        self.register_parameter("scale", scales)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.binarize_input:
+            x = binarize(x, self.estimator)
+        weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
+        scale = self._output_scale()
+        if scale is None:
+            return self._convolve(x, weight, self.bias)
+        y = self._convolve(x, weight, None)
+        y = y * per_channel(scale, y)
+        return y if self.bias is None else y + per_channel(self.bias, y)
+
+    def _output_scale(self) -> Tensor | None:
+        if self.scale_kind == "mean":
+            return mean_magnitude(self.weight) if self.binarize_weight else None
+        return self.scale
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.pad_value == 0:
+            return self._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
+        x = F.pad(x, self._reversed_padding_repeated_twice, value=float(self.pad_value))
+        return F.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        conv2d: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return (
+            f"{conv2d}, scale={self.scale_kind!r}, estimator={self.estimator!r}, "
+            f"weight_estimator={self.weight_estimator!r}, pad_value={self.pad_value}, "
+            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}"
+        )

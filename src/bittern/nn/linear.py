@@ -1,0 +1,67 @@
+"""``BinaryLinear``: ``torch.nn.Linear`` on signs."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bittern.nn.channels import Scale, check_scale, mean_magnitude
+from bittern.ops.binarize import binarize
+from bittern.ops.estimators import get_estimator
+
+
+class BinaryLinear(nn.Linear):
+    """Linear layer on signs::
+
+        y = a * (binarize(x) @ binarize(W)^T) + b
+
+    The positional arguments are those of ``torch.nn.Linear``, but ``bias`` is False unless asked for. The keyword
+    arguments mean what they mean in ``BinaryConv2d``; ``a`` is per output feature.
+    """
+
+    scale: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        scale: Scale = "none",
+        estimator: str = "approx_sign",
+        weight_estimator: str = "ste",
+        binarize_input: bool = True,
+        binarize_weight: bool = True,
+    ) -> None:
+        check_scale(scale)
+        super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
+        self.scale_kind = scale
+        self.estimator = get_estimator(estimator).name
+        self.weight_estimator = get_estimator(weight_estimator).name
+        self.binarize_input = binarize_input
+        self.binarize_weight = binarize_weight
+        scales = nn.Parameter(torch.ones(out_features, device=device, dtype=dtype)) if scale == "learned" else None
+        self.register_parameter("scale", scales)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.binarize_input:
+            x = binarize(x, self.estimator)
+        weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
+        scale = self._output_scale()
+        if scale is None:
+            return F.linear(x, weight, self.bias)
+        y = F.linear(x, weight) * scale
+        return y if self.bias is None else y + self.bias
+
+    def _output_scale(self) -> Tensor | None:
+        if self.scale_kind == "mean":
+            return mean_magnitude(self.weight) if self.binarize_weight else None
+        return self.scale
+
+    def extra_repr(self) -> str:
+        return (
+            f"{super().extra_repr()}, scale={self.scale_kind!r}, estimator={self.estimator!r}, "
+            f"weight_estimator={self.weight_estimator!r}, "
+            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}"
+        )

@@ -1,0 +1,215 @@
+"""Run a model file: :func:`load` gives an :class:`Engine`, which is a function of images."""
+
+import os
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bittern.runtime import _engine, container
+from bittern.runtime.errors import ModelFileError
+from bittern.runtime.metadata import METADATA_METHOD, Metadata
+
+FloatArray = npt.NDArray[np.float32]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """One node of the program: the operator or delegate that runs it, and its time in microseconds in every run."""
+
+    name: str
+    microseconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.microseconds)
+
+
+@dataclass(frozen=True)
+class OperatorCall:
+    """One call of a Bittern operator in a run: arguments in the order of its schema; tensors are numpy copies."""
+
+    name: str
+    inputs: tuple[object, ...]
+    outputs: tuple[npt.NDArray[np.generic], ...]
+
+
+def load(path: str | os.PathLike[str], *, threads: int = 1) -> "Engine":
+    """Loads the model file at ``path``.
+
+    Args:
+        path: a ``.pte`` file that `bittern.export.to_pte` wrote.
+        threads: how many threads one call runs on. Engines on one thread are independent of one another; engines on
+            more share ExecuTorch's only thread pool, take turns, and reload when another one has resized it.
+
+    Raises:
+        ModelFileError: the file is damaged, newer than this version, or cannot run here.
+        OSError: the file cannot be read.
+        ValueError: ``threads`` is not positive, or ``BITTERN_ISA`` names an instruction set this CPU lacks.
+    """
+    return Engine(path, threads=threads)
+
+
+class Engine:
+    """A loaded model: ``engine(images)`` gives the network's output for float32 images ``[N, C, H, W]``.
+
+    Calls from several Python threads wait for one another; the interpreter is free while the network runs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        if not isinstance(threads, int) or threads < 1:
+            raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
+        _engine.isa()  # an unusable BITTERN_ISA is told apart from a file that does not load
+        self.path = Path(path)
+        self.threads = threads
+        program = container.read_program(self.path)
+        try:
+            self._engine = _engine.Engine(program, threads)
+            text = self._engine.constant_string(METADATA_METHOD)
+        except _engine.EngineError as error:
+            raise ModelFileError(f"{self.path} cannot be loaded: {error}") from error
+        if text is None:
+            raise ModelFileError(f"{self.path} has no {METADATA_METHOD} method: export it with bittern.export.to_pte")
+        try:
+            self.metadata = Metadata.from_json(text)
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.path}: {error}") from error
+        self._input_shape = tuple(self._engine.input_sizes)
+        if self.metadata.input_shape != self._input_shape:
+            raise ModelFileError(
+                f"{self.path}: the metadata says input_shape {list(self.metadata.input_shape)}, "
+                f"the program takes {list(self._input_shape)}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Engine({str(self.path)!r}, model={self.metadata.model!r}, threads={self.threads})"
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
+        """The network's output for ``images``, ``[N, ...]``.
+
+        The program computes a fixed number of images at a time: more run in slices, the last one filled up with zeros,
+        and no image's result depends on the others.
+
+        Args:
+            images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is a number like
+                others: it binarizes to +1.
+
+        Raises:
+            TypeError: not a numpy array.
+            ValueError: another dtype or shape, or no image.
+            ModelFileError: the program fails.
+        """
+        count = self._check(images).shape[0]
+        results = [self._run(self._engine.run, batch)[:n] for batch, n in self._batches(images)]
+        result = results[0] if len(results) == 1 else np.concatenate(results)
+        assert result.shape[0] == count
+        return np.ascontiguousarray(result)
+
+    def profile(self, images: npt.NDArray[np.float32], runs: int = 20) -> list[NodeTime]:
+        """Times every node of the program on the first batch of ``images``, in the order of execution.
+
+        Bittern's operators and float operators come under their names, delegates under their backend's. The first run
+        is not counted. Recording costs some tenths of a microsecond a node.
+        """
+        if runs < 1:
+            raise ValueError(f"runs must be at least 1, got {runs}")
+        batch, _ = next(self._batches(self._check(images)))
+        backends = self._engine.backends()
+        names: dict[tuple[int, int], str] = {}
+        times: dict[tuple[int, int], list[float]] = {}
+        for run in range(runs + 1):
+            for event in self._run(self._engine.profile, batch):
+                key = (event.chain, event.instruction)
+                if event.name in _INSTRUCTIONS:
+                    names.setdefault(key, event.name)
+                    if run > 0:
+                        times.setdefault(key, []).append((event.end_ns - event.start_ns) / 1e3)
+                elif names.get(key) == "OPERATOR_CALL":
+                    names[key] = event.name.removeprefix("native_call_").removesuffix(".out")
+        delegates = iter(backends)
+        labels = {
+            key: next(delegates, name) if name == "DELEGATE_CALL" else name for key, name in sorted(names.items())
+        }
+        return [NodeTime(label, tuple(times[key])) for key, label in labels.items()]
+
+    def trace(self, images: npt.NDArray[np.float32]) -> list[OperatorCall]:
+        """Runs ``images`` and copies what goes into and out of every Bittern operator, in order of execution.
+
+        Tensors of several slices are joined along their first axis, the batch, as if one call had computed them.
+        """
+        slices = [self._trace(batch, count) for batch, count in self._batches(self._check(images))]
+        return [
+            _join(calls, operator.activations)
+            for operator, *calls in zip(self.metadata.operators, *slices, strict=True)
+        ]
+
+    def _trace(self, batch: FloatArray, count: int) -> list[OperatorCall]:
+        calls = []
+        traced = self._run(self._engine.trace, batch)
+        for operator, (name, inputs, outputs) in zip(self.metadata.operators, traced, strict=True):
+            cut = tuple(_cut(value, count) if i in operator.activations else value for i, value in enumerate(inputs))
+            calls.append(OperatorCall(_short(name), cut, tuple(output[:count] for output in outputs)))
+        return calls
+
+    def _run(self, method: Callable[[FloatArray], Result], batch: FloatArray) -> Result:
+        try:
+            return method(batch)
+        except _engine.EngineError as error:
+            raise ModelFileError(f"{self.path} cannot be run: {error}") from error
+
+    def _check(self, images: npt.NDArray[np.float32]) -> FloatArray:
+        if not isinstance(images, np.ndarray):
+            raise TypeError(f"images must be a numpy array, got {type(images).__name__}")
+        if images.dtype != np.float32:
+            raise ValueError(f"images must be float32, got {images.dtype}: convert them with images.astype(np.float32)")
+        wanted = self._input_shape[1:]
+        if images.ndim != len(self._input_shape) or images.shape[1:] != wanted:
+            shape = ", ".join(["N", *map(str, wanted)])
+            raise ValueError(f"images must be of shape [{shape}], got {list(images.shape)}")
+        if images.shape[0] == 0:
+            raise ValueError("images must hold at least one image, got an empty batch")
+        return images
+
+    def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
+        """Slices of the exported batch in the program's order of memory, and how many images each holds."""
+        size, order = self._input_shape[0], self._engine.input_dim_order
+        for start in range(0, images.shape[0], size):
+            part = images[start : start + size]
+            count = part.shape[0]
+            if count < size:
+                part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), np.float32)])
+            yield np.ascontiguousarray(part.transpose(order)), count
+
+
+_INSTRUCTIONS = ("OPERATOR_CALL", "DELEGATE_CALL")
+
+
+def _join(calls: Sequence[OperatorCall], activations: Sequence[int]) -> OperatorCall:
+    """Calls of one operator on consecutive slices as one call."""
+    first = calls[0]
+    inputs = tuple(
+        _concatenate([call.inputs[i] for call in calls]) if i in activations else value
+        for i, value in enumerate(first.inputs)
+    )
+    outputs = tuple(np.concatenate(arrays) for arrays in zip(*(call.outputs for call in calls), strict=True))
+    return OperatorCall(first.name, inputs, outputs)
+
+
+def _cut(value: object, count: int) -> object:
+    """The first ``count`` images of a tensor; an argument that is left out stays None."""
+    return value[:count] if isinstance(value, np.ndarray) else value
+
+
+def _concatenate(values: Sequence[object]) -> object:
+    arrays = [value for value in values if isinstance(value, np.ndarray)]
+    return np.concatenate(arrays) if arrays else None
+
+
+def _short(name: str) -> str:
+    """``bittern::conv2d.out`` to ``conv2d``."""
+    return name.removeprefix("bittern::").removesuffix(".out")

@@ -1,0 +1,99 @@
+"""One run of a model file in a process of its own, in which torch is never imported.
+
+``python -m bittern.runtime MODEL.pte INPUT.npy OUTPUT.npz`` is that process; :func:`run_in_process` starts it, under
+any instruction set, and reads what it wrote. OUTPUT.npz holds ``logits`` and ``isa``, and with ``--trace`` for the i-th
+Bittern operator what was computed from the images: inputs as ``i.in.POSITION``, outputs as ``i.out.POSITION``.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bittern import runtime
+from bittern.runtime.engine import FloatArray, OperatorCall
+
+
+@dataclass(frozen=True)
+class Results:
+    """``logits`` of all images, the calls of operators on them (none without trace), and the instruction set."""
+
+    logits: FloatArray
+    calls: tuple[OperatorCall, ...]
+    isa: str
+
+
+def run_in_process(
+    path: str | os.PathLike[str],
+    images: npt.NDArray[np.float32],
+    *,
+    isa: str | None = None,
+    trace: bool = False,
+    threads: int = 1,
+) -> Results:
+    """Runs ``images`` through the file at ``path`` in a new process, with ``BITTERN_ISA`` set to ``isa`` if given.
+
+    Raises:
+        RuntimeError: the process failed; the message is what it said.
+    """
+    environment = {**os.environ, **({} if isa is None else {"BITTERN_ISA": isa})}
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, outputs = Path(folder, "images.npy"), Path(folder, "results.npz")
+        np.save(inputs, images)
+        command = [sys.executable, "-m", "bittern.runtime", os.fspath(path), str(inputs), str(outputs)]
+        command += ["--threads", str(threads), *(["--trace"] if trace else [])]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip() or f"the engine's process ended with status {done.returncode}")
+        with np.load(outputs, allow_pickle=False) as arrays:
+            calls = _calls(path, images, arrays) if trace else ()
+            return Results(arrays["logits"], calls, str(arrays["isa"]))
+
+
+def _calls(
+    path: str | os.PathLike[str], images: FloatArray, arrays: "np.lib.npyio.NpzFile"
+) -> tuple[OperatorCall, ...]:
+    """Calls as the process wrote them; constants, which it does not write, come from a run of one image here."""
+    calls = []
+    engine = runtime.load(path)
+    for i, call in enumerate(engine.trace(images[:1])):
+        inputs = tuple(arrays.get(f"{i}.in.{position}", value) for position, value in enumerate(call.inputs))
+        outputs = tuple(arrays[f"{i}.out.{position}"] for position in range(len(call.outputs)))
+        calls.append(OperatorCall(call.name, inputs, outputs))
+    return tuple(calls)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The process itself; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bittern.runtime", description="Run a model file on images.")
+    parser.add_argument("model", type=Path, help="the model file (.pte)")
+    parser.add_argument("input", type=Path, help="float32 images [N, C, H, W] (.npy)")
+    parser.add_argument("output", type=Path, help="where to write the results (.npz)")
+    parser.add_argument("--trace", action="store_true", help="also write what goes into and out of each operator")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    try:
+        engine = runtime.load(options.model, threads=options.threads)
+        images = np.load(options.input, allow_pickle=False)
+        results: dict[str, Any] = {"logits": engine(images), "isa": np.array(runtime.isa())}
+        if options.trace:
+            for i, (call, operator) in enumerate(zip(engine.trace(images), engine.metadata.operators, strict=True)):
+                for position in operator.activations:
+                    value = call.inputs[position]
+                    if isinstance(value, np.ndarray):
+                        results[f"{i}.in.{position}"] = value
+                results |= {f"{i}.out.{position}": value for position, value in enumerate(call.outputs)}
+        if "torch" in sys.modules:
+            raise RuntimeError("torch was imported in the engine's process")
+        np.savez(options.output, **results)
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        print(f"bittern.runtime: {error}", file=sys.stderr)
+        return 1
+    return 0

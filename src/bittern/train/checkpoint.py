@@ -1,0 +1,112 @@
+"""Checkpoints to resume from: safetensors and JSON, no pickle.
+
+``checkpoint.json`` names the tensor file that belongs to it and its SHA-256. It is written last and replaced by a
+rename, so a process that dies at any moment leaves the checkpoint before or the one after.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from bittern.train.atomic import write_atomically
+from bittern.train.errors import RunError
+
+FORMAT = 1
+_INDEX = "checkpoint.json"
+_TENSORS = "state-{step:08d}.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``tensors`` by flat name, and ``state``, whatever else JSON can hold."""
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors called ``<prefix>.<name>``, by name."""
+        start = prefix + "."
+        return {name.removeprefix(start): t for name, t in self.tensors.items() if name.startswith(start)}
+
+
+def exists(folder: Path) -> bool:
+    return (folder / _INDEX).is_file()
+
+
+def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
+    """Makes ``checkpoint`` the one in ``folder``; ``step`` counts the optimizer's steps since the start.
+
+    Raises:
+        TrainingError: the disk is full or not writable. The checkpoint before is intact.
+    """
+    content = save_tensors({name: t.detach().contiguous() for name, t in checkpoint.tensors.items()})
+    name = _TENSORS.format(step=step)
+    index = {
+        "format": FORMAT,
+        "tensors": name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "state": checkpoint.state,
+    }
+    write_atomically(folder / name, content)
+    write_atomically(folder / _INDEX, json.dumps(index, indent=1).encode())
+    for old in folder.glob("*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def load(folder: Path) -> Checkpoint:
+    """The checkpoint in ``folder``; RunError if it is damaged or of another format."""
+    path = folder / _INDEX
+    try:
+        index = json.loads(path.read_bytes())
+        version, name, digest, state = (index[key] for key in ("format", "tensors", "sha256", "state"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is not a checkpoint of Bittern ({error!r}); start without --resume") from error
+    if version != FORMAT:
+        raise RunError(f"{path} has format {version}, this Bittern reads {FORMAT}; use the version that wrote it")
+    try:
+        content = (folder / Path(name).name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RunError(f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start again")
+        return Checkpoint(load_tensors(content), state)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{folder / name} cannot be read ({error}); start again without --resume") from error
+
+
+def describe(folder: Path) -> str:
+    """Where the checkpoint in ``folder`` stands, e.g. ``"step 120 (step1: 3 epochs and 12 batches done)"``."""
+    try:
+        state = json.loads((folder / _INDEX).read_bytes())["state"]
+        done = f"{state['epoch']} epochs and {state['batch']} batches done"
+        return f"step {state['step']} ({state['stage_name']}: {done})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "an unknown step"
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as ``<index of the parameter>.<name>``."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Puts back what ``optimizer_tensors`` returned; the groups' settings stay as they are."""
+    parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape and value.dim():
+            # In the memory layout of the parameter, as the optimizer made it: fused steps walk both side by side.
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,139 @@
+"""``run``: trains a recipe from start to end, or goes on where a checkpoint stands."""
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bittern.data import get_dataset, load
+from bittern.train import checkpoint, runs
+from bittern.train.errors import RunError
+from bittern.train.progress import Reporter
+from bittern.train.recipes import Recipe, get_recipe
+from bittern.train.session import Session
+from bittern.train.settings import differences, settings_of, with_overrides
+from bittern.train.stop import StopRequest
+from bittern.train.trainer import Position, Trainer
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run's files are, and what its ``model.json`` says (``info.metrics["test_accuracy"]``)."""
+
+    folder: Path
+    info: runs.RunInfo
+
+
+def run(
+    recipe: str | Recipe,
+    data_dir: str | Path | None,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    overrides: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: Reporter | None = None,
+    checkpoint_seconds: float = 60.0,
+    accelerator: str = "auto",
+) -> RunResult:
+    """Trains ``recipe`` and leaves in ``out``: the model (``load_run``), ``log.csv`` and a checkpoint.
+
+    On a CPU the same seed, settings and number of threads give the same weights, also over ``resume``.
+
+    Args:
+        data_dir: the data set's folder; None for one that needs none.
+        epochs: epochs of every stage, instead of the recipe's.
+        overrides: other settings by key (``bittern.train.settings_of`` lists them); values may be strings.
+        resume: go on from the checkpoint in ``out``, or start if there is none yet.
+        checkpoint_seconds: besides at each epoch's end, a checkpoint is written when the last one is older than this.
+        accelerator: of Lightning Fabric: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
+
+    Raises:
+        ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
+        TrainingError: the loss is not finite, or the disk is full; earlier checkpoints are intact.
+        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+    """
+    recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    folder, reporter = Path(out), progress or Reporter()
+    identity = _identity(recipe, seed)
+    saved = _open_folder(folder, identity, resume)
+    if isinstance(saved, RunResult):
+        reporter.message(f"{folder} is finished already")
+        return saved
+    with reporter, StopRequest() as stop, _random_stream_of_the_run():
+        splits = load(recipe.dataset, data_dir, progress=reporter.data)
+        trainer = Trainer(recipe, splits, seed, accelerator)
+        position = trainer.restore(saved) if saved else Position()
+        if saved:
+            reporter.message(f"going on from {checkpoint.describe(folder / runs.CHECKPOINT_FOLDER)}")
+        Session(recipe, folder, identity, trainer, position, reporter, stop, checkpoint_seconds).train()
+        info = _describe(recipe, identity, trainer, position)
+        runs.save_run(folder, trainer.model, info)
+    return RunResult(folder, info)
+
+
+def _identity(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What must be equal for a run to be gone on with, as JSON holds it."""
+    settings = json.loads(json.dumps(settings_of(recipe)))
+    return {"recipe": recipe.name, "dataset": recipe.dataset, "model": recipe.model, "seed": seed, "settings": settings}
+
+
+def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkpoint.Checkpoint | RunResult | None:
+    """The checkpoint to go on from, the result of a finished run, or None to start; RunError where it must not."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; give the run a folder of its own")
+    if not resume:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty; choose another folder, or go on with the run in it by --resume")
+        return None
+    if runs.is_finished(folder):
+        info, _ = runs.read_info(folder)
+        _check_same(folder, {key: getattr(info, key) for key in identity}, identity)
+        return RunResult(folder, info)
+    if checkpoint.exists(folder / runs.CHECKPOINT_FOLDER):
+        saved = checkpoint.load(folder / runs.CHECKPOINT_FOLDER)
+        _check_same(folder, saved.state, identity)
+        return saved
+    return None
+
+
+def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = differences(_flat(before, now), _flat(now, now))
+    if changed:
+        raise RunError(f"the run in {folder} was begun otherwise ({'; '.join(changed)}); resume it as it was begun")
+
+
+def _flat(side: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{key: side.get(key) for key in keys if key != "settings"}, **side.get("settings", {})}
+
+
+def _describe(recipe: Recipe, identity: dict[str, Any], trainer: Trainer, at: Position) -> runs.RunInfo:
+    info, last = get_dataset(recipe.dataset), at.history[-1]
+    return runs.RunInfo(
+        **identity,
+        options=trainer.model_options(recipe.stages[-1]),
+        class_names=info.class_names,
+        input_shape=info.input_shape,
+        preprocessing=info.preprocessing,
+        metrics={
+            "test_accuracy": last["test_accuracy"],
+            "test_loss": last["test_loss"],
+            "train_accuracy": last["accuracy"],
+            "train_loss": last["loss"],
+            "seconds": round(sum(row["seconds"] for row in at.history), 3),
+        },
+        versions=runs.versions(),
+    )
+
+
+def _random_stream_of_the_run() -> AbstractContextManager[None]:
+    """Inside it torch's global generators are the run's; the caller finds them as they were."""
+    return torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else [])

@@ -1,0 +1,83 @@
+"""What a training run tells while it goes on. A reporter that does nothing is the quiet mode."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Reporter:
+    """Receives the events of a run; override what you want to see. Used as a context manager around the run."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def data(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` items of ``what`` are ready, e.g. decoded."""
+
+    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
+        """``done`` of the run's ``total`` steps are made; loss and accuracy are means over the epoch so far."""
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """An epoch has ended; ``row`` is its line of ``log.csv``."""
+
+    def message(self, text: str) -> None:
+        """Something worth a line."""
+
+
+class RichReporter(Reporter):
+    """A progress bar with loss, accuracy and time left, and a line per epoch."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        # Elsewhere than on a terminal the bar would leave an empty line behind.
+        if self._progress.console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+    def data(self, what: str, done: int, total: int) -> None:
+        self._update(what, done, total, "")
+
+    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
+        self._update("training", done, total, f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        test = row["test_accuracy"]
+        self.message(
+            f"{row['stage']} epoch {row['epoch']}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.2%}"
+            + (f", test {test:.2%}" if test is not None else "")
+            + f" ({row['seconds']:.1f} s)"
+        )
+
+    def message(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False)
+
+    def _update(self, what: str, done: int, total: int, figures: str) -> None:
+        if what not in self._tasks:
+            # The first event may come late, in a run that was resumed: time left counts from here.
+            self._tasks[what] = self._progress.add_task(what, total=total, completed=done, figures=figures)
+        self._progress.update(self._tasks[what], completed=done, figures=figures)

@@ -1,0 +1,171 @@
+"""The result of a run: ``model.safetensors`` and ``model.json``, enough to build the network and feed it."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+import bittern
+from bittern.data import Preprocessing
+from bittern.models import create
+from bittern.train import checkpoint
+from bittern.train.atomic import write_atomically
+from bittern.train.errors import RunError
+
+FORMAT = 1
+MODEL_FILE = "model.safetensors"
+INFO_FILE = "model.json"
+CHECKPOINT_FOLDER = "checkpoint"
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What ``model.json`` says.
+
+    Args:
+        options: every keyword of ``bittern.models.create``, ``precision`` included.
+        input_shape: (C, H, W).
+        settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
+        metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1.
+        versions: of Bittern, PyTorch and Python.
+    """
+
+    model: str
+    options: dict[str, Any]
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    preprocessing: Preprocessing
+    dataset: str
+    recipe: str
+    settings: dict[str, Any]
+    seed: int
+    metrics: dict[str, float]
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "RunInfo":
+        """KeyError, TypeError or ValueError if ``value`` is not what ``to_json`` returned."""
+        fields = {name: value[name] for name in RunInfo.__dataclass_fields__}
+        channels, height, width = (int(v) for v in fields["input_shape"])
+        return RunInfo(
+            **fields
+            | {
+                "class_names": tuple(map(str, fields["class_names"])),
+                "input_shape": (channels, height, width),
+                "preprocessing": Preprocessing.from_json(fields["preprocessing"]),
+                "options": dict(fields["options"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read back: ``model`` is in eval mode, on the CPU."""
+
+    folder: Path
+    info: RunInfo
+    model: nn.Module
+
+
+def versions() -> dict[str, str]:
+    return {"bittern": bittern.__version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / INFO_FILE).is_file()
+
+
+def save_run(folder: Path, model: nn.Module, info: RunInfo) -> None:
+    """Writes both files, the tensors first; TrainingError if the disk takes no more."""
+    content = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    fields = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), **info.to_json()}
+    write_atomically(folder / MODEL_FILE, content)
+    write_atomically(folder / INFO_FILE, (json.dumps(fields, indent=2) + "\n").encode())
+
+
+def load_run(path: str | Path) -> Run:
+    """Reads a run folder.
+
+    Raises:
+        RunError: files are missing, cut short, of something else or of a newer format, or the tensors are not those of
+            the model; the message lists them.
+    """
+    folder = Path(path)
+    info, digest = read_info(folder)
+    tensors = _read_tensors(folder / MODEL_FILE, digest)
+    try:
+        with torch.device("meta"):  # shapes only: nothing is allocated for weights that the file does not hold
+            model = create(info.model, **info.options)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{folder / INFO_FILE} describes a model that cannot be built: {error}") from error
+    wrong = _mismatches(model.state_dict(), tensors)
+    if wrong:
+        raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
+    model.load_state_dict(tensors, assign=True)
+    return Run(folder, info, model.eval())
+
+
+def read_info(folder: Path) -> tuple[RunInfo, str]:
+    """What ``model.json`` in ``folder`` says, and the SHA-256 of the tensor file; RunError if it is not usable."""
+    path = folder / INFO_FILE
+    if not folder.is_dir():
+        raise RunError(f"run folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
+    if not path.is_file():
+        if checkpoint.exists(folder / CHECKPOINT_FOLDER):
+            where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
+            raise RunError(f"the run in {folder} is not finished (it stands at {where}); finish it with --resume")
+        raise RunError(f"{folder} has no {INFO_FILE}: it is not a run folder of `bittern train`")
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path} is cut short or not JSON ({error})") from error
+    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
+        raise RunError(f"{path} was not written by `bittern train`: it has no format number")
+    if value["format"] > FORMAT:
+        raise RunError(f"{path} has format {value['format']}, this Bittern reads up to {FORMAT}: upgrade Bittern")
+    try:
+        return RunInfo.from_json(value), str(value["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} lacks or garbles a field: {error!r}") from error
+
+
+def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
+    try:
+        content = path.read_bytes()
+        tensors = load_tensors(content)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is cut short or not a safetensors file ({error})") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise RunError(f"{path} is not the file that {INFO_FILE} was written for: their SHA-256 differ")
+    return tensors
+
+
+def _mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    shared = [name for name in expected if name in found]
+    misshapen = [
+        f"{name} is {found[name].dtype} {tuple(found[name].shape)}, expected {expected[name].dtype} "
+        f"{tuple(expected[name].shape)}"
+        for name in shared
+        if (found[name].shape, found[name].dtype) != (expected[name].shape, expected[name].dtype)
+    ]
+    missing = [name for name in expected if name not in found]
+    surplus = [name for name in found if name not in expected]
+    return [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
+        if names
+    ]

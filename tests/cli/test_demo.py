@@ -1,0 +1,42 @@
+"""The whole demo, once."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bittern.cli.demo.result import LEAST_ACCURACY
+from bittern.runtime import supported_isas
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    code = "import sys; from bittern.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "demo", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passed"] is True
+    assert result["problems"] == []
+    for accuracy in (result["binary"]["accuracy"], result["binary"]["pytorch_accuracy"]):
+        assert accuracy >= LEAST_ACCURACY
+    assert [check["isa"] for check in result["instruction_sets"]] == list(reversed(supported_isas()))
+    for check in result["instruction_sets"]:
+        assert check["equal_predictions"] == check["images"] == result["test_images"]
+        assert check["reference_differences"] == 0
+        assert check["accuracy"] == result["binary"]["accuracy"]
+    assert result["size_ratio"] > 10
+    assert (out / "digits.pte").stat().st_size == result["binary"]["size"]
+    assert (out / "digits-float.pte").stat().st_size == result["float"]["size"]
+    assert (out / "digits" / "model.safetensors").is_file()
+    page = (out / "demo.html").read_text("utf-8")
+    assert all(title in page for title in ("What it reads", "How it learned", "Bit by bit", "The network"))
+    assert page.count("data:image/png;base64,") >= 24
+    # Nothing is fetched from anywhere.
+    assert not re.findall(r"https?://|<script|<link|@import|url\(", page)
+    assert all(source.startswith("data:") for source in re.findall(r'src="([^"]*)"', page))
+    assert "{{" not in page

@@ -1,0 +1,122 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bittern
+from bittern.export import ExportError, ExportWarning, to_pte, verify
+from bittern.nn import BinaryConv2d, BinaryLinear
+from bittern.runtime import Results
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), BinaryConv2d(32, 32, 3), nn.BatchNorm2d(32), BinaryConv2d(32, 8, 4)
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((70, 3, 8, 8), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def path(net: nn.Module, tmp_path_factory: Any) -> Path:
+    path: Path = tmp_path_factory.mktemp("verify") / "net.pte"
+    to_pte(nn.Sequential(net, nn.Flatten()), torch.zeros(1, 3, 8, 8), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def module(net: nn.Module) -> nn.Module:
+    return nn.Sequential(net, nn.Flatten())
+
+
+def test_a_file_agrees_with_the_model_it_came_from(module: nn.Module, path: Path, images: np.ndarray) -> None:
+    result = verify(module, path, images)
+    assert result.passed
+    assert result.images == result.equal_predictions == 70
+    assert result.reference_differences == 0
+    assert [layer.operator for layer in result.layers] == ["pack", "conv2d_threshold", "conv2d"]
+    assert [layer.output for layer in result.layers] == ["bits", "bits", "float"]
+    assert result.to_json()["passed"] is True
+
+
+def test_results_of_another_process_are_compared_alike(module: nn.Module, path: Path, images: np.ndarray) -> None:
+    results = bittern.runtime.run_in_process(path, images, isa="portable", trace=True)
+    here, there = verify(module, path, images), verify(module, path, images, results)
+    assert there.isa == "portable"
+    assert there.layers == here.layers
+
+
+def flipped(results: Results, call: int) -> Results:
+    """The results with one bit, or the sign of one float, changed in the output of one call."""
+    output = results.calls[call].outputs[0].copy()
+    flat = output.reshape(-1)
+    flat[-1] = flat[-1] ^ 1 if output.dtype == np.int32 else -flat[-1]
+    calls = list(results.calls)
+    calls[call] = replace(calls[call], outputs=(output,))
+    return replace(results, calls=tuple(calls))
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+def test_one_wrong_value_in_any_operator_is_found(module: nn.Module, path: Path, images: np.ndarray, call: int) -> None:
+    results = bittern.runtime.run_in_process(path, images, trace=True)
+    result = verify(module, path, images, flipped(results, call))
+    assert not result.passed
+    assert [layer.reference_differences for layer in result.layers] == [int(i == call) for i in range(3)]
+
+
+def test_a_model_with_other_weights_does_not_pass(module: nn.Module, path: Path, images: np.ndarray) -> None:
+    other = nn.Sequential(*module.children())
+    other.load_state_dict(
+        {name: value + 0.1 if value.is_floating_point() else value for name, value in module.state_dict().items()}
+    )
+    result = verify(other, path, images[:5])
+    assert result.reference_differences == 0
+    assert result.model_differences > 0
+    assert not result.passed
+
+
+def test_a_file_without_packed_operators_is_compared_too(module: nn.Module, tmp_path: Path, images: np.ndarray) -> None:
+    def classifier(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(3, 8, 8), nn.Flatten())
+
+    with pytest.warns(ExportWarning, match="nothing in this model is binary"):
+        to_pte(classifier(0), torch.zeros(1, 3, 8, 8), tmp_path / "float.pte")
+    assert verify(classifier(0), tmp_path / "float.pte", images).passed
+    assert not verify(classifier(1), tmp_path / "float.pte", images).passed
+    with pytest.raises(ExportError, match="not its file"):
+        verify(nn.Sequential(nn.Conv2d(3, 7, 8), nn.Flatten()), tmp_path / "float.pte", images)
+
+
+def test_what_follows_a_bit_that_rounding_may_turn_is_no_error(tmp_path: Path) -> None:
+    def rows(bias: float) -> nn.Module:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(32, 32), BinaryLinear(32, 32), BinaryLinear(32, 8)).eval()
+        first = net[0]
+        assert isinstance(first, nn.Linear)
+        nn.init.eye_(first.weight)
+        nn.init.constant_(first.bias, bias)
+        return net
+
+    x = np.random.default_rng(0).choice([-1.0, 1.0], (20, 32)).astype(np.float32)
+    x[:, 0] = 5e-8  # above zero for a bias of 0, below for one of -1e-7
+    to_pte(rows(0.0), torch.zeros(1, 32), tmp_path / "rows.pte")
+    result = verify(rows(-1e-7), tmp_path / "rows.pte", x)
+    assert result.layers[0].model_differences == 20
+    assert 0 < result.layers[0].margin < 1e-6
+    assert result.largest_logit_difference >= 2
+    assert result.passed
+
+
+def test_a_model_of_another_structure_is_refused(path: Path, images: np.ndarray) -> None:
+    with pytest.raises(ExportError, match="not exported from this model"):
+        verify(nn.Sequential(nn.Conv2d(3, 8, 8), nn.Flatten()), path, images)

@@ -1,0 +1,151 @@
+"""The test process's side of `native.worker`: builds the test binding, starts workers, passes calls on."""
+
+import fcntl
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from native.worker import LENGTH, Strided
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "sanitize"
+
+
+class NativeError(Exception):
+    """What a native call raised: an error line of ExecuTorch's log, or the message of a Python exception."""
+
+
+def build() -> Path:
+    """Builds the sanitized test binding, as far as it is not up to date; returns the folder that holds it."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one test process builds, others wait
+        return _build()
+
+
+def _build() -> Path:
+    compiler = shutil.which(os.environ.get("CXX", "c++"))
+    if compiler is None:
+        raise RuntimeError("the native tests need a C++17 compiler: apt-get install g++")
+    if not (BUILD / "build.ninja").exists():
+        nanobind = subprocess.check_output([sys.executable, "-m", "nanobind", "--cmake_dir"], text=True).strip()
+        options = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={nanobind}", "-DCMAKE_BUILD_TYPE=Debug"]
+        options += ["-DBITTERN_TESTS=ON", "-DBITTERN_SANITIZE=ON", f"-DCMAKE_CXX_COMPILER={compiler}"]
+        _run(_tool("cmake"), "-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options)
+    _run(_tool("cmake"), "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
+    return BUILD / "tests"
+
+
+def _tool(name: str) -> Path:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"the native tests need {name}: pip install {name}")
+    return Path(found)
+
+
+def _run(*command: object) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed while building the native tests:\n{done.stdout}{done.stderr}")
+
+
+class Native:
+    """Functions of the test binding in a sanitized process. A report of a sanitizer ends it and fails the call."""
+
+    def __init__(self, folder: Path, isa: str | None) -> None:
+        self._folder, self._isa = folder, isa
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def __getattr__(self, function: str) -> Any:
+        return lambda *arguments, **keywords: self._call(function, arguments, keywords)
+
+    def operator(
+        self, name: str, inputs: list[object], outputs: list[NDArray[Any]], *, threads: int = 1
+    ) -> list[NDArray[Any]]:
+        """Calls ``bittern::{name}.out``; arrays keep their order of memory. Returns the outputs."""
+        operands = [Strided.of(x) if isinstance(x, np.ndarray) else x for x in inputs]
+        empty = [Strided.of(x) for x in outputs]
+        results: list[Strided] = self.call_operator(f"bittern::{name}.out", operands, empty, threads=threads)
+        return [result.array() for result in results]
+
+    def close(self) -> None:
+        if self._process is not None:
+            with self._process:  # closes the pipes, at which the worker ends
+                pass
+        self._process = None
+        self._errors.close()
+
+    def _call(self, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        process = self._started()
+        data = pickle.dumps((function, arguments, keywords))
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(LENGTH.pack(len(data)) + data)
+            process.stdin.flush()
+            header = process.stdout.read(LENGTH.size)
+        except BrokenPipeError:
+            header = b""
+        if len(header) < LENGTH.size:
+            self._process = None
+            with process:
+                status = process.wait()
+            self._errors.seek(0)
+            report = self._errors.read().decode(errors="replace")
+            raise AssertionError(f"{function} ended the native process (status {status}):\n{report}")
+        status, *answer = pickle.loads(process.stdout.read(LENGTH.unpack(header)[0]))
+        if status == "ok":
+            return answer[0]
+        raise NativeError(f"{answer[0]}: {answer[1]}")
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._errors.seek(0)
+            self._errors.truncate()
+            command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(self._folder)]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=self._environment()
+            )
+        return self._process
+
+    def _environment(self) -> dict[str, str]:
+        # libstdc++ must be there when AddressSanitizer starts, or it cannot follow exceptions. numpy's and Python's own
+        # memory comes from malloc, so that it is watched too.
+        preload = [_library(name) for name in ("libasan.so", "libubsan.so", "libstdc++.so.6")]
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": " ".join(preload),
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "PYTHONMALLOC": "malloc",
+            "PYTHONPATH": os.pathsep.join(p for p in (str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")) if p),
+        }
+        environment.pop("BITTERN_ISA", None)
+        return environment if self._isa is None else {**environment, "BITTERN_ISA": self._isa}
+
+
+def _library(name: str) -> str:
+    compiler = os.environ.get("CXX", "c++")
+    return subprocess.check_output([compiler, f"-print-file-name={name}"], text=True).strip()
+
+
+def fresh(shape: tuple[int, ...], dtype: type[np.generic], *, channels_last: bool = False) -> NDArray[Any]:
+    """An output full of a value that no operator writes by accident; ``channels_last`` for [N, C, H, W]."""
+    filler = np.nan if dtype is np.float32 else 0x5A5A5A5A
+    if channels_last:
+        n, c, h, w = shape
+        return np.full((n, h, w, c), filler, dtype).transpose(0, 3, 1, 2)
+    return np.full(shape, filler, dtype)

@@ -1,0 +1,166 @@
+"""Every row of conv2d/kernels.inc equals its contract (native/kernels/conv2d/conv2d.h), run by name.
+
+The operators' tests cover shapes and epilogues; here is what operators never ask for: ranges of pixels, other strides
+of memory, untouched neighbours of the output.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from native.reference import Conv, conv2d, pack, pack_weight, random_signs, words
+from native.sanitized import Native
+
+FILLER = 0x5A5A5A5A
+
+
+@pytest.fixture(params=["x86_avx512_vpopcntdq", "x86_avx2", "portable"])
+def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
+    rows = dict(any_native.conv2d_kernels())
+    name: str = request.param
+    if name not in rows or rows[name] & ~any_native.detect_arch_flags():
+        pytest.skip(f"this machine cannot run {name}")
+    return name
+
+
+def test_the_fixture_names_every_row(any_native: Native) -> None:
+    assert {name for name, _ in any_native.conv2d_kernels()} == {"x86_avx512_vpopcntdq", "x86_avx2", "portable"}
+
+
+class Problem:
+    """A convolution without padding on maps [images, 6, 9] and its kernel arguments."""
+
+    def __init__(self, channels: int, filters: int, kernel: int = 3, stride: int = 1, images: int = 2) -> None:
+        rng = np.random.default_rng(channels + filters)
+        height, width, depth = 6, 9, words(channels)
+        x = random_signs(rng, images, height, width, channels)
+        weight = random_signs(rng, filters, kernel, kernel, channels)
+        conv = Conv(channels, filters, (kernel, kernel), (stride, stride))
+        self.dot = conv2d(x, weight, conv).reshape(-1, filters)
+        self.out_height, self.out_width = conv.out_size(height, width)
+        self.filters = filters
+        row = width * depth
+        self.arguments: dict[str, Any] = {
+            "input": pack(x < 0).view(np.uint32).reshape(-1),
+            "image_stride": height * row,
+            "row_stride": stride * row,
+            "pixel_stride": stride * depth,
+            "out_height": self.out_height,
+            "out_width": self.out_width,
+            "run_offsets": np.arange(kernel, dtype=np.int64) * row,
+            "run_words": kernel * depth,
+            "weight": pack_weight(weight).view(np.uint32).reshape(-1),
+            "filters": filters,
+            "valid_bits": kernel * kernel * channels,
+            "channels": filters,
+        }
+
+    @property
+    def pixels(self) -> int:
+        return self.dot.shape[0]
+
+    def values(self, channels: int | None = None) -> NDArray[np.float32]:
+        return np.full(self.pixels * (channels or self.filters), np.nan, np.float32)
+
+    def bits(self, channels: int | None = None) -> NDArray[np.uint32]:
+        return np.full(self.pixels * words(channels or self.filters), FILLER, np.uint32)
+
+
+@pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 64, 80, 100])
+@pytest.mark.parametrize("channels", [1, 32, 33, 96])
+def test_dot_products(any_native: Native, kernel: str, channels: int, filters: int) -> None:
+    problem = Problem(channels, filters)
+    arguments = {**problem.arguments, "values": problem.values()}
+    values, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
+    assert bits is None
+
+
+@pytest.mark.parametrize("begin", [0, 1, 3, 17])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9, 30])
+def test_only_the_pixels_asked_for_are_written(any_native: Native, kernel: str, begin: int, count: int) -> None:
+    problem, part = Problem(40, 50, stride=1), slice(begin, begin + count)
+    arguments = {**problem.arguments, "values": problem.values(), "bits": problem.bits()}
+    values, bits, _ = any_native.conv2d(kernel, arguments, begin, begin + count)
+    expected = np.full(problem.dot.shape, np.nan, np.float32)
+    expected[part] = problem.dot[part]
+    np.testing.assert_array_equal(values.reshape(expected.shape), expected)
+    untouched = np.delete(bits.reshape(problem.pixels, -1), np.arange(begin, begin + count), axis=0)
+    assert (untouched == FILLER).all()
+    np.testing.assert_array_equal(bits.reshape(problem.pixels, -1)[part], pack(problem.dot[part] < 0).view(np.uint32))
+
+
+@pytest.mark.parametrize("first_channel", [0, 16, 32])
+def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, first_channel: int) -> None:
+    problem, channels = Problem(40, 48), 96
+    arguments = {
+        **problem.arguments,
+        "channels": channels,
+        "first_channel": first_channel,
+        "bits": problem.bits(channels),
+    }
+    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    halves = bits.view(np.uint16).reshape(problem.pixels, -1)
+    own = slice(first_channel // 16, first_channel // 16 + 3)
+    np.testing.assert_array_equal(halves[:, own], pack(problem.dot < 0).view(np.uint16)[:, :3])
+    assert (np.delete(halves, np.arange(own.start, own.stop), axis=1) == FILLER & 0xFFFF).all()
+
+
+@pytest.mark.parametrize("first_channel", [1, 15, 17, 20, 31])
+def test_bits_between_halves_are_merged(any_native: Native, kernel: str, first_channel: int) -> None:
+    problem, channels = Problem(40, 37), 80
+    merged = np.zeros((problem.pixels, channels), bool)
+    merged[:, :first_channel] = True
+    before = pack(merged).view(np.uint32).reshape(-1)
+    arguments = {**problem.arguments, "channels": channels, "first_channel": first_channel, "bits": before}
+    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    merged[:, first_channel : first_channel + 37] = problem.dot < 0
+    np.testing.assert_array_equal(bits.reshape(problem.pixels, -1), pack(merged).view(np.uint32))
+
+
+def test_taps_may_lie_anywhere(any_native: Native, kernel: str) -> None:
+    problem = Problem(33, 20)
+    arguments = problem.arguments
+    row, depth = arguments["row_stride"], arguments["pixel_stride"]
+    arguments["run_offsets"] = np.array([i * row + j * depth for i in range(3) for j in range(3)], np.int64)
+    arguments |= {"run_words": depth, "values": problem.values()}
+    values, _, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
+
+
+def test_border_classes_correct_the_count(any_native: Native, kernel: str) -> None:
+    problem = Problem(40, 50)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2, problem.out_height, dtype=np.int32)
+    columns = rng.integers(0, 3, problem.out_width, dtype=np.int32)
+    counts = rng.integers(0, 50, (6, 64), dtype=np.uint32)
+    valid = rng.integers(0, 360, 6, dtype=np.int32)
+    valid[0], counts[0] = 360, 0
+    arguments = {
+        **problem.arguments,
+        "values": problem.values(),
+        "row_class": rows,
+        "column_class": columns,
+        "column_classes": 3,
+        "border_valid_bits": valid,
+        "border_counts": counts.reshape(-1),
+    }
+    values, _, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    classes = np.tile((rows[:, None] * 3 + columns).reshape(-1), 2)
+    # dot = 360 - 2 count, so count = (360 - dot) / 2
+    expected = valid[classes][:, None] - 2 * ((360 - problem.dot) // 2 - counts[classes, :50].astype(np.int64))
+    np.testing.assert_array_equal(values.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("tap_words", [1, 2, 40])
+def test_tap_counts(any_native: Native, kernel: str, tap_words: int) -> None:
+    blocks, taps = 3, 9
+    shape = (blocks, taps, tap_words, 16)
+    weight = np.random.default_rng(0).integers(0, 2**32, shape, dtype=np.uint32)
+    weight[0] = 0xFFFFFFFF
+    before = np.full(taps * blocks * 16, FILLER, np.uint32)
+    counts = any_native.tap_counts(kernel, weight.reshape(-1), blocks, taps, tap_words, before)
+    expected = np.bitwise_count(weight).astype(np.int64).sum(axis=2).transpose(1, 0, 2)
+    np.testing.assert_array_equal(counts.reshape(expected.shape), expected)

@@ -1,0 +1,100 @@
+"""A model file is read whole or refused with a reason."""
+
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bittern.runtime import ModelFileError, container, load
+
+PROGRAM = b"\x1c\x00\x00\x00ET12" + bytes(range(256)) * 40
+
+
+def test_the_program_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "model.pte"
+    path.write_bytes(container.append_footer(PROGRAM))
+    assert container.read_program(path) == PROGRAM
+    assert container.read_program(str(path)) == PROGRAM
+
+
+def test_the_footer_is_as_specified() -> None:
+    data = container.append_footer(PROGRAM)
+    footer = data[len(PROGRAM) :]
+    head = struct.pack("<8sIIQ", b"BITTERN\0", 1, 0, len(PROGRAM))
+    assert data[: len(PROGRAM)] == PROGRAM
+    assert footer == head + hashlib.sha256(PROGRAM + head).digest() + b"BITTERN\0"
+    assert len(footer) == 64
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_a_truncated_file_is_refused(model: Path, tmp_path: Path, part: int) -> None:
+    data = model.read_bytes()
+    cut = tmp_path / "cut.pte"
+    cut.write_bytes(data[: len(data) * part // 20])
+    with pytest.raises(ModelFileError, match=r"cut\.pte"):
+        load(cut)
+
+
+def test_files_cut_within_the_footer_are_refused(model: Path, tmp_path: Path) -> None:
+    data = model.read_bytes()
+    cut = tmp_path / "cut.pte"
+    for missing in range(1, 65):
+        cut.write_bytes(data[:-missing])
+        with pytest.raises(ModelFileError, match="truncated"):
+            container.read_program(cut)
+
+
+def test_no_single_wrong_byte_is_overlooked(model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    data, damaged = model.read_bytes(), tmp_path / "damaged.pte"
+    places = [*rng.integers(0, len(data), 436), *range(len(data) - 64, len(data))]
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= int(rng.integers(1, 256))
+        damaged.write_bytes(changed)
+        with pytest.raises(ModelFileError):
+            load(damaged)
+
+
+def test_bytes_after_the_footer_are_refused(model: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "longer.pte"
+    longer.write_bytes(model.read_bytes() + b"\n")
+    with pytest.raises(ModelFileError):
+        load(longer)
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    head = struct.pack("<8sIIQ", b"BITTERN\0", 2, 0, len(PROGRAM))
+    path = tmp_path / "new.pte"
+    path.write_bytes(PROGRAM + head + b"another digest of another thing." + b"BITTERN\0")
+    with pytest.raises(ModelFileError, match="format version 2, this Bittern reads up to 1: upgrade Bittern"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (b"x", "is not a model file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "is not a model file"),
+        (PROGRAM, "no Bittern footer at its end: it is truncated, or an ExecuTorch program of another exporter"),
+        (container.append_footer(PROGRAM)[-64:], "is damaged"),
+    ],
+)
+def test_other_files_are_refused_with_their_reason(tmp_path: Path, data: bytes, reason: str) -> None:
+    path = tmp_path / "other.pte"
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match=reason):
+        load(path)
+
+
+def test_a_directory_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="is a directory"):
+        load(tmp_path)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.pte")

@@ -1,0 +1,36 @@
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from bittern.train import RichReporter
+from train.tiny import train
+
+
+def test_the_rich_reporter_prints_a_line_per_epoch_with_loss_and_accuracies(tmp_path: Path) -> None:
+    text = io.StringIO()
+    train(tmp_path / "run", epochs=1, progress=RichReporter(Console(file=text, width=120)))
+    lines = [line for line in text.getvalue().splitlines() if line.strip()]
+    assert lines[0].startswith("step1 epoch 1: loss ")
+    assert ", accuracy " in lines[0]
+    assert ", test " in lines[0]
+    assert any(line.startswith("step2 epoch 1") for line in lines)
+
+
+def test_on_a_terminal_it_shows_loss_accuracy_and_time_left() -> None:
+    text = io.StringIO()
+    with RichReporter(Console(file=text, width=120, force_terminal=True)) as reporter:
+        reporter.data("decoding train", 5, 10)
+        reporter.step(1, 20, 2.5, 0.125)
+        reporter.step(2, 20, 2.25, 0.25)
+    shown = text.getvalue()
+    assert "decoding train" in shown
+    assert "loss 2.250" in shown
+    assert "accuracy 25.0%" in shown
+    assert "-:--:--" in shown or "0:00:" in shown
+
+
+def test_no_reporter_means_no_output(tmp_path: Path, capfd: object) -> None:
+    train(tmp_path / "run", epochs=1)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")

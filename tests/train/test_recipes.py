@@ -1,0 +1,91 @@
+import dataclasses
+
+import pytest
+
+from bittern.data import get_dataset
+from bittern.models import create
+from bittern.train import Recipe, get_recipe, list_recipes, settings_of, with_overrides
+
+RECIPES = [get_recipe(name) for name in list_recipes()]
+by_name = pytest.mark.parametrize("recipe", RECIPES, ids=list_recipes())
+
+
+@by_name
+def test_every_recipe_builds_its_networks_with_the_shape_of_its_data(recipe: Recipe) -> None:
+    info = get_dataset(recipe.dataset)
+    shapes = []
+    for stage in recipe.stages:
+        model = create(
+            recipe.model,
+            num_classes=len(info.class_names),
+            in_channels=info.input_shape[0],
+            image_size=info.input_shape[1],
+            precision=stage.precision,
+            **recipe.model_options,
+        )
+        shapes.append({name: tensor.shape for name, tensor in model.state_dict().items()})
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+@by_name
+def test_every_recipe_states_source_and_expected_result(recipe: Recipe) -> None:
+    assert recipe.description
+    assert recipe.source
+    assert "%" in recipe.expected
+
+
+def test_the_two_step_recipes_are_those_of_adambnn() -> None:
+    first, second = get_recipe("digits").stages
+    assert (first.precision, first.weight_decay) == ("binary_activations", 5e-6)
+    assert (second.precision, second.weight_decay) == ("binary", 0.0)
+
+
+@by_name
+def test_without_overrides_nothing_changes(recipe: Recipe) -> None:
+    assert settings_of(with_overrides(recipe, {})) == settings_of(recipe)
+
+
+@by_name
+def test_every_setting_can_be_overridden_by_its_own_value_as_a_string(recipe: Recipe) -> None:
+    settings = settings_of(recipe)
+    strings = {k: ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in settings.items()}
+    assert settings_of(with_overrides(recipe, strings)) == settings
+
+
+def test_a_setting_without_a_stage_holds_for_every_stage_and_one_with_it_goes_before() -> None:
+    recipe = with_overrides(get_recipe("digits"), {"lr": "0.5", "step2.lr": "0.25", "epochs": 3})
+    assert [stage.lr for stage in recipe.stages] == [0.5, 0.25]
+    assert recipe.epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("step3.lr", "1", "unknown setting 'step3.lr': known are .*; did you mean 'step"),
+        ("lr", "fast", r"setting 'lr' takes float \(now 0\.\d+\), got 'fast'"),
+        ("lr", "0", "step1.lr must be above 0, got 0.0"),
+        ("lr", "nan", "step1.lr must be above 0, got nan"),
+        ("epochs", "1.5", "setting 'epochs' takes int"),
+        ("epochs", 1.5, "setting 'epochs' takes int"),
+        ("epochs", "0", "step1.epochs must be at least 1, got 0"),
+        ("batch_size", "0", "batch_size must be at least 1, got 0"),
+        ("weight_decay", "-1", "step1.weight_decay must be at least 0, got -1.0"),
+        ("label_smoothing", "1", r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ("augmentation", "flip", "unknown augmentation 'flip': known are "),
+        ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, no"),
+        ("model.widths", "64,wide", "setting 'model.widths' takes integers, such as 64,128"),
+    ],
+)
+def test_a_bad_override_is_refused_with_the_rule(key: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_overrides(get_recipe("digits"), {key: value})
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_names_and_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"unknown recipe 'digit': known are cifar10-quick, .*mean 'digits'\?"):
+        get_recipe("digit")
+
+
+def test_a_recipe_needs_a_stage() -> None:
+    with pytest.raises(ValueError, match="'digits' needs at least one stage"):
+        dataclasses.replace(get_recipe("digits"), stages=())

@@ -1,0 +1,172 @@
+"""Runs that are stopped in the middle and gone on with end with the same weights as if nothing had happened."""
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bittern.train import RunError, TrainingError, TrainingInterrupted
+from train.tiny import TINY, At, train
+
+
+def weights(out: Path) -> bytes:
+    return (out / "model.safetensors").read_bytes()
+
+
+def log(out: Path) -> list[dict[str, str]]:
+    with open(out / "log.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def raise_signal(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("step", [1, 7, 11, 22, 30])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_and_the_run_can_be_gone_on_with(
+    number: signal.Signals, step: int, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(TrainingInterrupted, match=rf"stopped by {number.name} at step {step} \(.*--resume"):
+        train(out, progress=At(step, lambda: raise_signal(number)))
+    reporter = At()
+    train(out, resume=True, progress=reporter)
+    assert reporter.steps == list(range(step + 1, 45))
+    assert reporter.messages[0].startswith(f"going on from step {step} (")
+    assert weights(out) == weights(finished)
+    assert log(out) == log(finished)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    code = f"""
+import torch
+from bittern.train import Reporter, run
+torch.set_num_threads(1)
+class Print(Reporter):
+    def step(self, done, total, loss, accuracy):
+        print(done, flush=True)
+options = dict(epochs=2, overrides={TINY!r}, accelerator="cpu", checkpoint_seconds=0)
+run("digits", None, {str(out)!r}, progress=Print(), **options)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    with child.stdout:
+        for line in child.stdout:
+            if line.strip() == "27":  # in the first epoch of step 2
+                child.kill()
+                break
+    assert child.wait() == -signal.SIGKILL
+    reporter = At()
+    train(out, resume=True, progress=reporter)
+    assert 27 <= reporter.steps[0] < 44
+    assert weights(out) == weights(finished)
+    assert log(out) == log(finished)
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_takes_no_more_ends_the_run_with_the_checkpoint_before_it_intact(
+    finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    limit = no_file_larger_than(4096)
+    message = r"cannot write .*state-00000022\.safetensors of 0\.\d MB \(File too large\).*intact.*--resume"
+    try:
+        with pytest.raises(TrainingError, match=message):
+            train(out, progress=At(15, lambda: limit.__enter__()))
+    finally:
+        limit.__exit__(None, None, None)
+    assert sorted(p.name for p in (out / "checkpoint").iterdir()) == ["checkpoint.json", "state-00000011.safetensors"]
+    reporter = At()
+    train(out, resume=True, progress=reporter)
+    assert reporter.steps[0] == 12
+    assert weights(out) == weights(finished)
+
+
+def test_a_disk_that_takes_no_model_leaves_the_last_checkpoint_to_go_on_from(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    (out / "model.safetensors").mkdir(parents=True)  # a folder cannot be replaced by a file
+    with pytest.raises(TrainingError, match=r"cannot write .*model\.safetensors"):
+        train(out, resume=True)
+    (out / "model.safetensors").rmdir()
+    train(out, resume=True)
+    assert weights(out) == weights(finished)
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path) -> None:
+    reporter, before = At(), weights(finished)
+    result = train(finished, resume=True, progress=reporter)
+    assert reporter.messages == [f"{finished} is finished already"]
+    assert (result.info.metrics["test_accuracy"], weights(finished)) == (
+        float(log(finished)[-1]["test_accuracy"]),
+        before,
+    )
+
+
+def test_resuming_where_nothing_was_begun_begins(finished: Path, tmp_path: Path) -> None:
+    train(tmp_path / "new", resume=True)
+    assert weights(tmp_path / "new") == weights(finished)
+
+
+OTHERWISE: list[tuple[dict[str, Any], str]] = [
+    ({"seed": 3}, "seed: 0 -> 3"),
+    ({"epochs": 5}, "step1.epochs: 2 -> 5; step2.epochs: 2 -> 5"),
+    ({"overrides": {"step2.lr": 0.5}}, r"step2.lr: 0\.\d+ -> 0.5"),
+    ({"overrides": {"model.widths": "8,16"}}, r"model.widths: \[8, 8\] -> \[8, 16\]"),
+]
+
+
+@pytest.mark.parametrize(("changes", "difference"), OTHERWISE)
+@pytest.mark.parametrize("done", [True, False])
+def test_resuming_otherwise_than_begun_is_refused_with_the_difference(
+    changes: dict[str, Any], difference: str, done: bool, finished: Path, tmp_path: Path
+) -> None:
+    out = finished
+    if not done:
+        out = tmp_path / "run"
+        with pytest.raises(TrainingInterrupted):
+            train(out, progress=At(1, lambda: raise_signal(signal.SIGTERM)))
+    with pytest.raises(RunError, match=rf"was begun otherwise \({difference}\); resume it as it was begun"):
+        train(out, resume=True, **changes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: next(f.glob("state-*")).unlink(), r"state-\d+\.safetensors cannot be read"),
+        (lambda f: next(f.glob("state-*")).write_bytes(b"x" * 100), "is damaged: its SHA-256"),
+        (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 1, '), "is not a checkpoint of Bittern"),
+        (
+            lambda f: (f / "checkpoint.json").write_bytes(
+                (f / "checkpoint.json").read_bytes().replace(b'"format": 1', b'"format": 9')
+            ),
+            "has format 9, this Bittern reads 1",
+        ),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(damage: Any, message: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(TrainingInterrupted):
+        train(out, progress=At(1, lambda: raise_signal(signal.SIGTERM)))
+    damage(out / "checkpoint")
+    with pytest.raises(RunError, match=message):
+        train(out, resume=True)

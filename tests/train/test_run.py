@@ -1,0 +1,173 @@
+"""What `run` leaves behind, and when it refuses to begin. The helpers `train` and `At` are in tiny.py."""
+
+import csv
+import json
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bittern.data import DataError, load
+from bittern.train import RunError, TrainingError, load_run, run, with_overrides
+from bittern.train.recipes import get_recipe
+from bittern.train.trainer import Position, Trainer
+from data.hf_parquet import write_cifar10
+from train.tiny import TINY, At, train
+
+
+def test_the_folder_holds_model_info_log_and_checkpoint(finished: Path) -> None:
+    assert {p.name for p in finished.iterdir()} == {
+        "model.safetensors", "model.json", "log.csv", "checkpoint", "tensorboard"
+    }  # fmt: skip
+    assert {p.suffix for p in (finished / "checkpoint").iterdir()} == {".json", ".safetensors"}
+    assert len(list((finished / "checkpoint").iterdir())) == 2
+
+
+def test_info_says_what_was_trained_and_how_well(finished: Path) -> None:
+    info = json.loads((finished / "model.json").read_bytes())
+    assert info["format"] == 1
+    assert (info["model"], info["recipe"], info["dataset"], info["seed"]) == ("digits-resnet", "digits", "digits", 0)
+    assert info["options"]["precision"] == "binary"
+    assert info["options"]["widths"] == [8, 8]
+    assert info["class_names"] == list("0123456789")
+    assert info["input_shape"] == [1, 8, 8]
+    assert info["preprocessing"] == {"scale": 1 / 255, "mean": [0.305], "std": [0.376]}
+    assert info["settings"]["step2.epochs"] == 2
+    assert info["settings"]["batch_size"] == 128
+    assert 0.1 < info["metrics"]["test_accuracy"] <= 1
+    assert {"bittern", "torch", "python"} == set(info["versions"])
+
+
+def test_the_accuracy_in_the_info_is_that_of_the_model_read_back(finished: Path) -> None:
+    trained = load_run(finished)
+    test = load("digits", splits=("test",))["test"]
+    with torch.no_grad():
+        predictions = trained.model(trained.info.preprocessing(test.images)).argmax(1)
+    accuracy = (predictions == test.labels).double().mean().item()
+    # Another memory layout rounds logits otherwise, which may turn a tie.
+    assert accuracy == pytest.approx(trained.info.metrics["test_accuracy"], abs=1.5 / len(test))
+
+
+def test_the_log_has_a_line_per_epoch_with_the_rate_falling_to_zero_in_each_stage(finished: Path) -> None:
+    with open(finished / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["stage"], r["epoch"], r["step"]) for r in rows] == [
+        ("step1", "1", "11"), ("step1", "2", "22"), ("step2", "1", "33"), ("step2", "2", "44")
+    ]  # fmt: skip
+    lr = get_recipe("digits").stages[0].lr
+    assert [float(r["lr"]) for r in rows] == pytest.approx([lr / 2, 0.0, lr / 2, 0.0])
+    assert all(0 <= float(r["accuracy"]) <= 1 and 0 <= float(r["test_accuracy"]) <= 1 for r in rows)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(finished: Path, tmp_path: Path) -> None:
+    same = train(tmp_path / "same").folder
+    other = train(tmp_path / "other", seed=1).folder
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (finished, same, other)]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_the_random_streams_of_the_caller_are_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(tmp_path / "run", epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_signal_handlers_of_the_caller_are_put_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    train(tmp_path / "run", epochs=1)
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_run_goes_on_in_a_thread_where_signals_cannot_be_handled(tmp_path: Path) -> None:
+    results = []
+    thread = threading.Thread(target=lambda: results.append(train(tmp_path / "run", epochs=1)))
+    thread.start()
+    thread.join()
+    assert results[0].info.metrics["test_accuracy"] > 0
+
+
+def test_the_reporter_sees_every_step_and_every_epoch(tmp_path: Path) -> None:
+    reporter = At()
+    train(tmp_path / "run", epochs=1, progress=reporter)
+    assert reporter.steps == list(range(1, 23))
+    assert [row["stage"] for row in reporter.rows] == ["step1", "step2"]
+
+
+def test_the_test_split_is_looked_at_as_often_as_the_recipe_says_and_at_each_stages_end(tmp_path: Path) -> None:
+    reporter = At()
+    train(tmp_path / "run", epochs=3, progress=reporter, overrides={"evaluate_every": 2})
+    looked = [row["test_accuracy"] is not None for row in reporter.rows]
+    assert looked == [False, True, True] * 2
+
+
+@pytest.mark.parametrize("mixed_precision", ["bf16"])
+def test_mixed_precision_trains_and_keeps_float32_weights(mixed_precision: str, tmp_path: Path) -> None:
+    out = train(tmp_path / "run", epochs=1, overrides={"mixed_precision": mixed_precision}).folder
+    tensors = load_file(out / "model.safetensors")
+    assert {t.dtype for n, t in tensors.items() if not n.endswith("num_batches_tracked")} == {torch.float32}
+
+
+def test_the_cifar_recipe_trains_on_a_folder_of_parquet_files(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_cifar10(tmp_path / "data", train=24, test=6)
+    small = {"model.widths": "8,8,8", "model.depths": "1,1,1", "batch_size": 8}
+    result = run("cifar10-quick", tmp_path / "data", tmp_path / "run", epochs=1, overrides=small, accelerator="cpu")
+    assert result.info.input_shape == (3, 32, 32)
+    assert result.info.class_names[0] == "airplane"
+    assert load_run(tmp_path / "run").model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_step_two_begins_with_the_weights_of_step_one() -> None:
+    recipe = with_overrides(get_recipe("digits"), TINY)
+    trainer = Trainer(recipe, load("digits"), seed=0, accelerator="cpu")
+    trainer.enter(0)
+    trainer.step(trainer.order(Position())[0], Position())
+    before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
+    trainer.enter(1)
+    assert trainer.model.blocks[0].conv.binarize_weight
+    assert all(torch.equal(t, before[name]) for name, t in trainer.model.state_dict().items())
+
+
+def test_every_epoch_has_an_order_of_its_own_in_which_each_image_comes_once() -> None:
+    trainer = Trainer(with_overrides(get_recipe("digits"), TINY), load("digits"), seed=0, accelerator="cpu")
+    orders = [torch.cat(trainer.order(Position(stage, epoch))) for stage in (0, 1) for epoch in (0, 1)]
+    assert all(len(order.unique()) == len(order) == 11 * 128 for order in orders)
+    assert len({tuple(order.tolist()) for order in orders}) == 4
+
+
+def test_a_batch_larger_than_the_data_is_the_whole_data(tmp_path: Path) -> None:
+    reporter = At()
+    train(tmp_path / "run", epochs=1, progress=reporter, overrides={"batch_size": 5000})
+    assert reporter.steps == [1, 2]
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunError, match="is not empty; choose another folder, or go on with the run in it by --resume"):
+        train(tmp_path)
+    with pytest.raises(RunError, match=r"notes\.txt is a file"):
+        train(tmp_path / "notes.txt")
+
+
+def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        train(tmp_path / "run", seed=-1)
+
+
+def test_unusable_data_stops_the_run_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        run("cifar10-quick", tmp_path / "nowhere", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is nan at step \d+ \(epoch 1 of step1\).*checkpoint: none"):
+        train(tmp_path / "first", overrides={"step1.lr": 1e36})
+    message = r"the loss is nan at step \d+ \(epoch 1 of step2\).*checkpoint: step 22 \(step1: 2 epochs"
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "second", overrides={"step2.lr": 1e36})

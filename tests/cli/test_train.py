@@ -1,15 +1,13 @@
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bittern.cli.train import parse_settings
-from cli.invoke import TINY, bittern
+from cli.invoke import TINY, bittern, bittern_process
 
 
 def test_a_run_is_trained_and_told(tmp_path: Path) -> None:
@@ -71,18 +69,11 @@ def test_settings_are_parsed() -> None:
     assert parse_settings(["lr=0.1", " model.widths = 8,8"]) == {"lr": "0.1", "model.widths": "8,8"}
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Files end at 4 kB, as on a disk that fills up."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+DISK_OF_4_KB = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_is_code_1(tmp_path: Path) -> None:
-    outcome = bittern("train", "digits", "--out", tmp_path / "run", *TINY)
+    outcome = bittern_process("train", "digits", "--out", tmp_path / "run", *TINY, before=DISK_OF_4_KB)
     assert outcome.code == 1
     assert "cannot write" in outcome.err
 

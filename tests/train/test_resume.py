@@ -14,7 +14,6 @@ import pytest
 from bittern.train import RunError, TrainingError, TrainingInterrupted
 from train.tiny import TINY, At, train
 
-
 WITH_TESTS = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 

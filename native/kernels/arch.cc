@@ -5,6 +5,11 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace bittern {
@@ -46,6 +51,19 @@ uint32_t detect_arch_flags() {
   }
   return flags;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+uint32_t detect_arch_flags() {
+  return has(static_cast<uint32_t>(getauxval(AT_HWCAP)), HWCAP_ASIMDDP) ? kIsaNeonDotprod : kIsaNeon;
+}
+#elif defined(__aarch64__) && defined(__APPLE__)
+uint32_t detect_arch_flags() {
+  int dotprod = 0;
+  size_t size = sizeof dotprod;
+  sysctlbyname("hw.optional.arm.FEAT_DotProd", &dotprod, &size, nullptr, 0);  // leaves 0 where the name is unknown
+  return dotprod != 0 ? kIsaNeonDotprod : kIsaNeon;
+}
+#elif defined(__aarch64__)
+uint32_t detect_arch_flags() { return kIsaNeon; }
 #else
 uint32_t detect_arch_flags() { return 0; }
 #endif

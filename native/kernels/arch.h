@@ -20,18 +20,33 @@ enum ArchFlag : uint32_t {
   kArchAvx2 = 1u << 0,
   kArchAvx512 = 1u << 1,           // F, BW, DQ and VL: what every server core since Skylake has
   kArchAvx512Vpopcntdq = 1u << 2,  // popcount of 32-bit lanes
+  kArchNeon = 1u << 3,             // in every aarch64
+  kArchNeonDotprod = 1u << 4,      // UDOT: Cortex-A55, A75, A76 and newer, Neoverse, Apple
 };
 
 constexpr uint32_t kArchPortable = 0;
 constexpr uint32_t kIsaAvx2 = kArchAvx2;
-constexpr uint32_t kIsaAvx512 = kArchAvx2 | kArchAvx512 | kArchAvx512Vpopcntdq;
+constexpr uint32_t kIsaAvx512 = kArchAvx2 | kArchAvx512;
+constexpr uint32_t kIsaAvx512Vpopcntdq = kIsaAvx512 | kArchAvx512Vpopcntdq;
+constexpr uint32_t kIsaNeon = kArchNeon;
+constexpr uint32_t kIsaNeonDotprod = kArchNeon | kArchNeonDotprod;
 
 struct Isa {
   const char* name;
   uint32_t flags;
 };
 
-constexpr Isa kIsas[] = {{"avx512", kIsaAvx512}, {"avx2", kIsaAvx2}, {"portable", kArchPortable}};
+constexpr Isa kIsas[] = {
+#if defined(__aarch64__)
+    {"neondotprod", kIsaNeonDotprod},
+    {"neon", kIsaNeon},
+#else
+    {"avx512vpopcntdq", kIsaAvx512Vpopcntdq},
+    {"avx512", kIsaAvx512},
+    {"avx2", kIsaAvx2},
+#endif
+    {"portable", kArchPortable},
+};
 
 // Bits of the instructions that both the CPU and the operating system (saved registers) support.
 uint32_t detect_arch_flags();

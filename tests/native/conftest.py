@@ -8,7 +8,7 @@ import pytest
 
 from native.sanitized import Native, build
 
-ISAS = ("portable", "avx2", "avx512")
+ISAS = ("portable", "avx2", "avx512", "avx512vpopcntdq")
 
 
 @pytest.fixture(scope="session")

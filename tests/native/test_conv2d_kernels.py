@@ -16,7 +16,10 @@ from native.sanitized import Native
 FILLER = 0x5A5A5A5A
 
 
-@pytest.fixture(params=["x86_avx512_vpopcntdq", "x86_avx2", "portable"])
+NAMES = ["x86_avx512_vpopcntdq", "x86_avx512", "x86_avx2", "portable"]
+
+
+@pytest.fixture(params=NAMES)
 def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
     rows = dict(any_native.conv2d_kernels())
     name: str = request.param
@@ -26,7 +29,7 @@ def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
 
 
 def test_the_fixture_names_every_row(any_native: Native) -> None:
-    assert {name for name, _ in any_native.conv2d_kernels()} == {"x86_avx512_vpopcntdq", "x86_avx2", "portable"}
+    assert {name for name, _ in any_native.conv2d_kernels()} == set(NAMES)
 
 
 class Problem:

@@ -42,7 +42,7 @@ __all__ = [
 
 
 def isa() -> str:
-    """The instruction set that the kernels use: "portable", "avx2" or "avx512", or what BITTERN_ISA forces.
+    """The instruction set that the kernels use: "portable", "avx2", "avx512" ..., or what BITTERN_ISA forces.
 
     Raises:
         ValueError: BITTERN_ISA names a set that is unknown or that this CPU lacks.

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,16 @@ def _run(*command: object) -> None:
         raise RuntimeError(f"{command[0]} failed while building the native tests:\n{done.stdout}{done.stderr}")
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of the operator ``bittern::{name}.out``. ``outputs`` keep their contents."""
+
+    name: str
+    inputs: Sequence[object]
+    outputs: Sequence[NDArray[Any]]
+    threads: int = 1
+
+
 class Native:
     """Functions of the test binding in a sanitized process. A report of a sanitizer ends it and fails the call."""
 
@@ -76,10 +88,22 @@ class Native:
         self, name: str, inputs: list[object], outputs: list[NDArray[Any]], *, threads: int = 1
     ) -> list[NDArray[Any]]:
         """Calls ``bittern::{name}.out``; arrays keep their order of memory. Returns the outputs."""
-        operands = [Strided.of(x) if isinstance(x, np.ndarray) else x for x in inputs]
-        empty = [Strided.of(x) for x in outputs]
-        results: list[Strided] = self.call_operator(f"bittern::{name}.out", operands, empty, threads=threads)
-        return [result.array() for result in results]
+        return self.operators([Call(name, inputs, outputs, threads)])[0]
+
+    def operators(self, calls: Sequence[Call]) -> list[list[NDArray[Any]]]:
+        """Runs several calls in one round trip, up to the first that fails. Arrays that calls share are sent once."""
+        sent: dict[int, Strided] = {}
+
+        def send(x: object) -> object:
+            return sent.setdefault(id(x), Strided.of(x)) if isinstance(x, np.ndarray) else x
+
+        requests = [
+            (f"bittern::{call.name}.out", [send(x) for x in call.inputs], [Strided.of(x) for x in call.outputs])
+            for call in calls
+        ]
+        threads = [call.threads for call in calls]
+        results: list[list[Strided]] = self.call_operators(requests, threads)
+        return [[result.array() for result in outputs] for outputs in results]
 
     def close(self) -> None:
         if self._process is not None:

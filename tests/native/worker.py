@@ -24,8 +24,8 @@ def main(folder: str) -> None:
     while header := requests.read(LENGTH.size):
         function, arguments, keywords = pickle.loads(requests.read(LENGTH.unpack(header)[0]))
         try:
-            if function == "call_operator":
-                result = call_operator(native, *arguments, **keywords)
+            if function == "call_operators":
+                result = call_operators(native, *arguments, **keywords)
             else:
                 result = getattr(native, function)(*arguments, **keywords)
             answer: tuple[Any, ...] = ("ok", result)
@@ -54,18 +54,28 @@ class Strided:
         return self.flat.reshape([self.shape[d] for d in self.order]).transpose(np.argsort(self.order))
 
 
-def call_operator(
-    native: Any, name: str, inputs: list[object], outputs: list[Strided], *, threads: int
-) -> list[Strided]:
-    """Returns what is in ``outputs`` after the call."""
+def call_operators(
+    native: Any, requests: list[tuple[str, list[object], list[Strided]]], threads: list[int]
+) -> list[list[Strided]]:
+    """Returns what is in the outputs of each request ``(operator, inputs, outputs)`` after the calls, in order."""
+    inputs: dict[int, Any] = {}
 
     def tensor(x: Strided) -> Any:
         return native.tensor(x.flat, list(x.shape), x.order)
 
-    results = [tensor(x) for x in outputs]
-    arguments = [tensor(x) if isinstance(x, Strided) else x for x in inputs]
-    native.call_operator(name, [*arguments, *results], threads=threads)
-    return [replace(x, flat=result.to_numpy()) for x, result in zip(outputs, results, strict=True)]
+    def argument(x: object) -> Any:
+        if not isinstance(x, Strided):
+            return x
+        if id(x) not in inputs:
+            inputs[id(x)] = tensor(x)
+        return inputs[id(x)]
+
+    answers = []
+    for (name, arguments, outputs), count in zip(requests, threads, strict=True):
+        results = [tensor(x) for x in outputs]
+        native.call_operator(name, [*map(argument, arguments), *results], threads=count)
+        answers.append([replace(x, flat=result.to_numpy()) for x, result in zip(outputs, results, strict=True)])
+    return answers
 
 
 if __name__ == "__main__":

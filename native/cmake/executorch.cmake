@@ -1,15 +1,22 @@
 # ExecuTorch from its Python wheel, which carries headers and shared libraries: the installed one, or else a copy that pip
-# downloads into the build folder. Defines bittern_executorch (headers, definitions, runtime and thread pool) and
-# BITTERN_EXECUTORCH_BUNDLE, the shared libraries that the engine needs beside itself.
+# downloads into the build folder (when cross-compiling always that, for the target). Defines bittern_executorch (headers,
+# definitions, runtime and thread pool) and BITTERN_EXECUTORCH_BUNDLE, the shared libraries that the engine needs beside
+# itself.
 set(BITTERN_EXECUTORCH_VERSION 1.5.1)
 
-execute_process(
-  COMMAND ${Python_EXECUTABLE} -c
-          "import importlib.metadata as m; d = m.distribution('executorch'); print(d.version); print(d.locate_file('executorch'))"
-  OUTPUT_VARIABLE installed
-  OUTPUT_STRIP_TRAILING_WHITESPACE
-  ERROR_QUIET)
-string(REPLACE "\n" ";" installed "${installed}")
+set(installed "")
+set(executorch_platform "")
+if(CMAKE_CROSSCOMPILING)
+  set(executorch_platform --platform manylinux_2_28_${CMAKE_SYSTEM_PROCESSOR})
+else()
+  execute_process(
+    COMMAND ${Python_EXECUTABLE} -c
+            "import importlib.metadata as m; d = m.distribution('executorch'); print(d.version); print(d.locate_file('executorch'))"
+    OUTPUT_VARIABLE installed
+    OUTPUT_STRIP_TRAILING_WHITESPACE
+    ERROR_QUIET)
+  string(REPLACE "\n" ";" installed "${installed}")
+endif()
 set(executorch_root "")
 if(installed)
   list(GET installed 0 version)
@@ -25,15 +32,19 @@ if(NOT executorch_root)
     message(STATUS "Downloading the ExecuTorch ${BITTERN_EXECUTORCH_VERSION} wheel")
     execute_process(
       COMMAND ${Python_EXECUTABLE} -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all:
-              --dest ${fetched} executorch==${BITTERN_EXECUTORCH_VERSION}
+              ${executorch_platform} --dest ${fetched} executorch==${BITTERN_EXECUTORCH_VERSION}
       RESULT_VARIABLE failed
       ERROR_VARIABLE reason)
     file(GLOB wheel ${fetched}/executorch-*.whl)
     if(failed OR NOT wheel)
       string(REGEX REPLACE "\n.*" "" reason "${reason}")
-      message(FATAL_ERROR "ExecuTorch ${BITTERN_EXECUTORCH_VERSION} is not installed in ${Python_EXECUTABLE} and pip cannot "
-                          "download its wheel: ${reason}\nInstall it first: pip install --no-deps "
-                          "executorch==${BITTERN_EXECUTORCH_VERSION}")
+      if(CMAKE_CROSSCOMPILING)
+        set(way_out "pip cannot download its wheel for ${CMAKE_SYSTEM_PROCESSOR}: ${reason}\nUnpack that into ${fetched}")
+      else()
+        set(way_out "it is not installed in ${Python_EXECUTABLE} and pip cannot download its wheel: ${reason}\n"
+                    "Install it first: pip install --no-deps executorch==${BITTERN_EXECUTORCH_VERSION}")
+      endif()
+      message(FATAL_ERROR "There is no ExecuTorch ${BITTERN_EXECUTORCH_VERSION}: " ${way_out})
     endif()
     file(ARCHIVE_EXTRACT INPUT ${wheel} DESTINATION ${fetched})
     file(REMOVE ${wheel})

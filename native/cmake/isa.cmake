@@ -5,19 +5,30 @@ set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2)
 set(BITTERN_ISA_FLAGS_x86_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
                                  -mtune=icelake-server)
 set(BITTERN_ISA_FLAGS_x86_avx512_vpopcntdq ${BITTERN_ISA_FLAGS_x86_avx512} -mavx512vpopcntdq)
+# NEON is in the baseline of aarch64.
+set(BITTERN_ISA_FLAGS_arm_neon "")
+set(BITTERN_ISA_FLAGS_arm_neon_dotprod -march=armv8.2-a+dotprod)
 
-# Adds the kernels under `directory` to `target`: for other targets than x86-64 without the x86 files.
+# Prefix of the files for the target, which systems call by several names.
+set(BITTERN_CPU "none")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set(BITTERN_CPU "x86")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(BITTERN_CPU "arm")
+endif()
+
+# Adds the kernels under `directory` to `target`: those of its CPU and those of any.
 function(bittern_add_kernels target directory)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${directory}/*.cc)
   foreach(source IN LISTS sources)
     get_filename_component(isa ${source} NAME_WE)
-    if(isa MATCHES "^x86_" AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    if(isa MATCHES "^(x86|arm)_" AND NOT isa MATCHES "^${BITTERN_CPU}_")
       continue()
     endif()
     target_sources(${target} PRIVATE ${source})
     if(DEFINED BITTERN_ISA_FLAGS_${isa})
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${BITTERN_ISA_FLAGS_${isa}}")
-    elseif(isa MATCHES "^x86_")
+    elseif(isa MATCHES "^(x86|arm)_")
       message(FATAL_ERROR "cmake/isa.cmake has no flags for ${source}")
     endif()
   endforeach()

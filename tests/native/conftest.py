@@ -1,4 +1,4 @@
-"""Sanitized native processes, one for each instruction set that this machine runs."""
+"""Native processes, one an instruction set: sanitized for those of this machine, emulated for those of aarch64."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from native.sanitized import Native, build
+from native import emulated, sanitized
+from native.emulated import Emulated, MissingError
+from native.sanitized import Native
 
-ISAS = ("portable", "avx2", "avx512", "avx512vpopcntdq")
+HOST = ("portable", "avx2", "avx512", "avx512vpopcntdq")
+EMULATED = [pytest.param(f"aarch64-{isa}", marks=pytest.mark.slow) for isa in emulated.CPUS]
 
 
 @pytest.fixture(scope="session")
 def native_folder() -> Path:
     try:
-        return build()
+        return sanitized.build()
     except RuntimeError as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -40,12 +43,48 @@ def any_native(start_native: Callable[[str | None], Native]) -> Native:
     return start_native(None)
 
 
-@pytest.fixture(scope="session", params=ISAS)
-def native(request: pytest.FixtureRequest, start_native: Callable[[str | None], Native], any_native: Native) -> Native:
-    """A process for each instruction set; skipped where the machine lacks it."""
-    if any_native.choose_isa(any_native.detect_arch_flags(), request.param) is None:
-        pytest.skip(f"this CPU has no {request.param}")
-    return start_native(request.param)
+@pytest.fixture(scope="session")
+def emulated_folder() -> Path:
+    """Holds the driver for aarch64; skips where this machine cannot build or run it."""
+    try:
+        return emulated.build()
+    except MissingError as error:
+        pytest.skip(str(error))
+    except RuntimeError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def start_isa(request: pytest.FixtureRequest) -> Callable[[str], Native]:
+    """Gives the process of one of HOST or EMULATED; skips where there is none."""
+    emulations: dict[str, Native] = {}
+
+    def start(isa: str) -> Native:
+        machine, _, name = isa.rpartition("-")
+        if machine == "aarch64":
+            if name not in emulations:
+                emulations[name] = Emulated(request.getfixturevalue("emulated_folder"), name)
+                request.addfinalizer(emulations[name].close)
+            return emulations[name]
+        start_native = request.getfixturevalue("start_native")
+        here = start_native(None)
+        if here.choose_isa(here.detect_arch_flags(), name) is None:
+            pytest.skip(f"this CPU has no {name}")
+        return start_native(name)
+
+    return start
+
+
+@pytest.fixture(scope="session", params=[*HOST, *EMULATED])
+def native(request: pytest.FixtureRequest, start_isa: Callable[[str], Native]) -> Native:
+    """A process for each instruction set, those of aarch64 included, which call operators alone."""
+    return start_isa(request.param)
+
+
+@pytest.fixture(scope="session", params=HOST)
+def host_native(request: pytest.FixtureRequest, start_isa: Callable[[str], Native]) -> Native:
+    """A process for each instruction set of x86-64, for tests that would take too long in an emulator."""
+    return start_isa(request.param)
 
 
 @pytest.fixture(autouse=True, scope="session")

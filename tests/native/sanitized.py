@@ -41,12 +41,12 @@ def _build() -> Path:
         nanobind = subprocess.check_output([sys.executable, "-m", "nanobind", "--cmake_dir"], text=True).strip()
         options = [f"-DPython_EXECUTABLE={sys.executable}", f"-Dnanobind_DIR={nanobind}", "-DCMAKE_BUILD_TYPE=Debug"]
         options += ["-DBITTERN_TESTS=ON", "-DBITTERN_SANITIZE=ON", f"-DCMAKE_CXX_COMPILER={compiler}"]
-        _run(_tool("cmake"), "-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options)
-    _run(_tool("cmake"), "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
+        run(tool("cmake"), "-S", ROOT / "native", "-B", BUILD, "-G", "Ninja", *options)
+    run(tool("cmake"), "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
     return BUILD / "tests"
 
 
-def _tool(name: str) -> Path:
+def tool(name: str) -> Path:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
@@ -54,7 +54,7 @@ def _tool(name: str) -> Path:
     return Path(found)
 
 
-def _run(*command: object) -> None:
+def run(*command: object) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
@@ -113,12 +113,18 @@ class Native:
         self._errors.close()
 
     def _call(self, function: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        status, *answer = pickle.loads(self._exchange(function, pickle.dumps((function, arguments, keywords))))
+        if status == "ok":
+            return answer[0]
+        raise NativeError(f"{answer[0]}: {answer[1]}")
+
+    def _exchange(self, function: str, request: bytes) -> bytes:
+        """Sends a request to the process and returns its answer, or fails with what the process left on stderr."""
         process = self._started()
-        data = pickle.dumps((function, arguments, keywords))
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(LENGTH.pack(len(data)) + data)
+            process.stdin.write(LENGTH.pack(len(request)) + request)
             process.stdin.flush()
             header = process.stdout.read(LENGTH.size)
         except BrokenPipeError:
@@ -130,20 +136,23 @@ class Native:
             self._errors.seek(0)
             report = self._errors.read().decode(errors="replace")
             raise AssertionError(f"{function} ended the native process (status {status}):\n{report}")
-        status, *answer = pickle.loads(process.stdout.read(LENGTH.unpack(header)[0]))
-        if status == "ok":
-            return answer[0]
-        raise NativeError(f"{answer[0]}: {answer[1]}")
+        return process.stdout.read(LENGTH.unpack(header)[0])
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._errors.seek(0)
             self._errors.truncate()
-            command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(self._folder)]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=self._environment()
+                self._command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=self._environment(),
             )
         return self._process
+
+    def _command(self) -> list[str]:
+        return [sys.executable, str(Path(__file__).with_name("worker.py")), str(self._folder)]
 
     def _environment(self) -> dict[str, str]:
         # libstdc++ must be there when AddressSanitizer starts, or it cannot follow exceptions. numpy's and Python's own

@@ -1,0 +1,32 @@
+#include "kernels/conv2d/generic.h"
+#include "kernels/lanes/neon.h"
+
+namespace bittern {
+namespace {
+
+struct NeonDotprodCounter : NeonLanes {
+  using Count = Int;
+  static constexpr int kCountWords = 0;
+  static constexpr int kPixels = 3, kBlocks = 2;
+
+  static Count zero_count() { return broadcast(0u); }
+  static uint32x4_t count_quarter(uint32x4_t c, uint32x4_t x) {
+    return vdotq_u32(c, vcntq_u8(vreinterpretq_u8_u32(x)), vdupq_n_u8(1));
+  }
+  static Count count(Count c, Int x) { return each<Int>(c, x, count_quarter); }
+  static Int total(Count c) { return c; }
+  static Float dot(Int valid, Int count) { return to_float(sub(valid, add(count, count))); }
+};
+
+}  // namespace
+
+void conv2d_arm_neon_dotprod(const Conv2dArgs& args, int64_t begin, int64_t end) {
+  run_conv2d<NeonDotprodCounter>(args, begin, end);
+}
+
+void tap_counts_arm_neon_dotprod(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
+                                 uint32_t* counts) {
+  run_tap_counts<NeonDotprodCounter>(weight, blocks, taps, tap_words, counts);
+}
+
+}  // namespace bittern

@@ -69,4 +69,11 @@ constexpr const Row& first_allowed(const Row (&rows)[kRows], uint32_t flags) {
   return rows[i];
 }
 
+template <class Row, int kRows>
+const Row& first_allowed(const Row* const (&rows)[kRows], uint32_t flags) {
+  int i = 0;
+  while (i + 1 < kRows && (flags & rows[i]->flags) != rows[i]->flags) ++i;
+  return *rows[i];
+}
+
 }  // namespace bittern

@@ -4,11 +4,11 @@
 #include "kernels/conv2d/conv2d.h"
 
 #include <cinttypes>
-#include <cstring>
 
 #include "operators/call.h"
 #include "operators/conv2d_border.h"
 #include "operators/conv2d_input.h"
+#include "operators/conv2d_run.h"
 #include "operators/epilogue.h"
 #include "operators/kernel_flags.h"
 #include "operators/operators.h"
@@ -59,7 +59,8 @@ bool read_geometry(Call& call, const Tensor** x, const Tensor** weight, Conv2dGe
 template <Form kForm>
 void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo& info) {
   Call call(context, stack, info);
-  const Conv2dImplementation& kernels = get_conv2d(kernel_flags(call));
+  const uint32_t flags = kernel_flags(call);
+  const Conv2dImplementation& kernels = get_conv2d(flags);
   const Tensor *x, *weight;
   Conv2dGeometry g;
   if (!read_geometry(call, &x, &weight, &g)) return;
@@ -73,28 +74,19 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   args.filters = g.group_filters();
   args.valid_bits = static_cast<int32_t>(g.taps() * g.group_channels());
   const uint32_t* words = reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>());
-  const int64_t group_input = set_conv2d_input(call, g, words, &args);
+  const Conv2dInput input = set_conv2d_input(call, g, words, &args);
   const Conv2dBorder* borders = make_conv2d_borders(call, g, kernels, args.weight);
   if (!call.ok()) return;
 
-  // Halves of words that no group writes as a whole start from 0.
-  const int64_t out_words = (g.out_channels + 31) / 32;
-  const bool clear =
-      args.bits != nullptr && ((g.out_channels + 15) / 16 % 2 == 1 || (g.groups > 1 && args.filters % 16 != 0));
-  const int64_t group_weights = g.group_blocks() * g.taps() * g.group_words() * 16;
-  const int64_t work = g.groups * group_weights / 16 + g.out_channels;
-  call.parallel(g.pixels(), work, [&](int64_t begin, int64_t end) {
-    if (clear) {
-      std::memset(args.bits + begin * out_words, 0, static_cast<size_t>((end - begin) * out_words) * sizeof(uint32_t));
-    }
-    for (int64_t group = 0; group < g.groups; ++group) {
-      Conv2dArgs part = at_channel(args, group * args.filters);
-      part.input += group * group_input;
-      part.weight += group * group_weights;
-      part.border = borders != nullptr ? borders + group : nullptr;
-      kernels.conv2d(part, begin, end);
-    }
-  });
+  Conv2dWork work{};
+  work.args = args;
+  work.groups = g.groups;
+  work.pixels = g.pixels();
+  work.input_words = input.words;
+  work.group_input = input.group_words;
+  work.borders = borders;
+  work.implementation = &kernels;
+  run_conv2d_work(call, flags, work);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ const Conv2dBorder* make_conv2d_borders(Call& call, const Conv2dGeometry& g, con
   }
   for (int64_t group = 0; group < g.groups; ++group) {
     uint32_t* counts = table + group * classes * filters;
-    borders[group] = {rows.of_window, columns.of_window, columns.count, valid_bits, counts};
+    borders[group] = {rows.of_window, columns.of_window, columns.count, valid_bits, counts, filters};
     for (int64_t c = 0; c < classes; ++c) {
       sum_outer_taps(g, rows.inside[c / columns.count], columns.inside[c % columns.count], tap_counts + group * filters,
                      all_filters, filters, counts + c * filters);

@@ -66,7 +66,7 @@ uint32_t* copy_input(Call& call, const Conv2dGeometry& g, const uint32_t* x) {
 
 }  // namespace
 
-int64_t set_conv2d_input(Call& call, const Conv2dGeometry& g, const uint32_t* x, Conv2dArgs* args) {
+Conv2dInput set_conv2d_input(Call& call, const Conv2dGeometry& g, const uint32_t* x, Conv2dArgs* args) {
   const bool copied = g.padded() || (g.groups > 1 && g.group_channels() % 32 != 0);
   const int64_t words = g.group_words(), pixel = copied ? words : g.in_words();
   const int64_t row = pixel * (copied ? g.columns.padded() : g.columns.size);
@@ -88,7 +88,7 @@ int64_t set_conv2d_input(Call& call, const Conv2dGeometry& g, const uint32_t* x,
   for (int64_t r = 0; call.ok() && r < args->runs; ++r) {
     offsets[r] = r / per_row * g.rows.dilation * row + r % per_row * g.columns.dilation * pixel;
   }
-  return copied ? g.images * image : words;
+  return {(copied ? g.groups : 1) * g.images * image, copied ? g.images * image : words};
 }
 
 }  // namespace bittern

@@ -26,7 +26,12 @@ struct Conv2dGeometry {
   bool padded() const { return rows.before + rows.after + columns.before + columns.after > 0; }
 };
 
-// Fills the input part of `args` for group 0 and returns how many words further the next group's input lies.
-int64_t set_conv2d_input(Call& call, const Conv2dGeometry& geometry, const uint32_t* x, Conv2dArgs* args);
+// Words that the kernel may read in all, and from one group's input to the next one's.
+struct Conv2dInput {
+  int64_t words, group_words;
+};
+
+// Fills the input part of `args` for group 0.
+Conv2dInput set_conv2d_input(Call& call, const Conv2dGeometry& geometry, const uint32_t* x, Conv2dArgs* args);
 
 }  // namespace bittern

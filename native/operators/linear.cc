@@ -3,10 +3,10 @@
 //
 // A row of features is a pixel of a convolution with one tap.
 #include <cinttypes>
-#include <cstring>
 
 #include "kernels/conv2d/conv2d.h"
 #include "operators/call.h"
+#include "operators/conv2d_run.h"
 #include "operators/epilogue.h"
 #include "operators/kernel_flags.h"
 #include "operators/operators.h"
@@ -19,7 +19,7 @@ constexpr int64_t kMostBits = 1 << 24;  // float(dot) is exact
 template <Form kForm>
 void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo& info) {
   Call call(context, stack, info);
-  const Conv2dImplementation& kernels = get_conv2d(kernel_flags(call));
+  const uint32_t flags = kernel_flags(call);
   const Tensor* x = call.tensor("x", ScalarType::Int);
   const Tensor* weight = call.tensor("weight", ScalarType::Int);
   const int64_t in_features = call.integer("in_features", 1, kMostBits), out_features = call.integer("out_features", 1);
@@ -52,13 +52,13 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   args.weight = reinterpret_cast<const uint32_t*>(weight->const_data_ptr<int32_t>());
   args.filters = out_features;
   args.valid_bits = static_cast<int32_t>(in_features);
-  const int64_t out_words = (out_features + 31) / 32;
-  call.parallel(rows, blocks * words + out_features, [&](int64_t begin, int64_t end) {
-    if (args.bits != nullptr && blocks % 2 == 1) {  // the upper half of the last word
-      for (int64_t row = begin; row < end; ++row) args.bits[(row + 1) * out_words - 1] = 0;
-    }
-    kernels.conv2d(args, begin, end);
-  });
+  Conv2dWork work{};
+  work.args = args;
+  work.groups = 1;
+  work.pixels = rows;
+  work.input_words = rows * words;
+  work.implementation = &get_conv2d(flags);
+  run_conv2d_work(call, flags, work);
 }
 
 }  // namespace

@@ -23,8 +23,13 @@ using nb::literals::operator""_a;
 namespace bittern {
 namespace {
 
-constexpr Conv2dImplementation kConv2d[] = {
-#define BITTERN_CONV2D_KERNEL(isa, flags) {#isa, flags, conv2d_##isa, tap_counts_##isa},
+Conv2dImplementation named(Conv2dImplementation row, const char* name) {
+  row.name = name;
+  return row;
+}
+
+const Conv2dImplementation kConv2d[] = {
+#define BITTERN_CONV2D_KERNEL(isa) named(conv2d_##isa, #isa),
 #include "kernels/conv2d/kernels.inc"
 #undef BITTERN_CONV2D_KERNEL
 };
@@ -101,8 +106,9 @@ nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, 
   Optional<float> values(a, "values");
   Optional<uint32_t> bits(a, "bits");
 
-  const Conv2dBorder border = {row_class.data(), column_class.data(), number<int64_t>(a, "column_classes", 0),
-                               valid_bits.data(), counts.data()};
+  const Conv2dBorder border = {
+      row_class.data(),  column_class.data(), number<int64_t>(a, "column_classes", 0),
+      valid_bits.data(), counts.data(),       (nb::cast<int64_t>(a["filters"]) + 15) / 16 * 16};
   Conv2dArgs args{};
   args.input = input.data();
   args.image_stride = nb::cast<int64_t>(a["image_stride"]);

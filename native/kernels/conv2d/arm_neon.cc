@@ -23,10 +23,6 @@ struct NeonCounter : NeonLanes {
 
 }  // namespace
 
-void conv2d_arm_neon(const Conv2dArgs& args, int64_t begin, int64_t end) { run_conv2d<NeonCounter>(args, begin, end); }
-
-void tap_counts_arm_neon(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts) {
-  run_tap_counts<NeonCounter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_arm_neon = conv2d_of<NeonCounter>("conv2d_arm_neon", kIsaNeon);
 
 }  // namespace bittern

@@ -20,13 +20,7 @@ struct NeonDotprodCounter : NeonLanes {
 
 }  // namespace
 
-void conv2d_arm_neon_dotprod(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  run_conv2d<NeonDotprodCounter>(args, begin, end);
-}
-
-void tap_counts_arm_neon_dotprod(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
-                                 uint32_t* counts) {
-  run_tap_counts<NeonDotprodCounter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_arm_neon_dotprod =
+    conv2d_of<NeonDotprodCounter>("conv2d_arm_neon_dotprod", kIsaNeonDotprod);
 
 }  // namespace bittern

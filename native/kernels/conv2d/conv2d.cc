@@ -3,8 +3,8 @@
 namespace bittern {
 namespace {
 
-constexpr Conv2dImplementation kImplementations[] = {
-#define BITTERN_CONV2D_KERNEL(isa, flags) {"conv2d_" #isa, flags, conv2d_##isa, tap_counts_##isa},
+constexpr const Conv2dImplementation* kImplementations[] = {
+#define BITTERN_CONV2D_KERNEL(isa) &conv2d_##isa,
 #include "kernels/conv2d/kernels.inc"
 #undef BITTERN_CONV2D_KERNEL
 };

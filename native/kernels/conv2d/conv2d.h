@@ -32,7 +32,8 @@ struct Conv2dBorder {
   const int32_t* column_class;  // [out_width]
   int64_t column_classes;
   const int32_t* valid_bits;  // [classes]
-  const uint32_t* counts;     // [classes, ceil(filters / 16) * 16]
+  const uint32_t* counts;     // [classes, count_stride], at the first filter
+  int64_t count_stride;
 };
 
 struct Conv2dArgs {
@@ -64,18 +65,17 @@ using Conv2dKernel = void (*)(const Conv2dArgs& args, int64_t begin, int64_t end
 using TapCountsKernel = void (*)(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
                                  uint32_t* counts);
 
-#define BITTERN_CONV2D_KERNEL(isa, flags)                                \
-  void conv2d_##isa(const Conv2dArgs& args, int64_t begin, int64_t end); \
-  void tap_counts_##isa(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts);
-#include "kernels/conv2d/kernels.inc"
-#undef BITTERN_CONV2D_KERNEL
-
 struct Conv2dImplementation {
   const char* name;
   uint32_t flags;
   Conv2dKernel conv2d;
   TapCountsKernel tap_counts;
+  int64_t tile_pixels, tile_blocks;  // of 16 filters
 };
+
+#define BITTERN_CONV2D_KERNEL(isa) extern const Conv2dImplementation conv2d_##isa;
+#include "kernels/conv2d/kernels.inc"
+#undef BITTERN_CONV2D_KERNEL
 
 // The first row of kernels.inc that `flags` allow.
 const Conv2dImplementation& get_conv2d(uint32_t flags);

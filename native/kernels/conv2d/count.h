@@ -11,12 +11,11 @@
 #include <cstdint>
 
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/outputs.h"
 #include "kernels/lanes/unroll.h"
 
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
-
-constexpr int64_t kBlock = 16;
 
 // counts[p][b] = popcounts of pixel p with the 16 filters of block b.
 template <class V, int P, int B>

@@ -14,93 +14,19 @@
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/count.h"
-#include "kernels/conv2d/outputs.h"
+#include "kernels/conv2d/tile.h"
 #include "kernels/lanes/unroll.h"
 
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-// An output pixel, walked in order.
-class Pixel {
- public:
-  BITTERN_INLINE Pixel(const Conv2dArgs& args, int64_t index)
-      : index_(index),
-        x_(index % args.out_width),
-        y_(index / args.out_width % args.out_height),
-        image_(index / args.out_width / args.out_height) {
-    enter_row(args);
-  }
-
-  BITTERN_INLINE int64_t index() const { return index_; }
-  BITTERN_INLINE const uint32_t* words() const { return words_; }
-  BITTERN_INLINE int64_t border_class(const Conv2dBorder& border) const { return row_class_ + border.column_class[x_]; }
-
-  BITTERN_INLINE void advance(const Conv2dArgs& args) {
-    ++index_;
-    words_ += args.pixel_stride;
-    if (++x_ < args.out_width) return;
-    x_ = 0;
-    if (++y_ == args.out_height) {
-      y_ = 0;
-      ++image_;
-    }
-    enter_row(args);
-  }
-
- private:
-  BITTERN_INLINE void enter_row(const Conv2dArgs& args) {
-    words_ = args.input + image_ * args.image_stride + y_ * args.row_stride + x_ * args.pixel_stride;
-    row_class_ = args.border != nullptr ? args.border->row_class[y_] * args.border->column_classes : 0;
-  }
-
-  int64_t index_, x_, y_, image_, row_class_;
-  const uint32_t* words_;
-};
-
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
 template <class V, int P, int B, bool kWhole>
 BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
-  using Int = typename V::Int;
-  const int64_t rest = args.filters - filter, pixel = at.index();
-  const Lanes<V, kWhole> lanes = {static_cast<int>(rest < kBlock ? rest : kBlock)};
-  const uint32_t* first[P];
-  int64_t border_class[P], any_border = 0;
-  unroll<P>([&](auto p) BITTERN_LAMBDA {
-    first[p] = at.words();
-    border_class[p] = args.border != nullptr ? at.border_class(*args.border) : 0;
-    any_border |= border_class[p];
-    at.advance(args);
-  });
-  Int counts[P][B], valid[P];
-  count_tile<V, P, B>(args, first, args.weight + filter * args.runs * args.run_words, counts);
-  if (any_border == 0) {
-    unroll<P>([&](auto p) BITTERN_LAMBDA { valid[p] = V::broadcast(static_cast<uint32_t>(args.valid_bits)); });
-  } else {
-    const Conv2dBorder& border = *args.border;
-    const int64_t width = (args.filters + kBlock - 1) / kBlock * kBlock;
-    unroll<P>([&](auto p) BITTERN_LAMBDA {
-      valid[p] = V::broadcast(static_cast<uint32_t>(border.valid_bits[border_class[p]]));
-      const uint32_t* outer = border.counts + border_class[p] * width + filter;
-      unroll<B>([&](auto b) BITTERN_LAMBDA { counts[p][b] = V::sub(counts[p][b], V::load(outer + b * kBlock)); });
-    });
-  }
-
-  if (args.epilogue.bit_threshold != nullptr) {
-    const uint32_t* threshold = reinterpret_cast<const uint32_t*>(args.epilogue.bit_threshold);
-    unroll<B>([&](auto b) BITTERN_LAMBDA {
-      const int64_t o = filter + b * kBlock;
-      const PackedBlock out(args, pixel, o);
-      const Int limit = lanes.load(threshold + o);
-      unroll<P>([&](auto p) BITTERN_LAMBDA {
-        const Int dot = V::sub(valid[p], V::add(counts[p][b], counts[p][b]));
-        out.write(p, lanes.mask(V::less(dot, limit)));
-      });
-    });
-  } else {
-    typename V::Float v[P][B];
-    unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { v[p][b] = V::dot(valid[p], counts[p][b]); });
-    apply_epilogue<V, P, B, kWhole>(args, pixel, filter, lanes, v);
-  }
+  const TilePixels<P> pixels(args, at);
+  typename V::Int counts[P][B];
+  count_tile<V, P, B>(args, pixels.first, args.weight + filter * args.runs * args.run_words, counts);
+  finish_tile<V, P, B, kWhole>(args, pixels, filter, counts);
 }
 
 // Fewer than P + 1 pixels.
@@ -147,6 +73,11 @@ void run_tap_counts(const uint32_t* weight, int64_t blocks, int64_t taps, int64_
       V::store(counts + (tap * blocks + block) * kBlock, sum);
     }
   }
+}
+
+template <class V>
+constexpr Conv2dImplementation conv2d_of(const char* name, uint32_t flags) {
+  return {name, flags, run_conv2d<V>, run_tap_counts<V>, V::kPixels, V::kBlocks};
 }
 
 }  // namespace

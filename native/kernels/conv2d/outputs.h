@@ -5,11 +5,12 @@
 #include <cstring>
 
 #include "kernels/conv2d/conv2d.h"
-#include "kernels/conv2d/count.h"
 #include "kernels/lanes/unroll.h"
 
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
+
+constexpr int64_t kBlock = 16;
 
 // Loads, stores and bits of a block: all 16 filters, or the first n.
 template <class V, bool kWhole>

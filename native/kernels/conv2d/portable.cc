@@ -28,12 +28,6 @@ struct PortableCounter : PortableLanes {
 
 }  // namespace
 
-void conv2d_portable(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  run_conv2d<PortableCounter>(args, begin, end);
-}
-
-void tap_counts_portable(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts) {
-  run_tap_counts<PortableCounter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_portable = conv2d_of<PortableCounter>("conv2d_portable", kArchPortable);
 
 }  // namespace bittern

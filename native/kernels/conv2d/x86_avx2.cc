@@ -40,10 +40,6 @@ struct Avx2Counter : Avx2Lanes {
 
 }  // namespace
 
-void conv2d_x86_avx2(const Conv2dArgs& args, int64_t begin, int64_t end) { run_conv2d<Avx2Counter>(args, begin, end); }
-
-void tap_counts_x86_avx2(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts) {
-  run_tap_counts<Avx2Counter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_x86_avx2 = conv2d_of<Avx2Counter>("conv2d_x86_avx2", kIsaAvx2);
 
 }  // namespace bittern

@@ -37,12 +37,6 @@ struct Avx512ByteCounter : Avx512Lanes {
 
 }  // namespace
 
-void conv2d_x86_avx512(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  run_conv2d<Avx512ByteCounter>(args, begin, end);
-}
-
-void tap_counts_x86_avx512(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts) {
-  run_tap_counts<Avx512ByteCounter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_x86_avx512 = conv2d_of<Avx512ByteCounter>("conv2d_x86_avx512", kIsaAvx512);
 
 }  // namespace bittern

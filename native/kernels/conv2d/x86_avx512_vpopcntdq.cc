@@ -35,13 +35,7 @@ struct Avx512Counter : Avx512Lanes {
 
 }  // namespace
 
-void conv2d_x86_avx512_vpopcntdq(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  run_conv2d<Avx512Counter>(args, begin, end);
-}
-
-void tap_counts_x86_avx512_vpopcntdq(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
-                                     uint32_t* counts) {
-  run_tap_counts<Avx512Counter>(weight, blocks, taps, tap_words, counts);
-}
+constexpr Conv2dImplementation conv2d_x86_avx512_vpopcntdq =
+    conv2d_of<Avx512Counter>("conv2d_x86_avx512_vpopcntdq", kIsaAvx512Vpopcntdq);
 
 }  // namespace bittern

@@ -1,0 +1,108 @@
+// A tile of output: P pixels, wherever they lie, times B blocks of 16 filters. How its pixels are found, and how its
+// counts become outputs.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d/outputs.h"
+#include "kernels/lanes/unroll.h"
+
+namespace bittern {
+namespace {  // internal linkage: see lanes/portable.h
+
+// An output pixel, walked in order.
+class Pixel {
+ public:
+  BITTERN_INLINE Pixel(const Conv2dArgs& args, int64_t index)
+      : index_(index),
+        x_(index % args.out_width),
+        y_(index / args.out_width % args.out_height),
+        image_(index / args.out_width / args.out_height) {
+    enter_row(args);
+  }
+
+  BITTERN_INLINE int64_t index() const { return index_; }
+  BITTERN_INLINE const uint32_t* words() const { return words_; }
+  BITTERN_INLINE int64_t border_class(const Conv2dBorder& border) const { return row_class_ + border.column_class[x_]; }
+
+  BITTERN_INLINE void advance(const Conv2dArgs& args) {
+    ++index_;
+    words_ += args.pixel_stride;
+    if (++x_ < args.out_width) return;
+    x_ = 0;
+    if (++y_ == args.out_height) {
+      y_ = 0;
+      ++image_;
+    }
+    enter_row(args);
+  }
+
+ private:
+  BITTERN_INLINE void enter_row(const Conv2dArgs& args) {
+    words_ = args.input + image_ * args.image_stride + y_ * args.row_stride + x_ * args.pixel_stride;
+    row_class_ = args.border != nullptr ? args.border->row_class[y_] * args.border->column_classes : 0;
+  }
+
+  int64_t index_, x_, y_, image_, row_class_;
+  const uint32_t* words_;
+};
+
+// The pixels of a tile.
+template <int P>
+struct TilePixels {
+  int64_t index;             // of the first
+  const uint32_t* first[P];  // conv2d.h
+  int64_t border_class[P], any_border;
+
+  // P pixels from `at` on, which moves past them.
+  BITTERN_INLINE TilePixels(const Conv2dArgs& args, Pixel& at) : index(at.index()), any_border(0) {
+    unroll<P>([&](auto p) BITTERN_LAMBDA {
+      first[p] = at.words();
+      border_class[p] = args.border != nullptr ? at.border_class(*args.border) : 0;
+      any_border |= border_class[p];
+      at.advance(args);
+    });
+  }
+};
+
+// From the counts of a tile, whose first filter is `filter`, to floats and bits in memory. kWhole: no block reaches
+// past the filters.
+template <class V, int P, int B, bool kWhole>
+BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter,
+                                typename V::Int (&counts)[P][B]) {
+  using Int = typename V::Int;
+  const int64_t rest = args.filters - filter;
+  const Lanes<V, kWhole> lanes = {static_cast<int>(rest < kBlock ? rest : kBlock)};
+  Int valid[P];
+  if (pixels.any_border == 0) {
+    unroll<P>([&](auto p) BITTERN_LAMBDA { valid[p] = V::broadcast(static_cast<uint32_t>(args.valid_bits)); });
+  } else {
+    const Conv2dBorder& border = *args.border;
+    unroll<P>([&](auto p) BITTERN_LAMBDA {
+      valid[p] = V::broadcast(static_cast<uint32_t>(border.valid_bits[pixels.border_class[p]]));
+      const uint32_t* outer = border.counts + pixels.border_class[p] * border.count_stride + filter;
+      unroll<B>([&](auto b) BITTERN_LAMBDA { counts[p][b] = V::sub(counts[p][b], V::load(outer + b * kBlock)); });
+    });
+  }
+
+  if (args.epilogue.bit_threshold != nullptr) {
+    const uint32_t* threshold = reinterpret_cast<const uint32_t*>(args.epilogue.bit_threshold);
+    unroll<B>([&](auto b) BITTERN_LAMBDA {
+      const int64_t o = filter + b * kBlock;
+      const PackedBlock out(args, pixels.index, o);
+      const Int limit = lanes.load(threshold + o);
+      unroll<P>([&](auto p) BITTERN_LAMBDA {
+        const Int dot = V::sub(valid[p], V::add(counts[p][b], counts[p][b]));
+        out.write(p, lanes.mask(V::less(dot, limit)));
+      });
+    });
+  } else {
+    typename V::Float v[P][B];
+    unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { v[p][b] = V::dot(valid[p], counts[p][b]); });
+    apply_epilogue<V, P, B, kWhole>(args, pixels.index, filter, lanes, v);
+  }
+}
+
+}  // namespace
+}  // namespace bittern

@@ -1,0 +1,122 @@
+#include "operators/conv2d_run.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/conv2d_lookup/conv2d_lookup.h"
+#include "operators/epilogue.h"
+
+namespace bittern {
+namespace {
+
+constexpr int64_t kBlock = 16;
+constexpr int64_t kChunk = 12;  // pixels: a multiple of most tiles
+
+// How the operands lie and which kernel reads them.
+struct Operands {
+  Conv2dKernel kernel;
+  int64_t strip;         // filters at which another thread may start
+  int64_t scale;         // words per packed word
+  int64_t group_weight;  // words
+};
+
+// Brings input and weights of all groups into the form of `lookup`.
+Operands split_operands(Call& call, const Conv2dLookup& lookup, const Conv2dWork& work, Conv2dArgs* args) {
+  constexpr int64_t kScale = Conv2dLookup::kScale;
+  const int64_t words = args->runs * args->run_words, blocks = (args->filters + kBlock - 1) / kBlock;
+  const int64_t units = (blocks + lookup.block_unit - 1) / lookup.block_unit;
+  const int64_t group_weight = units * lookup.block_unit * words * kBlock * kScale;
+  const int64_t strips = (blocks + lookup.strip_blocks - 1) / lookup.strip_blocks;
+  uint32_t* weight = call.scratch_array<uint32_t>(work.groups * group_weight);
+  uint32_t* input = call.scratch_array<uint32_t>(work.input_words * kScale);
+  int64_t* offsets = call.scratch_array<int64_t>(args->runs);
+  if (!call.ok()) return {};
+  call.parallel(work.groups * strips, lookup.strip_blocks * words, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t group = i / strips, strip = i % strips;
+      lookup.weight(args->weight + group * blocks * words * kBlock, blocks, words, strip, strip + 1,
+                    weight + group * group_weight);
+    }
+  });
+  call.parallel(work.input_words, 1, [&](int64_t begin, int64_t end) { lookup.input(args->input, input, begin, end); });
+  for (int64_t r = 0; r < args->runs; ++r) offsets[r] = args->run_offsets[r] * kScale;
+  args->weight = weight;
+  args->input = input;
+  args->run_offsets = offsets;
+  args->image_stride *= kScale;
+  args->row_stride *= kScale;
+  args->pixel_stride *= kScale;
+  return {lookup.conv2d, lookup.strip_blocks * kBlock, kScale, group_weight};
+}
+
+// The part of `args` for `filters` filters from `first` on.
+Conv2dArgs at_filters(const Conv2dArgs& args, const Operands& operands, int64_t first, int64_t filters,
+                      Conv2dBorder* border) {
+  Conv2dArgs part = at_channel(args, first);
+  part.filters = filters;
+  part.weight += first * args.runs * args.run_words * operands.scale;
+  if (args.border != nullptr) {
+    *border = *args.border;
+    border->counts += first;
+    part.border = border;
+  }
+  return part;
+}
+
+// Bits that no kernel writes as whole halves of words start from 0.
+void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all) {
+  const int64_t words = (args.channels + 31) / 32;
+  if (all) {
+    std::memset(args.bits, 0, static_cast<size_t>(pixels * words) * sizeof(uint32_t));
+  } else if ((args.channels + kBlock - 1) / kBlock % 2 == 1) {
+    for (int64_t p = 1; p <= pixels; ++p) args.bits[p * words - 1] = 0;
+  }
+}
+
+}  // namespace
+
+void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
+  Conv2dArgs args = work.args;
+  const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
+  Operands operands = {work.implementation->conv2d, work.implementation->tile_blocks * kBlock, 1,
+                       blocks * words * kBlock};
+  if (const Conv2dLookup* lookup = choose_conv2d_lookup(flags, work.pixels, blocks, words)) {
+    operands = split_operands(call, *lookup, work, &args);
+  }
+  if (!call.ok()) return;
+
+  // Groups that share words of bits must not run side by side.
+  const bool shared = args.bits != nullptr && work.groups > 1 && args.filters % kBlock != 0;
+  if (args.bits != nullptr) clear_bits(args, work.pixels, shared);
+  const int64_t chunks = (work.pixels + kChunk - 1) / kChunk;
+  const int64_t strips = (args.filters + operands.strip - 1) / operands.strip;
+  const auto run = [&](int64_t group, int64_t first_strip, int64_t last_strip, int64_t begin, int64_t end) {
+    Conv2dArgs of_group = at_channel(args, group * args.filters);
+    of_group.input += group * work.group_input * operands.scale;
+    of_group.weight += group * operands.group_weight;
+    of_group.border = work.borders != nullptr ? work.borders + group : nullptr;
+    const int64_t first = first_strip * operands.strip, last = std::min(last_strip * operands.strip, args.filters);
+    Conv2dBorder border;
+    operands.kernel(at_filters(of_group, operands, first, last - first, &border), begin * kChunk,
+                    std::min(end * kChunk, work.pixels));
+  };
+  const int64_t chunk_work = kChunk * (std::min(operands.strip, args.filters) * words + operands.strip);
+  if (shared) {
+    call.parallel(chunks, work.groups * strips * chunk_work, [&](int64_t begin, int64_t end) {
+      for (int64_t group = 0; group < work.groups; ++group) run(group, 0, strips, begin, end);
+    });
+    return;
+  }
+  // Item (group * strips + strip) * chunks + chunk: a range of them is part of a strip, whole strips, part of a strip.
+  call.parallel(work.groups * strips * chunks, chunk_work, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t group = begin / chunks / strips, strip = begin / chunks % strips, chunk = begin % chunks;
+      const int64_t whole = chunk == 0 ? std::min((end - begin) / chunks, strips - strip) : 0;
+      const int64_t count = whole > 0 ? whole * chunks : std::min(end - begin, chunks - chunk);
+      run(group, strip, strip + std::max<int64_t>(whole, 1), chunk, whole > 0 ? chunks : chunk + count);
+      begin += count;
+    }
+  });
+}
+
+}  // namespace bittern

@@ -30,8 +30,8 @@ def test_step_one_hands_every_weight_to_step_two_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_classes_channels_and_size_are_the_callers(name: str) -> None:
-    model = create(name, num_classes=7, in_channels=2, image_size=16).eval()
-    assert model(torch.randn(1, 2, 16, 16)).shape == (1, 7)
+    model = create(name, num_classes=7, in_channels=2, image_size=32).eval()
+    assert model(torch.randn(1, 2, 32, 32)).shape == (1, 7)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,5 +1,6 @@
 """Architectures by name: ``create("digits-resnet")``, ``list_models()``, and what a network costs: ``summary``."""
 
+from bittern.models import quicknet as quicknet
 from bittern.models import react_resnet as react_resnet
 from bittern.models.precision import PRECISIONS as PRECISIONS
 from bittern.models.precision import Precision as Precision

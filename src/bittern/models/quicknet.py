@@ -1,0 +1,159 @@
+"""QuickNet: a binary residual network whose float parts are as cheap as its binary ones.
+
+    block(x)      = x + BatchNorm(ReLU(conv3x3(sign(x))))                    same channels, padded with +1
+    transition(x) = BatchNorm(conv1x1(blur(max2x2(ReLU(x)))))                half the size, new channels
+
+The stem takes images to a quarter of their size by a 3x3, a depthwise 3x3 and a 1x1 convolution. `blur` is a fixed
+depthwise 3x3 binomial filter of stride 2.
+
+Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398. ImageNet at 224x224, as published with the networks:
+
+| name | blocks | filters | top-1 | parameters | binary |
+|---|---|---|---|---|---|
+| quicknet-small | 4, 4, 4, 4 | 32, 64, 256, 512 | 59.4 % | 12.66 M | 11.98 M |
+| quicknet | 4, 4, 4, 4 | 64, 128, 256, 512 | 63.3 % | 13.23 M | 12.53 M |
+| quicknet-large | 6, 8, 12, 6 | 64, 128, 256, 512 | 66.9 % | 23.34 M | 22.63 M |
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bittern.models.precision import Precision, check_precision
+from bittern.models.registry import register_model
+from bittern.nn import BinaryConv2d
+
+_SOURCE = "Larq Compute Engine (arXiv:2011.09398)"
+
+
+class Same(nn.Module):
+    """Zeros around the image so that stride 2 gives ceil(size / 2); where one side gets more, it is the far one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = (1 - size % 2 for size in x.shape[2:])
+        return F.pad(x, (1 - width, 1, 1 - height, 1))
+
+
+class Blur(nn.Module):
+    """[N, C, H, W] -> [N, C, ceil(H / 2), ceil(W / 2)]: the binomial filter (1, 2, 1) x (1, 2, 1) / 16, not trained."""
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pad = Same()
+        binomial = torch.tensor([1.0, 2.0, 1.0])
+        kernel = torch.outer(binomial, binomial) / 16
+        self.register_buffer("kernel", kernel.expand(channels, 1, 3, 3).clone(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(self.pad(x), self.kernel, stride=2, groups=x.shape[1])
+
+
+class Block(nn.Module):
+    """[N, channels, H, W] -> the same shape."""
+
+    def __init__(self, channels: int, precision: Precision) -> None:
+        super().__init__()
+        self.conv = BinaryConv2d(
+            channels,
+            channels,
+            3,
+            padding=1,
+            estimator="ste",
+            pad_value=1,
+            binarize_input=precision != "float",
+            binarize_weight=precision == "binary",
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.norm(F.relu(self.conv(x)))
+        return y
+
+
+def _stem(in_channels: int, channels: int) -> nn.Module:
+    first = max(1, channels // 4)
+    return nn.Sequential(
+        Same(),
+        nn.Conv2d(in_channels, first, 3, 2, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
+        Same(),
+        nn.Conv2d(first, first, 3, 2, groups=first, bias=False),
+        nn.BatchNorm2d(first, affine=False),
+        nn.Conv2d(first, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+def _transition(in_channels: int, out_channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.MaxPool2d(2, 1),
+        Blur(in_channels),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+class QuickNet(nn.Module):
+    """Images [N, in_channels, H, W] -> logits [N, num_classes].
+
+    Args:
+        widths: channels of each stage.
+        depths: blocks, that is binary convolutions, of each stage.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        precision: Precision = "binary",
+    ) -> None:
+        check_precision(precision)
+        if len(widths) != len(depths) or min(*widths, *depths) < 1:
+            raise ValueError(f"widths and depths must be as many, each at least 1; got {widths} and {depths}")
+        super().__init__()
+        self.stem = _stem(in_channels, widths[0])
+        stages: list[nn.Module] = []
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            if stage > 0:
+                stages.append(_transition(widths[stage - 1], width))
+            stages.extend(Block(width, precision) for _ in range(depth))
+        self.stages = nn.Sequential(*stages)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(widths[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = F.relu(self.stages(self.stem(x)))
+        logits: Tensor = self.classifier(self.pool(features).flatten(1))
+        return logits
+
+
+def _register(name: str, description: str, widths: Sequence[int], depths: Sequence[int]) -> None:
+    def build(
+        num_classes: int,
+        in_channels: int,
+        image_size: int,
+        *,
+        widths: Sequence[int] = widths,
+        depths: Sequence[int] = depths,
+        precision: Precision = "binary",
+    ) -> QuickNet:
+        least = 4 * 2 ** (len(widths) - 1) - 1  # the stem quarters it, a transition halves it and needs two pixels
+        if image_size < least:
+            raise ValueError(f"image_size must be at least {least} for {len(widths)} stages, got {image_size}")
+        return QuickNet(num_classes, in_channels, widths, depths, precision)
+
+    row = {"num_classes": 1000, "in_channels": 3, "image_size": 224, "description": description, "source": _SOURCE}
+    register_model(name, **row)(build)  # type: ignore[arg-type]
+
+
+_register("quicknet-small", "16 binary 3x3 convolutions for ImageNet, 59.4 %", (32, 64, 256, 512), (4, 4, 4, 4))
+_register("quicknet", "16 binary 3x3 convolutions for ImageNet, 63.3 %", (64, 128, 256, 512), (4, 4, 4, 4))
+_register("quicknet-large", "32 binary 3x3 convolutions for ImageNet, 66.9 %", (64, 128, 256, 512), (6, 8, 12, 6))

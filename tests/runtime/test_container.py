@@ -98,3 +98,10 @@ def test_a_directory_is_no_model(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.pte")
+
+
+def test_metadata_that_is_not_text_is_refused(program: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "metadata.pte"
+    path.write_bytes(container.append_footer(program.replace(b'"model": "small"', b'"model": "sm\xff\xfel"')))
+    with pytest.raises(ModelFileError, match=r"metadata\.pte: the metadata is not text"):
+        load(path)

@@ -44,6 +44,12 @@ def test_unknown_fields_are_ignored() -> None:
         ("preprocessing", {"scale": 1, "mean": [0]}, "preprocessing: std must be a list of numbers"),
         ("preprocessing", {"scale": "1", "mean": [0], "std": [1]}, "preprocessing: scale must be a number"),
         ("preprocessing", [], "preprocessing must be an object"),
+        ("preprocessing", {"scale": 10**400, "mean": [0], "std": [1]}, "preprocessing: scale must be finite, is 1000"),
+        (
+            "preprocessing",
+            {"scale": 1, "mean": [float("nan")], "std": [1]},
+            "preprocessing: mean must be finite, is nan",
+        ),
         ("operators", None, "operators must be a list of objects"),
         ("operators", [{"op": "conv2d", "path": ""}], r"operators\[0\]: outputs must be a list"),
         ("operators", [3], r"operators\[0\] must be an object"),
@@ -54,7 +60,14 @@ def test_a_wrong_field_is_named(field: str, value: Any, message: str) -> None:
         Metadata.from_json(json.dumps({**FULL.to_json(), field: value}))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "[" * 100_000, "1" * 5000, '{"model": "\\ud800"}'])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ModelFileError, match="metadata"):
         Metadata.from_json(text)
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, [0] * 5000, [[[[[[[[["deep"]]]]]]]]], {"a": "x" * 5000}])
+def test_a_long_value_is_cut_in_the_message(value: Any) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        Metadata.from_json(json.dumps({**FULL.to_json(), "format": value}))
+    assert len(str(caught.value)) < 200

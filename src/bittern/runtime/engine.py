@@ -73,6 +73,8 @@ class Engine:
             text = self._engine.constant_string(METADATA_METHOD)
         except _engine.EngineError as error:
             raise ModelFileError(f"{self.path} cannot be loaded: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ModelFileError(f"{self.path}: the metadata is not text: {error}") from error
         if text is None:
             raise ModelFileError(f"{self.path} has no {METADATA_METHOD} method: export it with bittern.export.to_pte")
         try:

@@ -1,6 +1,8 @@
 """What a model file says about itself, in the program's constant method ``bittern_metadata`` (a JSON string)."""
 
 import json
+import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -61,13 +63,15 @@ class Metadata:
             ModelFileError: the text is not such an object, or is of a newer format.
         """
         try:
-            fields = _Fields(json.loads(text), "metadata")
-        except json.JSONDecodeError as error:
+            value = json.loads(text)
+            json.dumps(value, ensure_ascii=False).encode()  # not with half a surrogate pair, which nothing can print
+        except (ValueError, RecursionError) as error:
             raise ModelFileError(f"the metadata is not JSON: {error}") from error
+        fields = _Fields(value, "metadata")
         if fields.integer("format") > METADATA_FORMAT:
             raise ModelFileError(
-                f"the metadata is of format {fields.integer('format')}, this Bittern reads up to {METADATA_FORMAT}: "
-                "upgrade Bittern"
+                f"the metadata is of format {_short(fields.integer('format'))}, this Bittern reads up to "
+                f"{METADATA_FORMAT}: upgrade Bittern"
             )
         return Metadata(
             bittern=fields.text("bittern"),
@@ -81,12 +85,21 @@ class Metadata:
         )
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
+
+
+def _short(value: object) -> str:
+    """``repr(value)``, cut where a damaged file makes it long or deep."""
+    return _SHORT.repr(value)
+
+
 class _Fields:
     """A JSON object whose entries are read with their type checked."""
 
     def __init__(self, value: object, name: str) -> None:
         if not isinstance(value, Mapping):
-            raise ModelFileError(f"{name} must be an object, is {value!r}")
+            raise ModelFileError(f"{name} must be an object, is {_short(value)}")
         self._entries, self._name = value, name
 
     def has(self, key: str) -> bool:
@@ -95,23 +108,32 @@ class _Fields:
     def _get(self, key: str, kind: type | tuple[type, ...], what: str) -> Any:
         value = self._entries.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise ModelFileError(f"{self._name}: {key} must be {what}, is {value!r}")
+            raise ModelFileError(f"{self._name}: {key} must be {what}, is {_short(value)}")
         return value
 
     def _list(self, key: str, kind: type | tuple[type, ...], what: str) -> Sequence[Any]:
         values = self._get(key, list, f"a list of {what}")
         if not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
-            raise ModelFileError(f"{self._name}: {key} must be a list of {what}, is {values!r}")
+            raise ModelFileError(f"{self._name}: {key} must be a list of {what}, is {_short(values)}")
         return list(values)
 
     def integer(self, key: str) -> int:
         return int(self._get(key, int, "an integer"))
 
     def number(self, key: str) -> float:
-        return float(self._get(key, (int, float), "a number"))
+        return self._finite(key, self._get(key, (int, float), "a number"))
 
     def numbers(self, key: str) -> tuple[float, ...]:
-        return tuple(float(value) for value in self._list(key, (int, float), "numbers"))
+        return tuple(self._finite(key, value) for value in self._list(key, (int, float), "numbers"))
+
+    def _finite(self, key: str, value: float) -> float:
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):
+            raise ModelFileError(f"{self._name}: {key} must be finite, is {_short(value)}")
+        return number
 
     def text(self, key: str) -> str:
         return str(self._get(key, str, "a string"))
@@ -128,7 +150,7 @@ class _Fields:
     def sizes(self, key: str) -> tuple[int, ...]:
         sizes = tuple(self._list(key, int, "positive integers"))
         if not all(size > 0 for size in sizes):
-            raise ModelFileError(f"{self._name}: {key} must be a list of positive integers, is {list(sizes)}")
+            raise ModelFileError(f"{self._name}: {key} must be a list of positive integers, is {_short(list(sizes))}")
         return sizes
 
     def object(self, key: str) -> "_Fields":

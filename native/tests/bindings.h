@@ -4,7 +4,9 @@
 
 namespace bittern {
 
+void bind_bounds(nanobind::module_& m);
 void bind_kernels(nanobind::module_& m);
 void bind_operators(nanobind::module_& m);
+void bind_programs(nanobind::module_& m);
 
 }  // namespace bittern

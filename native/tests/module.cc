@@ -32,6 +32,8 @@ NB_MODULE(_bittern_native_tests, m) {
         return isa != nullptr ? nb::cast(std::string(isa->name)) : nb::none();
       },
       nb::arg("supported"), nb::arg("forced") = nb::none());
+  bittern::bind_bounds(m);
   bittern::bind_kernels(m);
   bittern::bind_operators(m);
+  bittern::bind_programs(m);
 }

@@ -1,0 +1,216 @@
+// What the arithmetic of a binary dot product costs at least: each instruction set's inner loop on operands that stay
+// in the first-level cache, with its additions into wide counters, borders and stores left out.
+//
+// The tile of count.h, written in assembly so that no compiler stands between the loop and the bound. A row of
+// kBounds gives MAC per pass over kWords words; the operands are zeros, as no instruction's time depends on them.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels/arch.h"
+#include "tests/bindings.h"
+
+namespace bittern {
+namespace {
+
+constexpr int64_t kWords = 64;             // words of a filter: weights of 4 blocks are 16 kB
+constexpr int64_t kRowBytes = kWords * 4;  // one pixel's words
+
+struct Operands {
+  alignas(64) uint8_t weights[4 * kWords * 64] = {};
+  alignas(64) uint8_t pixels[8 * kRowBytes] = {};
+};
+
+struct Bound {
+  const char* isa;
+  uint32_t flags;
+  int64_t macs;  // of one pass
+  void (*pass)(const Operands&);
+};
+
+#if defined(__x86_64__)
+
+// 6 pixels x 4 blocks: zmm0 to zmm23 count, zmm24 to zmm27 hold weights, zmm28 to zmm31 take turns as intermediates.
+#define XOR_COUNT_ADD(offset, weight, count, t)                   \
+  "vpxord " #offset "(%[x])%{1to16%}, %%zmm" #weight ", %%zmm" #t \
+  "\n\t"                                                          \
+  "vpopcntd %%zmm" #t ", %%zmm" #t                                \
+  "\n\t"                                                          \
+  "vpaddd %%zmm" #t ", %%zmm" #count ", %%zmm" #count "\n\t"
+#define PIXEL(offset, c0, c1, c2, c3) \
+  XOR_COUNT_ADD(offset, 24, c0, 28)   \
+  XOR_COUNT_ADD(offset, 25, c1, 29) XOR_COUNT_ADD(offset, 26, c2, 30) XOR_COUNT_ADD(offset, 27, c3, 31)
+
+__attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  const uint8_t* x = operands.pixels;
+  int64_t words = kWords;
+  __asm__ volatile(
+      "1:\n\t"
+      "vmovdqa64 (%[w]), %%zmm24\n\t"
+      "vmovdqa64 4096(%[w]), %%zmm25\n\t"
+      "vmovdqa64 8192(%[w]), %%zmm26\n\t"
+      "vmovdqa64 12288(%[w]), %%zmm27\n\t"  //
+      PIXEL(0, 0, 1, 2, 3) PIXEL(256, 4, 5, 6, 7) PIXEL(512, 8, 9, 10, 11) PIXEL(768, 12, 13, 14, 15)
+          PIXEL(1024, 16, 17, 18, 19) PIXEL(1280, 20, 21, 22, 23)  //
+      "add $64, %[w]\n\t"
+      "add $4, %[x]\n\t"
+      "dec %[n]\n\t"
+      "jnz 1b"
+      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
+      : "m"(operands)
+      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
+        "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24",
+        "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31");
+}
+
+// Popcount of bytes by a table of nibbles, for registers of either width: 8 instructions a register of weights.
+#define NIBBLES(r, logic, count, weight, x, low, high, table, mask) \
+  "vpxor" logic " %%" r #x ", %%" r #weight ", %%" r #low           \
+  "\n\t"                                                            \
+  "vpsrlw $4, %%" r #low ", %%" r #high                             \
+  "\n\t"                                                            \
+  "vpand" logic " %%" r #mask ", %%" r #low ", %%" r #low           \
+  "\n\t"                                                            \
+  "vpand" logic " %%" r #mask ", %%" r #high ", %%" r #high         \
+  "\n\t"                                                            \
+  "vpshufb %%" r #low ", %%" r #table ", %%" r #low                 \
+  "\n\t"                                                            \
+  "vpshufb %%" r #high ", %%" r #table ", %%" r #high               \
+  "\n\t"                                                            \
+  "vpaddb %%" r #low ", %%" r #count ", %%" r #count                \
+  "\n\t"                                                            \
+  "vpaddb %%" r #high ", %%" r #count ", %%" r #count "\n\t"
+
+// 4 pixels x 2 blocks: zmm0 to zmm7 count, zmm8 and zmm9 hold weights, zmm10 and zmm11 table and mask.
+#define BYTES_PIXEL(offset, c0, c1)                                                            \
+  "vpbroadcastd " #offset "(%[x]), %%zmm12\n\t" NIBBLES("zmm", "d", c0, 8, 12, 14, 15, 10, 11) \
+      NIBBLES("zmm", "d", c1, 9, 12, 16, 17, 10, 11)
+
+__attribute__((target("avx512f,avx512bw"))) void pass_avx512(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  const uint8_t* x = operands.pixels;
+  int64_t words = kWords;
+  __asm__ volatile(
+      "1:\n\t"
+      "vmovdqa64 (%[w]), %%zmm8\n\t"
+      "vmovdqa64 4096(%[w]), %%zmm9\n\t"                                                         //
+      BYTES_PIXEL(0, 0, 1) BYTES_PIXEL(256, 2, 3) BYTES_PIXEL(512, 4, 5) BYTES_PIXEL(768, 6, 7)  //
+      "add $64, %[w]\n\t"
+      "add $4, %[x]\n\t"
+      "dec %[n]\n\t"
+      "jnz 1b"
+      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
+      : "m"(operands)
+      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
+        "zmm14", "zmm15", "zmm16", "zmm17");
+}
+
+// 4 pixels x 16 filters, which are two registers: ymm0 to ymm7 count, ymm8 and ymm9 hold weights.
+#define AVX2_PIXEL(offset, c0, c1)                                                            \
+  "vpbroadcastd " #offset "(%[x]), %%ymm12\n\t" NIBBLES("ymm", "", c0, 8, 12, 13, 14, 10, 11) \
+      NIBBLES("ymm", "", c1, 9, 12, 13, 15, 10, 11)
+
+__attribute__((target("avx2"))) void pass_avx2(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  const uint8_t* x = operands.pixels;
+  int64_t words = kWords;
+  __asm__ volatile(
+      "1:\n\t"
+      "vmovdqa (%[w]), %%ymm8\n\t"
+      "vmovdqa 32(%[w]), %%ymm9\n\t"                                                         //
+      AVX2_PIXEL(0, 0, 1) AVX2_PIXEL(256, 2, 3) AVX2_PIXEL(512, 4, 5) AVX2_PIXEL(768, 6, 7)  //
+      "add $64, %[w]\n\t"
+      "add $4, %[x]\n\t"
+      "dec %[n]\n\t"
+      "jnz 1b\n\t"
+      "vzeroupper"
+      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
+      : "m"(operands)
+      : "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm12",
+        "ymm13", "ymm14", "ymm15");
+}
+
+constexpr Bound kBounds[] = {
+    {"avx512vpopcntdq", kIsaAvx512Vpopcntdq, 6 * 4 * 512 * kWords, pass_avx512_vpopcntdq},
+    {"avx512", kIsaAvx512, 4 * 2 * 512 * kWords, pass_avx512},
+    {"avx2", kIsaAvx2, 4 * 512 * kWords, pass_avx2},
+};
+
+const Bound* bound_named(const std::string& isa) {
+  for (const Bound& row : kBounds) {
+    if (isa == row.isa) return &row;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> bounds() {
+  std::vector<std::string> names;
+  const uint32_t supported = detect_arch_flags();
+  for (const Bound& row : kBounds) {
+    if ((supported & row.flags) == row.flags) names.emplace_back(row.isa);
+  }
+  return names;
+}
+
+#else
+
+const Bound* bound_named(const std::string&) { return nullptr; }
+std::vector<std::string> bounds() { return {}; }
+
+#endif
+
+// MAC per second of the loop of `isa`: the shortest of `repeats` stretches of some tens of microseconds.
+double bound(const std::string& isa, int repeats) {
+  const Bound* row = bound_named(isa);
+  if (row == nullptr) throw nanobind::value_error(("no bound is known for " + isa).c_str());
+  static const Operands operands;
+  constexpr int kPasses = 32;
+  double best = 0;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int pass = 0; pass < kPasses; ++pass) row->pass(operands);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double rate = static_cast<double>(row->macs * kPasses) / elapsed.count();
+    if (rate > best) best = rate;
+  }
+  return best;
+}
+
+// Bytes per second of reading `bytes` again and again with wide loads: what a layer of that footprint can be fed with.
+double read_rate(int64_t bytes, int repeats) {
+  std::vector<uint64_t> data(static_cast<size_t>(bytes / 8), 1);
+  double best = 0;
+  uint64_t total = 0;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    uint64_t lanes[16] = {};
+    for (size_t j = 0; j + 16 <= data.size(); j += 16) {
+      for (int lane = 0; lane < 16; ++lane) lanes[lane] += data[j + lane];
+    }
+    for (const uint64_t lane : lanes) total += lane;
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double rate = static_cast<double>(bytes) / elapsed.count();
+    if (rate > best) best = rate;
+    __asm__ volatile("" : "+r"(total));
+  }
+  return best;
+}
+
+}  // namespace
+
+void bind_bounds(nanobind::module_& m) {
+  using nanobind::literals::operator""_a;
+  m.def("bounds", bounds);
+  m.def("bound", bound, "isa"_a, "repeats"_a);
+  m.def("read_rate", read_rate, "bytes"_a, "repeats"_a);
+}
+
+}  // namespace bittern

@@ -1,0 +1,101 @@
+// A whole ExecuTorch program, timed call by call without Python in between: what benchmarks/ measures. Inputs of any
+// type and number, filled with random bits or values in [-1, 1).
+#include <executorch/extension/data_loader/buffer_data_loader.h>
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "runtime/log.h"
+#include "runtime/thread_pool.h"
+#include "tests/bindings.h"
+
+namespace nb = nanobind;
+
+namespace bittern {
+namespace {
+
+using executorch::aten::ScalarType;
+using executorch::extension::Module;
+
+class Program {
+ public:
+  Program(const nb::bytes& program, int threads) : threads_(threads) {
+    constexpr size_t kPage = 4096;  // segments of a program are aligned relative to its start
+    const size_t size = program.size();
+    program_.reset(std::aligned_alloc(kPage, (size + kPage - 1) / kPage * kPage));
+    std::memcpy(program_.get(), program.c_str(), size);
+    const ThreadPoolUse use(threads_);
+    const LogCapture log;
+    module_ = std::make_unique<Module>(std::make_unique<executorch::extension::BufferDataLoader>(program_.get(), size));
+    log.check(module_->load_forward(), "ExecuTorch cannot load the program");
+    const auto meta = module_->method_meta("forward");
+    log.check(meta.error(), "the program has no method 'forward'");
+    for (size_t i = 0; i < meta->num_inputs(); ++i) add_input(*meta->input_tensor_meta(i));
+  }
+
+  // Seconds of every call, for at least `seconds` and `calls` calls.
+  std::vector<double> times(double seconds, int calls) {
+    using Seconds = std::chrono::duration<double>;
+    const nb::gil_scoped_release release;
+    const ThreadPoolUse use(threads_);
+    const LogCapture log;
+    std::vector<double> times;
+    const auto begin = std::chrono::steady_clock::now();
+    for (auto start = begin; static_cast<int>(times.size()) < calls || Seconds(start - begin).count() < seconds;) {
+      log.check(module_->execute("forward", inputs_).error(), "the program fails");
+      const auto end = std::chrono::steady_clock::now();
+      times.push_back(Seconds(end - start).count());
+      start = end;
+    }
+    return times;
+  }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  using Memory = std::unique_ptr<void, Free>;
+
+  void add_input(const executorch::runtime::TensorInfo& info) {
+    const size_t bytes = info.nbytes();
+    buffers_.emplace_back(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+    std::mt19937 random(0);
+    for (size_t i = 0; i < bytes / 4; ++i) {
+      const auto word = static_cast<uint32_t>(random());
+      const float value = static_cast<float>(word) * 0x1p-31f - 1.0f;
+      auto* to = static_cast<uint8_t*>(buffers_.back().get()) + i * 4;
+      std::memcpy(to, info.scalar_type() == ScalarType::Float ? static_cast<const void*>(&value) : &word, 4);
+    }
+    tensors_.push_back(executorch::extension::make_tensor_ptr(
+        std::vector<executorch::aten::SizesType>(info.sizes().begin(), info.sizes().end()), buffers_.back().get(),
+        std::vector<executorch::aten::DimOrderType>(info.dim_order().begin(), info.dim_order().end()), {},
+        info.scalar_type()));
+    inputs_.emplace_back(*tensors_.back());
+  }
+
+  int threads_;
+  Memory program_;
+  std::unique_ptr<Module> module_;
+  std::vector<Memory> buffers_;
+  std::vector<executorch::extension::TensorPtr> tensors_;
+  std::vector<executorch::runtime::EValue> inputs_;
+};
+
+}  // namespace
+
+void bind_programs(nb::module_& m) {
+  nb::class_<Program>(m, "Program")
+      .def(nb::init<const nb::bytes&, int>(), nb::arg("program"), nb::arg("threads"))
+      .def("times", &Program::times, nb::arg("seconds"), nb::arg("calls"));
+}
+
+}  // namespace bittern

@@ -48,7 +48,7 @@ bool read_geometry(Call& call, const Tensor** x, const Tensor** weight, Conv2dGe
                g->group_channels(), kernel[0], kernel[1]);
   if (!call.ok()) return false;
 
-  const int64_t blocks = g->groups * g->group_blocks(), words = g->taps() * g->group_words();
+  const int64_t blocks = g->sets() * g->set_blocks(), words = g->taps() * g->tap_words();
   const Tensor& w = **weight;
   call.require(w.dim() == 3 && w.size(0) == blocks && w.size(1) == words && w.size(2) == 16,
                "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
@@ -71,20 +71,19 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   if (!call.ok()) return;
 
   args.weight = reinterpret_cast<const uint32_t*>(weight->const_data_ptr<int32_t>());
-  args.filters = g.group_filters();
+  args.filters = g.set_filters();
   args.valid_bits = static_cast<int32_t>(g.taps() * g.group_channels());
-  const uint32_t* words = reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>());
-  const Conv2dInput input = set_conv2d_input(call, g, words, &args);
-  const Conv2dBorder* borders = make_conv2d_borders(call, g, kernels, args.weight);
-  if (!call.ok()) return;
-
   Conv2dWork work{};
+  work.input_words = set_conv2d_input(call, g, reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>()), &args);
+  work.borders = make_conv2d_borders(call, g, kernels, args.weight);
+  work.masks = make_conv2d_masks(call, g);
+  int64_t* set_input = call.scratch_array<int64_t>(g.sets());
+  if (!call.ok()) return;
+  for (int64_t set = 0; set < g.sets(); ++set) set_input[set] = g.first_word(set);
   work.args = args;
-  work.groups = g.groups;
+  work.sets = g.sets();
+  work.set_input = set_input;
   work.pixels = g.pixels();
-  work.input_words = input.words;
-  work.group_input = input.group_words;
-  work.borders = borders;
   work.implementation = &kernels;
   run_conv2d_work(call, flags, work);
 }

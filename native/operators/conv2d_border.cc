@@ -49,25 +49,25 @@ const Conv2dBorder* make_conv2d_borders(Call& call, const Conv2dGeometry& g, con
   const int64_t classes = rows.count * columns.count;
   if (!call.ok() || classes == 1) return nullptr;
 
-  const int64_t filters = g.group_blocks() * 16, all_filters = g.groups * filters;
+  const int64_t filters = g.set_blocks() * 16, all_filters = g.sets() * filters;
   const int64_t table_bytes = checked_product({classes, all_filters, sizeof(uint32_t)});
   if (!call.require(table_bytes >= 0, "the table of border corrections is too large to address")) return nullptr;
   uint32_t* tap_counts = call.scratch_array<uint32_t>(g.taps() * all_filters);
   uint32_t* table = static_cast<uint32_t*>(call.scratch(table_bytes));
   int32_t* valid_bits = call.scratch_array<int32_t>(classes);
-  Conv2dBorder* borders = call.scratch_array<Conv2dBorder>(g.groups);
+  Conv2dBorder* borders = call.scratch_array<Conv2dBorder>(g.sets());
   if (!call.ok()) return nullptr;
 
-  kernels.tap_counts(weight, g.groups * g.group_blocks(), g.taps(), g.group_words(), tap_counts);
+  kernels.tap_counts(weight, g.sets() * g.set_blocks(), g.taps(), g.tap_words(), tap_counts);
   for (int64_t c = 0; c < classes; ++c) {
     const WindowAxis::Taps i = rows.inside[c / columns.count], j = columns.inside[c % columns.count];
     valid_bits[c] = static_cast<int32_t>(g.group_channels() * (i.last - i.first) * (j.last - j.first));
   }
-  for (int64_t group = 0; group < g.groups; ++group) {
-    uint32_t* counts = table + group * classes * filters;
-    borders[group] = {rows.of_window, columns.of_window, columns.count, valid_bits, counts, filters};
+  for (int64_t set = 0; set < g.sets(); ++set) {
+    uint32_t* counts = table + set * classes * filters;
+    borders[set] = {rows.of_window, columns.of_window, columns.count, valid_bits, counts, filters};
     for (int64_t c = 0; c < classes; ++c) {
-      sum_outer_taps(g, rows.inside[c / columns.count], columns.inside[c % columns.count], tap_counts + group * filters,
+      sum_outer_taps(g, rows.inside[c / columns.count], columns.inside[c % columns.count], tap_counts + set * filters,
                      all_filters, filters, counts + c * filters);
     }
   }

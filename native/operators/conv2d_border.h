@@ -7,7 +7,7 @@
 
 namespace bittern {
 
-// [groups] borders in scratch memory; null where no tap of any window lies outside the image (or the call fails).
+// [sets] borders in scratch memory; null where no tap of any window lies outside the image (or the call fails).
 const Conv2dBorder* make_conv2d_borders(Call& call, const Conv2dGeometry& geometry, const Conv2dImplementation& kernels,
                                         const uint32_t* weight);
 

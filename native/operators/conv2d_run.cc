@@ -15,27 +15,27 @@ constexpr int64_t kChunk = 12;  // pixels: a multiple of most tiles
 // How the operands lie and which kernel reads them.
 struct Operands {
   Conv2dKernel kernel;
-  int64_t strip;         // filters at which another thread may start
-  int64_t scale;         // words per packed word
-  int64_t group_weight;  // words
+  int64_t strip;       // filters at which another thread may start
+  int64_t scale;       // words per packed word
+  int64_t set_weight;  // words
 };
 
-// Brings input and weights of all groups into the form of `lookup`.
+// Brings input and weights of all sets into the form of `lookup`.
 Operands split_operands(Call& call, const Conv2dLookup& lookup, const Conv2dWork& work, Conv2dArgs* args) {
   constexpr int64_t kScale = Conv2dLookup::kScale;
   const int64_t words = args->runs * args->run_words, blocks = (args->filters + kBlock - 1) / kBlock;
   const int64_t units = (blocks + lookup.block_unit - 1) / lookup.block_unit;
-  const int64_t group_weight = units * lookup.block_unit * words * kBlock * kScale;
+  const int64_t set_weight = units * lookup.block_unit * words * kBlock * kScale;
   const int64_t strips = (blocks + lookup.strip_blocks - 1) / lookup.strip_blocks;
-  uint32_t* weight = call.scratch_array<uint32_t>(work.groups * group_weight);
+  uint32_t* weight = call.scratch_array<uint32_t>(work.sets * set_weight);
   uint32_t* input = call.scratch_array<uint32_t>(work.input_words * kScale);
   int64_t* offsets = call.scratch_array<int64_t>(args->runs);
   if (!call.ok()) return {};
-  call.parallel(work.groups * strips, lookup.strip_blocks * words, [&](int64_t begin, int64_t end) {
+  call.parallel(work.sets * strips, lookup.strip_blocks * words, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / strips, strip = i % strips;
-      lookup.weight(args->weight + group * blocks * words * kBlock, blocks, words, strip, strip + 1,
-                    weight + group * group_weight);
+      const int64_t set = i / strips, strip = i % strips;
+      lookup.weight(args->weight + set * blocks * words * kBlock, blocks, words, strip, strip + 1,
+                    weight + set * set_weight);
     }
   });
   call.parallel(work.input_words, 1, [&](int64_t begin, int64_t end) { lookup.input(args->input, input, begin, end); });
@@ -46,7 +46,7 @@ Operands split_operands(Call& call, const Conv2dLookup& lookup, const Conv2dWork
   args->image_stride *= kScale;
   args->row_stride *= kScale;
   args->pixel_stride *= kScale;
-  return {lookup.conv2d, lookup.strip_blocks * kBlock, kScale, group_weight};
+  return {lookup.conv2d, lookup.strip_blocks * kBlock, kScale, set_weight};
 }
 
 // The part of `args` for `filters` filters from `first` on.
@@ -80,40 +80,43 @@ void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
   Operands operands = {work.implementation->conv2d, work.implementation->tile_blocks * kBlock, 1,
                        blocks * words * kBlock};
-  if (const Conv2dLookup* lookup = choose_conv2d_lookup(flags, work.pixels, blocks, words)) {
+  if (const Conv2dLookup* lookup =
+          work.masks != nullptr ? nullptr : choose_conv2d_lookup(flags, work.pixels, blocks, words)) {
     operands = split_operands(call, *lookup, work, &args);
   }
   if (!call.ok()) return;
 
-  // Groups that share words of bits must not run side by side.
-  const bool shared = args.bits != nullptr && work.groups > 1 && args.filters % kBlock != 0;
+  // Sets that share words of bits must not run side by side.
+  const bool shared = args.bits != nullptr && work.sets > 1 && args.filters % kBlock != 0;
   if (args.bits != nullptr) clear_bits(args, work.pixels, shared);
   const int64_t chunks = (work.pixels + kChunk - 1) / kChunk;
   const int64_t strips = (args.filters + operands.strip - 1) / operands.strip;
-  const auto run = [&](int64_t group, int64_t first_strip, int64_t last_strip, int64_t begin, int64_t end) {
-    Conv2dArgs of_group = at_channel(args, group * args.filters);
-    of_group.input += group * work.group_input * operands.scale;
-    of_group.weight += group * operands.group_weight;
-    of_group.border = work.borders != nullptr ? work.borders + group : nullptr;
-    const int64_t first = first_strip * operands.strip, last = std::min(last_strip * operands.strip, args.filters);
+  const auto run = [&](int64_t set, int64_t first_strip, int64_t last_strip, int64_t begin, int64_t end) {
+    Conv2dArgs of_set = at_channel(args, set * args.filters);
+    of_set.input += work.set_input[set] * operands.scale;
+    of_set.weight += set * operands.set_weight;
+    of_set.mask = work.masks != nullptr ? work.masks + set * args.run_words * kBlock : nullptr;
+    of_set.border = work.borders != nullptr ? work.borders + set : nullptr;
+    const int64_t filters = std::min(args.filters, args.channels - set * args.filters);
+    const int64_t first = first_strip * operands.strip, last = std::min(last_strip * operands.strip, filters);
     Conv2dBorder border;
-    operands.kernel(at_filters(of_group, operands, first, last - first, &border), begin * kChunk,
+    operands.kernel(at_filters(of_set, operands, first, last - first, &border), begin * kChunk,
                     std::min(end * kChunk, work.pixels));
   };
   const int64_t chunk_work = kChunk * (std::min(operands.strip, args.filters) * words + operands.strip);
   if (shared) {
-    call.parallel(chunks, work.groups * strips * chunk_work, [&](int64_t begin, int64_t end) {
-      for (int64_t group = 0; group < work.groups; ++group) run(group, 0, strips, begin, end);
+    call.parallel(chunks, work.sets * strips * chunk_work, [&](int64_t begin, int64_t end) {
+      for (int64_t set = 0; set < work.sets; ++set) run(set, 0, strips, begin, end);
     });
     return;
   }
-  // Item (group * strips + strip) * chunks + chunk: a range of them is part of a strip, whole strips, part of a strip.
-  call.parallel(work.groups * strips * chunks, chunk_work, [&](int64_t begin, int64_t end) {
+  // Item (set * strips + strip) * chunks + chunk: a range of them is part of a strip, whole strips, part of a strip.
+  call.parallel(work.sets * strips * chunks, chunk_work, [&](int64_t begin, int64_t end) {
     while (begin < end) {
-      const int64_t group = begin / chunks / strips, strip = begin / chunks % strips, chunk = begin % chunks;
+      const int64_t set = begin / chunks / strips, strip = begin / chunks % strips, chunk = begin % chunks;
       const int64_t whole = chunk == 0 ? std::min((end - begin) / chunks, strips - strip) : 0;
       const int64_t count = whole > 0 ? whole * chunks : std::min(end - begin, chunks - chunk);
-      run(group, strip, strip + std::max<int64_t>(whole, 1), chunk, whole > 0 ? chunks : chunk + count);
+      run(set, strip, strip + std::max<int64_t>(whole, 1), chunk, whole > 0 ? chunks : chunk + count);
       begin += count;
     }
   });

@@ -1,4 +1,4 @@
-// Runs the kernel of a convolution or linear layer over all its groups, filters and pixels, by the host's threads.
+// Runs the kernel of a convolution or linear layer over all its sets of filters and all pixels, by the host's threads.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,14 @@
 
 namespace bittern {
 
+// Sets of groups (operators/conv2d_input.h) are convolutions of their own on a part of the channels.
 struct Conv2dWork {
-  Conv2dArgs args;  // of the first group; `filters` of one group
-  int64_t groups, pixels;
+  Conv2dArgs args;  // of the first set
+  int64_t sets, pixels;
   int64_t input_words;          // all that the kernel may read
-  int64_t group_input;          // words from a group's input to the next one's
-  const Conv2dBorder* borders;  // null, or [groups]
+  const int64_t* set_input;     // [sets]: words from args.input to the set's
+  const Conv2dBorder* borders;  // null, or [sets]
+  const uint32_t* masks;        // null, or [sets, tap words, 16]
   const Conv2dImplementation* implementation;
 };
 

@@ -54,7 +54,8 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   args.valid_bits = static_cast<int32_t>(in_features);
   Conv2dWork work{};
   work.args = args;
-  work.groups = 1;
+  work.sets = 1;
+  work.set_input = &run_offset;
   work.pixels = rows;
   work.input_words = rows * words;
   work.implementation = &get_conv2d(flags);

@@ -35,13 +35,23 @@ def unpack(packed: NDArray[np.int32], channels: int) -> NDArray[np.float64]:
 
 
 def pack_weight(signs: NDArray[np.float64], groups: int = 1) -> NDArray[np.int32]:
-    """Signs [O, kh, kw, C / groups] to int32 [groups * ceil(O / groups / 16), kh * kw * words, 16]."""
-    filters = signs.shape[0] // groups
-    blocks, depth = math.ceil(filters / BLOCK), math.prod(signs.shape[1:3]) * words(signs.shape[3])
-    packed = np.zeros((groups * blocks, depth, BLOCK), np.int32)
+    """Signs [O, kh, kw, C / groups] to int32 [blocks, kh * kw * tap words, 16]: ops/layout.py's WeightLayout."""
+    filters, depth = signs.shape[0] // groups, signs.shape[3]
+    together = max(1, BLOCK // filters)  # groups that share a block
+    sets, blocks = math.ceil(groups / together), math.ceil(together * filters / BLOCK)
+    all_words = words(groups * depth)
+    spans = [(s * together * depth // WORD, words((s + 1) * together * depth)) for s in range(max(sets, WORD))]
+    width = min(max(last - first for first, last in spans[: min(sets, WORD)]), all_words)
+    packed = np.zeros((sets * blocks, math.prod(signs.shape[1:3]) * width, BLOCK), np.int32)
     for o in range(signs.shape[0]):
-        group, f = divmod(o, filters)
-        packed[group * blocks + f // BLOCK, :, f % BLOCK] = pack(signs[o] < 0).reshape(-1)
+        group = o // filters
+        at = group // together
+        first = min(spans[at][0], all_words - width)
+        taps = np.ones((*signs.shape[1:3], width * WORD))
+        start = group * depth - first * WORD
+        taps[..., start : start + depth] = signs[o]
+        block, lane = divmod(o - at * together * filters, BLOCK)
+        packed[at * blocks + block, :, lane] = pack(taps < 0).reshape(-1)
     return packed
 
 

@@ -32,14 +32,13 @@ def test_unpacking_undoes_packing(channels: int) -> None:
     assert torch.equal(layout.unpack_bits(packed, channels), bits)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3])
-@pytest.mark.parametrize("per_group", [1, 15, 16, 17, 33])
-@pytest.mark.parametrize("channels", [1, 31, 33])
+@pytest.mark.parametrize("groups", [1, 2, 3, 17, 40])
+@pytest.mark.parametrize("per_group", [1, 3, 8, 15, 16, 17, 33])
+@pytest.mark.parametrize("channels", [1, 4, 31, 32, 33])
 def test_unpacking_weights_undoes_packing_them(groups: int, per_group: int, channels: int) -> None:
     signs = torch.where(random_bits(groups * per_group, channels, 3, 2), -1.0, 1.0).double()
     packed = layout.pack_weight(signs, groups)
-    depth = 6 * layout.words(channels)
-    assert packed.shape == (layout.filter_blocks(groups * per_group, groups), depth, layout.FILTER_BLOCK)
+    assert packed.shape == layout.WeightLayout(groups * per_group, channels, 6, groups).shape
     assert torch.equal(layout.unpack_weight(packed, groups * per_group, channels, (3, 2), groups), signs)
 
 
@@ -56,6 +55,30 @@ def test_filters_that_fill_up_a_block_are_zero() -> None:
     packed = layout.pack_weight(-torch.ones(3, 32, 1, 1))
     assert packed.shape == (1, 1, 16)
     assert packed[0, 0].tolist() == [-1] * 3 + [0] * 13
+
+
+@pytest.mark.parametrize(
+    ("filters", "channels", "groups", "shape"),
+    [
+        (40, 70, 1, (3, 3, 16)),  # ceil(40 / 16) blocks of ceil(70 / 32) words
+        (64, 32, 2, (4, 1, 16)),  # whole blocks of whole words: as two layers side by side
+        (6, 1, 6, (1, 1, 16)),  # depthwise: groups fill a block together
+        (100, 1, 100, (7, 1, 16)),
+        (24, 8, 3, (2, 1, 16)),  # two groups of 8 filters share a block; 16 channels lie in one word
+        (10, 40, 2, (1, 3, 16)),  # three groups would fit: both stand in one block, which reads all 80 channels
+        (96, 48, 2, (6, 2, 16)),  # channels 48 to 95 lie in words 1 and 2
+    ],
+)
+def test_groups_share_blocks_and_words(filters: int, channels: int, groups: int, shape: tuple[int, int, int]) -> None:
+    assert tuple(layout.pack_weight(torch.ones(filters, channels, 1, 1), groups).shape) == shape
+
+
+def test_bits_of_a_group_stand_where_its_channels_stand_in_the_packed_input() -> None:
+    packed = layout.pack_weight(-torch.ones(40, 1, 1, 1), 40)  # depthwise: filter o reads channel o
+    for o in range(40):
+        block, lane = divmod(o, 16)
+        word = 0 if block < 2 else 1
+        assert packed[block, 0, lane] & 0xFFFFFFFF == 1 << (o - 32 * word)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200))

@@ -3,15 +3,17 @@
 // For output pixel p = (n * out_height + y) * out_width + x and filter o < filters:
 //
 //     first(p)  = input + n * image_stride + y * row_stride + x * pixel_stride
-//     count     = sum_{r < runs} sum_{i < run_words} popcount(first(p)[run_offsets[r] + i] ^ w(o, r * run_words + i))
-//     w(o, k)   = weight[((o / 16) * runs * run_words + k) * 16 + o % 16]
-//     dot(p, o) = valid_bits - 2 * count                                               without border, else
-//     dot(p, o) = border.valid_bits[c] - 2 * (count - border.counts[c, o]),  c = row_class[y] * column_classes +
-//     column_class[x]
+//     count     = sum_{r < runs, i < run_words} popcount((first(p)[run_offsets[r] + i] ^ w(o, r * run_words + i)) &
+//     m(o, i)) w(o, k)   = weight[((o / 16) * runs * run_words + k) * 16 + o % 16] m(o, i)   = mask[i * 16 + o % 16],
+//     all ones where there is no mask dot(p, o) = valid_bits - 2 * count without border, else dot(p, o) =
+//     border.valid_bits[c] - 2 * (count - border.counts[c, o]),  c = row_class[y] * column_classes + column_class[x]
 //
 // and epilogue.h turns dot into outputs. Bits of one run are adjacent words, so a run is one tap, or one kernel row
 // where its taps are neighbours. Unused bits are 0 in input and weights; filters past `filters` in the last block of 16
 // are 0.
+//
+// The mask picks the channels that a filter reads: groups of few channels share words of the input, and their filters a
+// block. Runs are then taps.
 //
 // The border corrects convolutions padded with zeros: the input holds +1 there (bits 0), which adds the popcount of the
 // weights' outer taps to `count`; `counts` is that popcount. Class 0 has no outer taps.
@@ -44,6 +46,7 @@ struct Conv2dArgs {
   int64_t runs, run_words;
   const uint32_t* weight;  // [ceil(filters / 16), runs * run_words, 16]
   int64_t filters;
+  const uint32_t* mask;  // null, or [run_words, 16]
   int32_t valid_bits;
   const Conv2dBorder* border;  // null: none
 

@@ -18,7 +18,7 @@ namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
 // counts[p][b] = popcounts of pixel p with the 16 filters of block b.
-template <class V, int P, int B>
+template <class V, int P, int B, bool kMasked>
 BITTERN_INLINE void count_tile(const Conv2dArgs& args, const uint32_t* const (&first)[P], const uint32_t* weight,
                                typename V::Int (&counts)[P][B]) {
   const int64_t runs = args.runs, run_words = args.run_words, block_stride = runs * run_words * kBlock;
@@ -29,9 +29,15 @@ BITTERN_INLINE void count_tile(const Conv2dArgs& args, const uint32_t* const (&f
     for (int64_t i = begin; i < end; ++i, weight += kBlock) {
       typename V::Int w[B];
       unroll<B>([&](auto b) { w[b] = V::load(weight + b * block_stride); });
+      [[maybe_unused]] typename V::Int mask;
+      if constexpr (kMasked) mask = V::load(args.mask + i * kBlock);
       unroll<P>([&](auto p) BITTERN_LAMBDA {
         const typename V::Int a = V::broadcast(x[p][i]);
-        unroll<B>([&](auto b) { acc[p][b] = V::count(acc[p][b], V::bit_xor(a, w[b])); });
+        unroll<B>([&](auto b) BITTERN_LAMBDA {
+          typename V::Int differ = V::bit_xor(a, w[b]);
+          if constexpr (kMasked) differ = V::bit_and(differ, mask);
+          acc[p][b] = V::count(acc[p][b], differ);
+        });
       });
     }
   };

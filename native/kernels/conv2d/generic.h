@@ -21,44 +21,53 @@ namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
-template <class V, int P, int B, bool kWhole>
+template <class V, int P, int B, bool kWhole, bool kMasked>
 BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
   const TilePixels<P> pixels(args, at);
   typename V::Int counts[P][B];
-  count_tile<V, P, B>(args, pixels.first, args.weight + filter * args.runs * args.run_words, counts);
+  count_tile<V, P, B, kMasked>(args, pixels.first, args.weight + filter * args.runs * args.run_words, counts);
   finish_tile<V, P, B, kWhole>(args, pixels, filter, counts);
 }
 
 // Fewer than P + 1 pixels.
-template <class V, int P, int B, bool kWhole>
+template <class V, int P, int B, bool kWhole, bool kMasked>
 void run_rest(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
   if constexpr (P > 0) {
-    if (end - at.index() == P) return run_tile<V, P, B, kWhole>(args, at, filter);
-    run_rest<V, P - 1, B, kWhole>(args, at, end, filter);
+    if (end - at.index() == P) return run_tile<V, P, B, kWhole, kMasked>(args, at, filter);
+    run_rest<V, P - 1, B, kWhole, kMasked>(args, at, end, filter);
   }
 }
 
 // B blocks of filters for all pixels.
-template <class V, int B, bool kWhole>
+template <class V, int B, bool kWhole, bool kMasked>
 void run_blocks(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   Pixel at(args, begin);
-  while (end - at.index() >= V::kPixels) run_tile<V, V::kPixels, B, kWhole>(args, at, filter);
-  run_rest<V, V::kPixels - 1, B, kWhole>(args, at, end, filter);
+  while (end - at.index() >= V::kPixels) run_tile<V, V::kPixels, B, kWhole, kMasked>(args, at, filter);
+  run_rest<V, V::kPixels - 1, B, kWhole, kMasked>(args, at, end, filter);
 }
 
 // All filters from `filter` on: as many tiles of B whole blocks as fit, then narrower ones.
 template <class V, int B>
 void run_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (B > 0) {
-    for (; args.filters - filter >= B * kBlock; filter += B * kBlock) run_blocks<V, B, true>(args, begin, end, filter);
+    for (; args.filters - filter >= B * kBlock; filter += B * kBlock)
+      run_blocks<V, B, true, false>(args, begin, end, filter);
     run_filters<V, B / 2>(args, begin, end, filter);
   } else if (filter < args.filters) {
-    run_blocks<V, 1, false>(args, begin, end, filter);
+    run_blocks<V, 1, false, false>(args, begin, end, filter);
   }
 }
 
 template <class V>
+void run_masked(const Conv2dArgs& args, int64_t begin, int64_t end) {
+  int64_t filter = 0;
+  for (; args.filters - filter >= kBlock; filter += kBlock) run_blocks<V, 1, true, true>(args, begin, end, filter);
+  if (filter < args.filters) run_blocks<V, 1, false, true>(args, begin, end, filter);
+}
+
+template <class V>
 void run_conv2d(const Conv2dArgs& args, int64_t begin, int64_t end) {
+  if (args.mask != nullptr) return run_masked<V>(args, begin, end);
   run_filters<V, V::kBlocks>(args, begin, end, 0);
 }
 

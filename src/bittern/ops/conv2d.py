@@ -75,10 +75,10 @@ class Geometry:
         if x.dtype != torch.int32 or x.dim() != 4 or x.shape[3] != layout.words(self.in_channels):
             expected = f"int32 [N, H, W, {layout.words(self.in_channels)}]"
             raise ValueError(f"x must be {expected} for {self.in_channels} channels, got {x.dtype} {list(x.shape)}")
-        blocks = layout.filter_blocks(self.out_channels, self.groups)
-        depth = self.kernel_size[0] * self.kernel_size[1] * layout.words(self.group_channels)
-        if weight.dtype != torch.int32 or tuple(weight.shape) != (blocks, depth, layout.FILTER_BLOCK):
-            expected = f"int32 [{blocks}, {depth}, {layout.FILTER_BLOCK}]"
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        shape = layout.WeightLayout(self.out_channels, self.group_channels, taps, self.groups).shape
+        if weight.dtype != torch.int32 or tuple(weight.shape) != shape:
+            expected = f"int32 {list(shape)}"
             raise ValueError(f"weight must be {expected}, got {weight.dtype} {list(weight.shape)}")
         height, width = self.output_size(x.shape[1], x.shape[2])
         if height < 1 or width < 1:

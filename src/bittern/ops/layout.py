@@ -3,7 +3,7 @@
 The words are int32 because PyTorch and ExecuTorch have no unsigned 32-bit arithmetic in common; only their bits count.
 """
 
-import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,59 @@ def words(channels: int) -> int:
     return -(-channels // WORD_BITS)
 
 
-def filter_blocks(out_channels: int, groups: int = 1) -> int:
-    """Number of blocks of 16 filters; a block never spans two groups."""
-    return groups * math.ceil(out_channels // groups / FILTER_BLOCK)
+@dataclass(frozen=True)
+class WeightLayout:
+    """Where the filters of a convolution lie in its packed weights ``[blocks, K, 16]``.
+
+    Filters stand in blocks of 16. A set of groups shares a block: one group, or where groups have fewer than 16 filters
+    as many adjacent ones as fit, so that a depthwise layer fills its blocks too. A block reads ``tap_words`` words of
+    the packed input at each tap, those that hold the channels of its set; a filter's bits stand where its channels
+    stand in these words, all others are 0 and do not count.
+    """
+
+    out_channels: int
+    group_channels: int
+    taps: int
+    groups: int
+
+    @property
+    def group_filters(self) -> int:
+        return self.out_channels // self.groups
+
+    @property
+    def set_groups(self) -> int:
+        return max(1, FILTER_BLOCK // self.group_filters)
+
+    @property
+    def sets(self) -> int:
+        return -(-self.groups // self.set_groups)
+
+    @property
+    def set_blocks(self) -> int:
+        return -(-self.set_groups * self.group_filters // FILTER_BLOCK)
+
+    @property
+    def tap_words(self) -> int:
+        channels = self.set_groups * self.group_channels
+        count = min(self.sets, WORD_BITS)  # the offset in a word repeats after so many sets
+        most = max(words(i * channels % WORD_BITS + channels) for i in range(count))
+        return min(most, words(self.groups * self.group_channels))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the packed weights."""
+        return self.sets * self.set_blocks, self.taps * self.tap_words, FILTER_BLOCK
+
+    def first_words(self) -> Tensor:
+        """``[sets]``: the first word of the packed input that each set reads."""
+        first = torch.arange(self.sets) * (self.set_groups * self.group_channels) // WORD_BITS
+        return first.clamp(max=words(self.groups * self.group_channels) - self.tap_words)
+
+    def positions(self) -> Tensor:
+        """``[O, C/groups]``: the bit of each channel of a filter among its set's ``tap_words`` words."""
+        group = torch.arange(self.out_channels) // self.group_filters
+        first = WORD_BITS * self.first_words()[group // self.set_groups]
+        return (group * self.group_channels - first).unsqueeze(1) + torch.arange(self.group_channels)
 
 
 def pack_bits(bits: Tensor) -> Tensor:
@@ -54,16 +104,18 @@ def pack_weight(signs: Tensor, groups: int = 1) -> Tensor:
         signs: float ``[O, C/groups, kh, kw]`` (convolution) or ``[O, C]`` (linear); negative values are -1.
 
     Returns:
-        int32 ``[groups * ceil(O/groups/16), K, 16]`` with K = kh * kw * ceil(C/groups/32) words in (h, w, word) order.
-        Filters that fill up the last block of a group are 0.
+        int32 ``[blocks, K, 16]`` as in :class:`WeightLayout`, with K = kh * kw * tap_words in (h, w, word) order; for one
+        group ``[ceil(O/16), kh * kw * ceil(C/32), 16]``. Filters that fill up a block are 0.
     """
-    out_channels = signs.shape[0]
-    per_group = out_channels // groups
-    taps = signs.flatten(2).movedim(1, -1) if signs.dim() > 2 else signs.unsqueeze(1)  # [O, kh*kw, C]
-    packed = pack_bits(taps < 0).flatten(1).unflatten(0, (groups, per_group))  # [groups, O/groups, K]
-    blocks = filter_blocks(out_channels, groups) // groups
-    packed = F.pad(packed, (0, 0, 0, blocks * FILTER_BLOCK - per_group))
-    blocked: Tensor = packed.unflatten(1, (blocks, FILTER_BLOCK))
+    taps = signs.flatten(2).movedim(1, -1) if signs.dim() > 2 else signs.unsqueeze(1)  # [O, kh*kw, C/groups]
+    place = WeightLayout(taps.shape[0], taps.shape[2], taps.shape[1], groups)
+    bits = taps.new_zeros(*taps.shape[:2], place.tap_words * WORD_BITS, dtype=torch.bool)
+    positions = place.positions().to(signs.device).unsqueeze(1).expand(taps.shape)
+    packed = pack_bits(bits.scatter_(2, positions, taps < 0)).flatten(1)  # [O, K]
+    per_set = place.set_groups * place.group_filters
+    packed = F.pad(packed, (0, 0, 0, place.sets * per_set - place.out_channels)).unflatten(0, (place.sets, per_set))
+    packed = F.pad(packed, (0, 0, 0, place.set_blocks * FILTER_BLOCK - per_set))
+    blocked: Tensor = packed.unflatten(1, (place.set_blocks, FILTER_BLOCK))
     return blocked.flatten(0, 1).transpose(1, 2).contiguous()
 
 
@@ -72,9 +124,12 @@ def unpack_weight(
 ) -> Tensor:
     """Inverse of :func:`pack_weight`: int32 blocks to signs ``[O, C/groups, kh, kw]``."""
     height, width = kernel_size
-    filters = packed.transpose(1, 2).unflatten(0, (groups, -1)).flatten(1, 2)[:, : out_channels // groups].flatten(0, 1)
-    bits = unpack_bits(filters.unflatten(-1, (height * width, words(group_channels))), group_channels)
-    signs: Tensor = signs_of(bits).movedim(-1, 1).unflatten(-1, (height, width))
+    place = WeightLayout(out_channels, group_channels, height * width, groups)
+    filters = packed.transpose(1, 2).unflatten(0, (place.sets, place.set_blocks)).flatten(1, 2)
+    filters = filters[:, : place.set_groups * place.group_filters].flatten(0, 1)[:out_channels]
+    bits = unpack_bits(filters.unflatten(1, (place.taps, place.tap_words)), place.tap_words * WORD_BITS)
+    positions = place.positions().to(packed.device).unsqueeze(1).expand(-1, place.taps, -1)
+    signs: Tensor = signs_of(bits.gather(2, positions)).movedim(-1, 1).unflatten(-1, (height, width))
     return signs
 
 

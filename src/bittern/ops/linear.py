@@ -35,7 +35,7 @@ def _check(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> tu
     row = layout.words(in_features)
     if x.dtype != torch.int32 or x.dim() < 1 or x.shape[-1] != row:
         raise ValueError(f"x must be int32 [..., {row}] for {in_features} features, got {x.dtype} {list(x.shape)}")
-    expected = (layout.filter_blocks(out_features), row, layout.FILTER_BLOCK)
+    expected = layout.WeightLayout(out_features, in_features, 1, 1).shape
     if weight.dtype != torch.int32 or tuple(weight.shape) != expected:
         raise ValueError(f"weight must be int32 {list(expected)}, got {weight.dtype} {list(weight.shape)}")
     return (*x.shape[:-1], out_features)

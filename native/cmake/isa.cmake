@@ -5,9 +5,9 @@ set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2)
 set(BITTERN_ISA_FLAGS_x86_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
                                  -mtune=icelake-server)
 set(BITTERN_ISA_FLAGS_x86_avx512_vpopcntdq ${BITTERN_ISA_FLAGS_x86_avx512} -mavx512vpopcntdq)
-# NEON is in the baseline of aarch64.
-set(BITTERN_ISA_FLAGS_arm_neon "")
-set(BITTERN_ISA_FLAGS_arm_neon_dotprod -march=armv8.2-a+dotprod)
+# NEON is in the baseline of aarch64. GCC's allocation of registers by regions leaves copies of pointers in inner loops.
+set(BITTERN_ISA_FLAGS_arm_neon $<$<CXX_COMPILER_ID:GNU>:-fira-region=one>)
+set(BITTERN_ISA_FLAGS_arm_neon_dotprod ${BITTERN_ISA_FLAGS_arm_neon} -march=armv8.2-a+dotprod)
 
 # Prefix of the files for the target, which systems call by several names.
 set(BITTERN_CPU "none")

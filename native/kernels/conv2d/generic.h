@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/count.h"
@@ -20,12 +21,23 @@
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
+// V::Tile<P, B>::count, where V has it, does what count_tile does.
+template <class V, class = void>
+constexpr bool kHasTile = false;
+template <class V>
+constexpr bool kHasTile<V, std::void_t<typename V::template Tile<1, 1>>> = true;
+
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
 template <class V, int P, int B, bool kWhole, bool kMasked>
 BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
   const TilePixels<P> pixels(args, at);
   typename V::Int counts[P][B];
-  count_tile<V, P, B, kMasked>(args, pixels.first, args.weight + filter * args.runs * args.run_words, counts);
+  const uint32_t* weight = args.weight + filter * args.runs * args.run_words;
+  if constexpr (kHasTile<V> && !kMasked) {
+    V::template Tile<P, B>::count(args, pixels.first, weight, counts);
+  } else {
+    count_tile<V, P, B, kMasked>(args, pixels.first, weight, counts);
+  }
   finish_tile<V, P, B, kWhole>(args, pixels, filter, counts);
 }
 

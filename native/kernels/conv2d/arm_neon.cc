@@ -19,7 +19,9 @@ namespace {
 
 struct NeonCounter : NeonLanes {
   using Quarter = uint8x16_t;
-  using Count = Int;  // where no Tile counts
+  struct Count {
+    Quarter a, b, c, d;
+  };
   template <int P, int B>
   using Tile = ArmTile<NeonCounter, P, B>;
   static constexpr int kCountWords = 31, kInFlight = 3;
@@ -30,12 +32,10 @@ struct NeonCounter : NeonLanes {
   }
   static uint32x4_t total(Quarter c) { return vpaddlq_u16(vpaddlq_u8(c)); }
 
-  static Count zero_count() { return broadcast(0u); }
-  static Count count(Count c, Int x) {
-    return each<Int>(c, x,
-                     [](uint32x4_t p, uint32x4_t q) { return vaddq_u32(p, total(vcntq_u8(vreinterpretq_u8_u32(q)))); });
-  }
-  static Int total(Count c) { return c; }
+  static Count zero_count() { return {vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0)}; }
+  static Quarter count(Quarter c, uint32x4_t x) { return vaddq_u8(c, vcntq_u8(vreinterpretq_u8_u32(x))); }
+  static Count count(Count c, Int x) { return {count(c.a, x.a), count(c.b, x.b), count(c.c, x.c), count(c.d, x.d)}; }
+  static Int total(Count c) { return {total(c.a), total(c.b), total(c.c), total(c.d)}; }
   static Float dot(Int valid, Int count) { return to_float(sub(valid, add(count, count))); }
 };
 

@@ -1,0 +1,74 @@
+"""Innermost loops of compiled aarch64 code, counted from its disassembly.
+
+``python -m native.disassembly FILE.o`` (in the folder of the tests) prints those of an object file.
+"""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+BITS = 128
+"""A vector register. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop that holds no other: ``mnemonics`` from its first instruction to the branch back."""
+
+    function: str
+    mnemonics: tuple[str, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(self.mnemonics)
+
+    @property
+    def macs(self) -> int:
+        """Binary multiply-accumulates of one turn."""
+        return self.counts["cnt"] * BITS
+
+    @property
+    def per_4096_macs(self) -> float:
+        return len(self.mnemonics) * 4096 / self.macs
+
+
+def counting_loops(path: Path) -> list[Loop]:
+    """All innermost loops of an object file that count bits."""
+    command = ["aarch64-linux-gnu-objdump", "-dC", "--no-show-raw-insn", str(path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [loop for function, body in _functions(text) for loop in _innermost(function, body) if loop.macs]
+
+
+Instruction = tuple[int, str, str]
+
+
+def _functions(text: str) -> list[tuple[str, list[Instruction]]]:
+    """Each function's name and its instructions: address, mnemonic, operands."""
+    functions: list[tuple[str, list[Instruction]]] = []
+    for line in text.splitlines():
+        if title := re.fullmatch(r"[0-9a-f]+ <(.*)>:", line):
+            functions.append((title[1], []))
+        elif found := re.match(r"\s*([0-9a-f]+):\t(\S+)\s*(.*)", line):
+            functions[-1][1].append((int(found[1], 16), found[2], found[3]))
+    return functions
+
+
+def _innermost(function: str, body: list[Instruction]) -> list[Loop]:
+    index = {address: i for i, (address, _, _) in enumerate(body)}
+    spans = []
+    for i, (_, mnemonic, operands) in enumerate(body):
+        if re.fullmatch(r"b(\.\w+)?|cbn?z|tbn?z", mnemonic):
+            target = re.search(r"([0-9a-f]+) <", operands)
+            start = index.get(int(target[1], 16)) if target else None
+            if start is not None and start <= i:
+                spans.append((start, i))
+    inner = [a for a in spans if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return [Loop(function, tuple(mnemonic for _, mnemonic, _ in body[first : last + 1])) for first, last in inner]
+
+
+if __name__ == "__main__":
+    for loop in counting_loops(Path(sys.argv[1])):
+        print(f"{loop.per_4096_macs:6.1f} per 4096 MAC: {dict(loop.counts)}  {loop.function[:90]}")

@@ -2,7 +2,7 @@
 #
 #   make demo     train, export, run and time a small binary network
 #   make test     lint, types, and all tests
-#   make bench    time the kernels and the demo network
+#   make bench    measure against other engines; make bench-kernels and make bench-networks are its parts
 #
 # Variables:
 #   PYTHON         the Python (>= 3.11) that .venv is made from
@@ -18,7 +18,7 @@ SETUP := .venv/.setup
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*')
 
-.PHONY: demo test test-fast lint format bench setup clean
+.PHONY: demo test test-fast lint format bench bench-kernels bench-networks setup clean
 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
@@ -40,8 +40,16 @@ format: $(NATIVE)
 	@$(BIN)/ruff format .
 	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
 
+# BENCH_FLAGS: such as "--only linear", "--rounds 5", "--no-rivals" (benchmarks/__main__.py). Rivals are installed in
+# build/bench on first use.
 bench: $(NATIVE)
-	@$(BIN)/python benchmarks/kernels.py
+	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
+
+bench-kernels: $(NATIVE)
+	@$(BIN)/python -m benchmarks kernels $(BENCH_FLAGS)
+
+bench-networks: $(NATIVE)
+	@$(BIN)/python -m benchmarks networks $(BENCH_FLAGS)
 
 setup: $(NATIVE)
 

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.driver import Column, Driver, Failed, Sample
-from benchmarks.environments import LARQ, MODELS, RIVALS, ROOT, VENV, Missing, Say
+from benchmarks.driver import Column, Driver, FailedError, Sample
+from benchmarks.environments import LARQ, MODELS, RIVALS, ROOT, VENV, MissingError, Say
+from benchmarks.isas import ask_bounds
 from benchmarks.layers import Layer
 from benchmarks.results import LayerRow
 from bittern import runtime
 
 PACKED, FLOAT_IN = "bittern", "bittern, float in"
-CLOCK = "clock"
+BOUND, CLOCK = "bound", "clock"
 FLOATS = ("float ONNX Runtime", "float XNNPACK", "float OpenVINO")
 INT8S = ("int8 ONNX Runtime", "int8 OpenVINO")
 BINARIES = ("OpenVINO BinaryConvolution", "Larq", "Larq indirect")
@@ -30,10 +31,6 @@ class Source:
     suffix: str
     options: tuple[tuple[str, bool], ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
-
-
-def bound_name(isa: str) -> str:
-    return f"bound {isa}"
 
 
 def forced_name(isa: str) -> str:
@@ -84,7 +81,7 @@ def column(driver: Driver, source: Source, layer: Layer) -> Column:
     reason = ""
     try:
         driver.build(source.environment, source.builder, {"form": source.form, "layer": asdict(layer)}, path)
-    except (Missing, Failed) as error:
+    except (MissingError, FailedError) as error:
         reason = str(error)
     return Column(
         source.column,
@@ -103,21 +100,27 @@ def measure(
     """Measures layers one after the other, every layer's columns interleaved."""
     rows = []
     sources = bittern_sources() + (RIVAL_SOURCES if rivals else [])
-    isas = [isa for isa in runtime.supported_isas() if isa != "portable"]
+    bounds = ask_bounds(driver.worker(VENV, "bound", 1))
     for index, layer in enumerate(layers):
         columns = [column(driver, source, layer) for source in sources]
-        for isa in isas:
-            options = {"isa": isa, "macs": layer.macs}
-            columns.append(Column(bound_name(isa), VENV, "bound", options=options))
+        for bound in bounds:
+            columns.append(Column(f"{BOUND} {bound}", VENV, "bound", options={"isa": bound, "macs": layer.macs}))
         columns.append(Column(CLOCK, VENV, "bound", options={"clock": True}))
         samples = driver.measure(columns, rounds=rounds, seconds=0.004)
         ghz = 1e-3 / min(samples[CLOCK].shortest)
         del samples[CLOCK]
         rows += [_row(layer, name, sample, ghz, machine, revision) for name, sample in samples.items()]
-        best = min((s.median for n, s in samples.items() if n in FLOATS and not s.reason), default=None)
-        versus = f", best float {best / samples[PACKED].median:.1f} times" if best is not None else ""
-        say(f"[{index + 1}/{len(layers)}] {layer.name}: {samples[PACKED].median * 1e6:.1f} us{versus}")
+        say(f"[{index + 1}/{len(layers)}] {layer.name}: {_summary(samples)}")
     return rows
+
+
+def _summary(samples: dict[str, Sample]) -> str:
+    own = samples[PACKED]
+    if own.reason:
+        return own.reason
+    floats = [sample.median for name, sample in samples.items() if name in FLOATS and not sample.reason]
+    versus = f", {min(floats) / own.median:.1f} times faster than the best float" if floats else ""
+    return f"{own.median * 1e6:.1f} us{versus}"
 
 
 def _row(layer: Layer, name: str, sample: Sample, ghz: float, machine: str, revision: str) -> LayerRow:

@@ -29,7 +29,7 @@ struct Operands {
 };
 
 struct Bound {
-  const char* isa;
+  const char* isa;  // and the kernel, where the set has several
   uint32_t flags;
   int64_t macs;  // of one pass
   void (*pass)(const Operands&);
@@ -138,10 +138,57 @@ __attribute__((target("avx2"))) void pass_avx2(const Operands& operands) {
         "ymm13", "ymm14", "ymm15");
 }
 
+// conv2d_lookup's loop: a table for every nibble of the input, the nibbles of the weights as they are. One byte of two
+// pixels and four registers of filters: registers 0 to 7 count, 8 to 11 hold weights, 12 a table, 13 to 15 the results.
+#define LOOKED_UP(r, index, count, t)          \
+  "vpshufb %%" r #index ", %%" r "12, %%" r #t \
+  "\n\t"                                       \
+  "vpaddb %%" r #t ", %%" r #count ", %%" r #count "\n\t"
+#define TABLE(r, broadcast, offset, c0, c1, c2, c3)                                             \
+  broadcast " " #offset "(%[x]), %%" r "12\n\t" LOOKED_UP(r, 8, c0, 13) LOOKED_UP(r, 9, c1, 14) \
+      LOOKED_UP(r, 10, c2, 15) LOOKED_UP(r, 11, c3, 13)
+#define NIBBLE(r, move, broadcast, w0, w1, w2, w3, x0, x1)                                                          \
+  move " " #w0 "(%[w]), %%" r "8\n\t" move " " #w1 "(%[w]), %%" r "9\n\t" move " " #w2 "(%[w]), %%" r "10\n\t" move \
+       " " #w3 "(%[w]), %%" r "11\n\t" TABLE(r, broadcast, x0, 0, 1, 2, 3) TABLE(r, broadcast, x1, 4, 5, 6, 7)
+#define LOOKUP_CLOBBERS(r)                                                                                            \
+  "cc", r "0", r "1", r "2", r "3", r "4", r "5", r "6", r "7", r "8", r "9", r "10", r "11", r "12", r "13", r "14", \
+      r "15"
+
+__attribute__((target("avx2"))) void pass_avx2_lookup(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  int64_t bytes = kWords;
+  __asm__ volatile("1:\n\t"  //
+                   NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 0, 32, 64, 96, 0, 16)
+                       NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 128, 160, 192, 224, 32, 48)  //
+                   "add $256, %[w]\n\t"
+                   "dec %[n]\n\t"
+                   "jnz 1b\n\t"
+                   "vzeroupper"
+                   : [w] "+r"(weight), [n] "+r"(bytes)
+                   : [x] "r"(operands.pixels), "m"(operands)
+                   : LOOKUP_CLOBBERS("ymm"));
+}
+
+__attribute__((target("avx512f,avx512bw"))) void pass_avx512_lookup(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  int64_t bytes = kWords / 2;
+  __asm__ volatile("1:\n\t"  //
+                   NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 0, 64, 128, 192, 0, 16)
+                       NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 256, 320, 384, 448, 32, 48)  //
+                   "add $512, %[w]\n\t"
+                   "dec %[n]\n\t"
+                   "jnz 1b"
+                   : [w] "+r"(weight), [n] "+r"(bytes)
+                   : [x] "r"(operands.pixels), "m"(operands)
+                   : LOOKUP_CLOBBERS("zmm"));
+}
+
 constexpr Bound kBounds[] = {
     {"avx512vpopcntdq", kIsaAvx512Vpopcntdq, 6 * 4 * 512 * kWords, pass_avx512_vpopcntdq},
     {"avx512", kIsaAvx512, 4 * 2 * 512 * kWords, pass_avx512},
+    {"avx512 lookup", kIsaAvx512, 2 * 256 * 8 * kWords / 2, pass_avx512_lookup},
     {"avx2", kIsaAvx2, 4 * 512 * kWords, pass_avx2},
+    {"avx2 lookup", kIsaAvx2, 2 * 128 * 8 * kWords, pass_avx2_lookup},
 };
 
 const Bound* bound_named(const std::string& isa) {

@@ -1,0 +1,1 @@
+"""Measures Bittern against other engines: ``python -m benchmarks kernels``, ``networks``, ``report`` (make bench)."""

@@ -1,0 +1,80 @@
+"""The layers that are measured: binary convolutions and linear layers of published networks."""
+
+from dataclasses import dataclass
+
+KEY_LAYERS = ("A", "B", "C", "D")
+"""The four stages of ResNet-18, of 115.6 million multiply-accumulates each."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``size``: height and width of a convolution's input, rows of a linear layer's. 3x3 layers are padded by 1."""
+
+    group: str
+    name: str
+    op: str  # "conv2d" or "linear"
+    size: int
+    inputs: int
+    outputs: int
+    kernel: int = 1
+    stride: int = 1
+
+    @property
+    def padding(self) -> int:
+        return self.kernel // 2
+
+    @property
+    def out_size(self) -> int:
+        return self.size if self.op == "linear" else (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def pixels(self) -> int:
+        """Output positions; rows of a linear layer."""
+        return self.size if self.op == "linear" else self.out_size**2
+
+    @property
+    def macs(self) -> int:
+        return self.pixels * self.inputs * self.outputs * self.kernel**2
+
+    @property
+    def bytes(self) -> int:
+        """What the packed layer must move at least: bits in, bits of weights, floats out."""
+        read = self.size if self.op == "linear" else self.size**2
+        return (
+            read * self.inputs // 8 + self.inputs * self.outputs * self.kernel**2 // 8 + 4 * self.pixels * self.outputs
+        )
+
+    @property
+    def key(self) -> str:
+        return f"{self.op}-{self.size}-{self.inputs}-{self.outputs}-{self.kernel}-{self.stride}"
+
+
+def _conv(group: str, name: str, size: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Layer:
+    step = f", stride {stride}" if stride > 1 else ""
+    to = f"{inputs}" if inputs == outputs else f"{inputs} to {outputs}"
+    text = f"{name} {size}x{size}, {to}, {kernel}x{kernel}{step}".strip()
+    return Layer(group, text, "conv2d", size, inputs, outputs, kernel, stride)
+
+
+_STAGES = [(56, 64), (28, 128), (14, 256), (7, 512)]
+_REACTNET_3X3 = [(112, 32, 1), (112, 64, 2), (56, 128, 1), (56, 128, 2), (28, 256, 1), (28, 256, 2)]
+_REACTNET_3X3 += [(14, 512, 1), (14, 512, 2), (7, 1024, 1)]
+_REACTNET_1X1 = [(112, 32), (56, 64), (56, 128), (28, 128), (28, 256), (14, 256), (14, 512), (7, 512), (7, 1024)]
+
+LAYERS = [
+    *(_conv("3x3", name, size, c, c, 3) for name, (size, c) in zip(KEY_LAYERS, _STAGES, strict=True)),
+    *(_conv("stride-2", "", size, c, 2 * c, 3, 2) for size, c in _STAGES[:3]),
+    *(_conv("1x1", "", size, c, c, 1) for size, c in _STAGES),
+    *(_conv("reactnet-a", "", size, c, c, 3, stride) for size, c, stride in _REACTNET_3X3),
+    *(_conv("reactnet-a", "", size, c, c, 1) for size, c in _REACTNET_1X1),
+    *(Layer("linear", f"linear 1024 to 1024, batch {rows}", "linear", rows, 1024, 1024) for rows in (1, 8, 64)),
+]
+
+GROUPS = list(dict.fromkeys(layer.group for layer in LAYERS))
+TITLES = {
+    "3x3": "3x3 layers of ResNet-18",
+    "stride-2": "The same at stride 2, channels doubled",
+    "1x1": "The same at 1x1",
+    "reactnet-a": "ReActNet-A",
+    "linear": "Linear",
+}

@@ -1,7 +1,7 @@
 """The command line: ``python -m benchmarks kernels``, ``networks`` or ``report``; all three without a name.
 
-What an interrupted run has finished is kept: the next run of the same revision goes on behind it. CSV files are
-replaced whole, group by group; the tables of README.md and the plots are made from them at the end.
+What an interrupted run has finished is kept: the next run of the same committed revision goes on behind it. CSV files
+are replaced whole, group by group; the tables of README.md and the plots are made from them at the end.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main() -> int:
     if folder == BUILD / "partial":
         shutil.rmtree(folder, ignore_errors=True)
     machine, commit = str(this_machine()), revision()
-    progress = Progress(f"{machine} {commit} {options.rounds}", fresh=options.fresh or partial)
+    progress = Progress(f"{machine} {commit} {options.rounds}", fresh=options.fresh or partial or commit.endswith("+"))
     groups: list[str] = []
 
     def finish(group: str, path: Path, measure: Callable[[], Sequence[Any]]) -> None:

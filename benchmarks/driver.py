@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,6 +184,7 @@ class Driver:
         medians: dict[str, list[float]] = {name: [] for name in running}
         for _ in range(rounds):
             for name, worker in list(running.items()):
+                time.sleep(0.001)  # threads of the burst before stop spinning
                 try:
                     low, median = worker.ask("burst", slot=name, seconds=seconds, calls=3)
                 except FailedError as error:

@@ -74,30 +74,31 @@ def _column(driver: Driver, source: Source, threads: int) -> Column:
         driver.build(source.environment, source.builder, subject, path)
     except (MissingError, FailedError) as error:
         reason = str(error)
-    return Column(source.name, source.environment, source.module, path, threads, dict(source.options), reason=reason)
+    name = f"{source.name}, {threads} thread{'s' if threads > 1 else ''}"
+    return Column(name, source.environment, source.module, path, threads, dict(source.options), reason=reason)
 
 
 def measure(
     driver: Driver, sources: Sequence[Source], *, rounds: int, say: Say, machine: str, revision: str
 ) -> list[NetworkRow]:
-    """Latencies of all networks interleaved, once on each number of threads; then memory, one process each."""
-    rows = []
-    for source in sources:
-        say(f"building {source.name}")
-        _column(driver, source, 1)
+    """Latencies of all networks on every number of threads, interleaved; then memory, one process each."""
+    columns: dict[tuple[Source, int], Column] = {}
     for threads in THREADS:
         if threads > driver.cores:
             say(f"skipped: {threads} threads need as many cores, this process may use {driver.cores}")
             continue
-        columns = {source: _column(driver, source, threads) for source in sources}
-        say(f"timing {len(columns)} networks on {threads} thread{'s' if threads > 1 else ''}")
-        samples = driver.measure(columns.values(), rounds=rounds, seconds=0.03)
-        for source, column in columns.items():
-            sample = samples[source.name]
-            measured = _footprint(driver, column, sample) if threads == 1 else (0.0, 0.0, 0.0)
-            rows.append(_row(source, threads, sample, measured, machine, revision))
-            said = sample.reason or f"{sample.median * 1e3:.2f} ms"
-            say(f"{source.name}, {threads} thread{'s' if threads > 1 else ''}: {said}")
+        for index, source in enumerate(sources):
+            if threads == 1:
+                say(f"[{index + 1}/{len(sources)}] building {source.name}, if it is not there")
+            columns[source, threads] = _column(driver, source, threads)
+    say(f"timing {len(sources)} networks in {rounds} rounds")
+    samples = driver.measure(columns.values(), rounds=rounds, seconds=0.03)
+    rows = []
+    for (source, threads), column in columns.items():
+        sample = samples[column.name]
+        measured = _footprint(driver, column, sample) if threads == 1 else (0.0, 0.0, 0.0)
+        rows.append(_row(source, threads, sample, measured, machine, revision))
+        say(f"{column.name}: {sample.reason or f'{sample.median * 1e3:.2f} ms'}")
     return rows
 
 

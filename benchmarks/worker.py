@@ -57,7 +57,7 @@ def drop() -> None:
 def footprint(engine: str, path: str, threads: int, options: dict[str, Any]) -> dict[str, float]:
     """``bytes``: growth of the peak of resident memory from before the model is read to after it ran; ``seconds``:
     of loading, the shortest of five."""
-    importlib.import_module(f"benchmarks.engines.{engine}")
+    importlib.import_module(f"benchmarks.engines.{engine}").ready()
     before = _resident()
     load(engine, path, threads, options)
     SLOTS[""].times(0, 3)

@@ -22,6 +22,10 @@ def binding() -> Any:
     return module
 
 
+def ready() -> None:
+    binding()
+
+
 def load(path: Path, threads: int, options: dict[str, Any]) -> Timed:
     program: Timed = binding().Program(path.read_bytes(), threads)
     return program

@@ -12,6 +12,10 @@ from onnx import helper
 from benchmarks.engines.timed import Timed, TimedFunction, overhead
 
 
+def ready() -> None:
+    _overhead()
+
+
 def load(path: Path, threads: int, options: dict[str, Any]) -> Timed:
     return TimedFunction(_call(path.read_bytes(), threads), _overhead())
 
@@ -21,6 +25,7 @@ def _call(model: bytes, threads: int) -> Any:
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.add_session_config_entry("session.force_spinning_stop", "1")  # between calls, for the engines after it
     session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     binding, random = session.io_binding(), np.random.default_rng(0)
     for node in session.get_inputs():

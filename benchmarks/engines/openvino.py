@@ -11,6 +11,10 @@ from openvino import opset8
 from benchmarks.engines.timed import Timed, TimedFunction, overhead
 
 
+def ready() -> None:
+    _overhead()
+
+
 def load(path: Path, threads: int, options: dict[str, Any]) -> Timed:
     return TimedFunction(_call(ov.Core().read_model(path), threads), _overhead())
 

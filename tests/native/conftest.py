@@ -66,7 +66,7 @@ def start_isa(request: pytest.FixtureRequest) -> Callable[[str], Native]:
                 emulations[name] = Emulated(request.getfixturevalue("emulated_folder"), name)
                 request.addfinalizer(emulations[name].close)
             return emulations[name]
-        start_native = request.getfixturevalue("start_native")
+        start_native: Callable[[str | None], Native] = request.getfixturevalue("start_native")
         here = start_native(None)
         if here.choose_isa(here.detect_arch_flags(), name) is None:
             pytest.skip(f"this CPU has no {name}")

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,35 @@ def _build() -> None:
     run(tool("cmake"), "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
 
 
+def about(folder: Path, cpu: str) -> tuple[list[str], list[str]]:
+    """The instruction sets that a CPU of qemu's runs, fastest first, and the kernels that it uses."""
+    isas, kernels = _output(folder / "bittern_driver", "--about", cpu=cpu).decode().splitlines()
+    return isas.split(), kernels.split()
+
+
+def run_model(folder: Path, isa: str, path: Path, memory: bytes) -> str:
+    """What examples/cpp/run.cc prints for a model file and the bytes of its input."""
+    return _output(folder / "bittern_run", str(path), cpu=CPUS[isa], isa=isa, stdin=memory).decode()
+
+
+def _output(program: Path, *arguments: str, cpu: str, isa: str | None = None, stdin: bytes = b"") -> bytes:
+    done = subprocess.run(
+        [*_qemu(cpu), str(program), *arguments], input=stdin, capture_output=True, check=False, env=_environment(isa)
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{program.name} failed (status {done.returncode}): {done.stderr.decode()}")
+    return done.stdout
+
+
+def _qemu(cpu: str) -> list[str]:
+    return ["qemu-aarch64", "-cpu", cpu]
+
+
+def _environment(isa: str | None) -> dict[str, str]:
+    environment = {**os.environ, "QEMU_LD_PREFIX": LIBRARIES}
+    return environment if isa is None else {**environment, "BITTERN_ISA": isa}
+
+
 class Emulated(Native):
     """Operators on aarch64 with BITTERN_ISA set; ``isa`` is one of `CPUS`."""
 
@@ -70,7 +100,8 @@ class Emulated(Native):
     def _call(self, function: str, arguments: tuple[Any, ...], _: dict[str, Any]) -> Any:
         assert function == "call_operators", f"the driver calls operators, it cannot {function}"
         requests, threads = arguments
-        return [self._run(*request, count) for request, count in zip(requests, threads, strict=True)]
+        calls = zip(requests, threads, strict=True)
+        return [self._run(name, inputs, outputs, count) for (name, inputs, outputs), count in calls]
 
     def _run(self, name: str, inputs: list[object], outputs: list[Strided], threads: int) -> list[Strided]:
         answer = self._exchange(name, _request(name, inputs, outputs, threads))
@@ -85,11 +116,10 @@ class Emulated(Native):
         return results
 
     def _command(self) -> list[str]:
-        return ["qemu-aarch64", "-cpu", self._cpu, str(self._folder / "bittern_driver")]
+        return [*_qemu(self._cpu), str(self._folder / "bittern_driver")]
 
     def _environment(self) -> dict[str, str]:
-        assert self._isa is not None
-        return {**os.environ, "BITTERN_ISA": self._isa, "QEMU_LD_PREFIX": LIBRARIES}
+        return _environment(self._isa)
 
 
 def _request(name: str, inputs: list[object], outputs: list[Strided], threads: int) -> bytes:

@@ -23,6 +23,7 @@ struct WindowAxis {
   BITTERN_WINDOW_INLINE int64_t start(int64_t i) const { return i * stride - before; }
   BITTERN_WINDOW_INLINE Taps taps(int64_t i) const {
     const int64_t from = start(i), rest = size - from;
+    if (from >= 0 && rest >= extent()) return {0, kernel};
     const int64_t first = from < 0 ? (-from + dilation - 1) / dilation : 0;
     const int64_t fit = rest <= 0 ? 0 : (rest + dilation - 1) / dilation;
     const int64_t last = fit < kernel ? fit : kernel;

@@ -30,6 +30,14 @@ Call::~Call() {
   for (size_t i = 0; ok_ && i < info_.outputs; ++i) hooks::event_tracer_log_evalue(tracer, *stack_[info_.inputs + i]);
 }
 
+void Call::note_kernel(const char* name) {
+  executorch::runtime::EventTracer* tracer = context_.internal_event_tracer();
+  if (tracer == nullptr) return;
+  char text[64];
+  std::snprintf(text, sizeof text, "kernel %s", name);
+  hooks::event_tracer_end_profiling_event(tracer, hooks::event_tracer_begin_profiling_event(tracer, text));
+}
+
 void Call::fail(Error error, const char* message) {
   ET_LOG(Error, "%s: %s", info_.name, message);
   context_.fail(error);

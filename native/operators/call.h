@@ -66,6 +66,9 @@ class Call {
     return static_cast<T*>(scratch(count * static_cast<int64_t>(sizeof(T))));
   }
 
+  // Tells the event tracer, if there is one, which kernel does the work: an event "kernel NAME" of no length.
+  void note_kernel(const char* name);
+
   // f(begin, end) on ranges that cover [0, count), by the host's threads; `work` is the number of simple operations of
   // one item, by which small calls stay on one thread.
   void parallel(int64_t count, int64_t work, executorch::runtime::FunctionRef<void(int64_t, int64_t)> f);

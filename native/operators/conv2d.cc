@@ -9,6 +9,7 @@
 #include "operators/conv2d_border.h"
 #include "operators/conv2d_input.h"
 #include "operators/conv2d_run.h"
+#include "operators/depthwise.h"
 #include "operators/epilogue.h"
 #include "operators/kernel_flags.h"
 #include "operators/operators.h"
@@ -71,20 +72,27 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   if (!call.ok()) return;
 
   args.weight = reinterpret_cast<const uint32_t*>(weight->const_data_ptr<int32_t>());
-  args.filters = g.set_filters();
   args.valid_bits = static_cast<int32_t>(g.taps() * g.group_channels());
+  const uint32_t* words = reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>());
   Conv2dWork work{};
-  work.input_words = set_conv2d_input(call, g, reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>()), &args);
-  work.borders = make_conv2d_borders(call, g, kernels, args.weight);
+  work.input_words = set_conv2d_input(call, g, words, &args);
+  work.pixels = g.pixels();
+  work.implementation = &kernels;
+  args.border = make_conv2d_border(call, g, kernels, args.weight);
+  if (is_depthwise(g)) {
+    args.filters = g.out_channels;
+    args.weight = pack_depthwise_weight(call, g, args.weight);
+    work.args = args;
+    return run_depthwise_work(call, work);
+  }
+  args.filters = g.set_filters();
+  work.args = args;
+  work.sets = g.sets();
   work.masks = make_conv2d_masks(call, g);
   int64_t* set_input = call.scratch_array<int64_t>(g.sets());
   if (!call.ok()) return;
   for (int64_t set = 0; set < g.sets(); ++set) set_input[set] = g.first_word(set);
-  work.args = args;
-  work.sets = g.sets();
   work.set_input = set_input;
-  work.pixels = g.pixels();
-  work.implementation = &kernels;
   run_conv2d_work(call, flags, work);
 }
 

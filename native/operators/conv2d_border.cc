@@ -29,12 +29,12 @@ AxisClasses classify(Call& call, const WindowAxis& axis) {
 
 // counts[o] = sum over taps outside `rows` x `columns` of tap_counts[tap, o]
 void sum_outer_taps(const Conv2dGeometry& g, WindowAxis::Taps rows, WindowAxis::Taps columns,
-                    const uint32_t* tap_counts, int64_t tap_stride, int64_t filters, uint32_t* counts) {
+                    const uint32_t* tap_counts, int64_t filters, uint32_t* counts) {
   std::memset(counts, 0, static_cast<size_t>(filters) * sizeof(uint32_t));
   for (int64_t i = 0; i < g.rows.kernel; ++i) {
     for (int64_t j = 0; j < g.columns.kernel; ++j) {
       if (rows.first <= i && i < rows.last && columns.first <= j && j < columns.last) continue;
-      const uint32_t* tap = tap_counts + (i * g.columns.kernel + j) * tap_stride;
+      const uint32_t* tap = tap_counts + (i * g.columns.kernel + j) * filters;
       for (int64_t o = 0; o < filters; ++o) counts[o] += tap[o];
     }
   }
@@ -42,36 +42,30 @@ void sum_outer_taps(const Conv2dGeometry& g, WindowAxis::Taps rows, WindowAxis::
 
 }  // namespace
 
-const Conv2dBorder* make_conv2d_borders(Call& call, const Conv2dGeometry& g, const Conv2dImplementation& kernels,
-                                        const uint32_t* weight) {
+const Conv2dBorder* make_conv2d_border(Call& call, const Conv2dGeometry& g, const Conv2dImplementation& kernels,
+                                       const uint32_t* weight) {
   if (g.pad_value != 0 || !g.padded()) return nullptr;
   const AxisClasses rows = classify(call, g.rows), columns = classify(call, g.columns);
   const int64_t classes = rows.count * columns.count;
   if (!call.ok() || classes == 1) return nullptr;
 
-  const int64_t filters = g.set_blocks() * 16, all_filters = g.sets() * filters;
-  const int64_t table_bytes = checked_product({classes, all_filters, sizeof(uint32_t)});
+  const int64_t blocks = g.sets() * g.set_blocks(), filters = blocks * 16;
+  const int64_t table_bytes = checked_product({classes, filters, sizeof(uint32_t)});
   if (!call.require(table_bytes >= 0, "the table of border corrections is too large to address")) return nullptr;
-  uint32_t* tap_counts = call.scratch_array<uint32_t>(g.taps() * all_filters);
+  uint32_t* tap_counts = call.scratch_array<uint32_t>(g.taps() * filters);
   uint32_t* table = static_cast<uint32_t*>(call.scratch(table_bytes));
   int32_t* valid_bits = call.scratch_array<int32_t>(classes);
-  Conv2dBorder* borders = call.scratch_array<Conv2dBorder>(g.sets());
+  Conv2dBorder* border = call.scratch_array<Conv2dBorder>(1);
   if (!call.ok()) return nullptr;
 
-  kernels.tap_counts(weight, g.sets() * g.set_blocks(), g.taps(), g.tap_words(), tap_counts);
+  kernels.tap_counts(weight, blocks, g.taps(), g.tap_words(), tap_counts);
   for (int64_t c = 0; c < classes; ++c) {
     const WindowAxis::Taps i = rows.inside[c / columns.count], j = columns.inside[c % columns.count];
     valid_bits[c] = static_cast<int32_t>(g.group_channels() * (i.last - i.first) * (j.last - j.first));
+    sum_outer_taps(g, i, j, tap_counts, filters, table + c * filters);
   }
-  for (int64_t set = 0; set < g.sets(); ++set) {
-    uint32_t* counts = table + set * classes * filters;
-    borders[set] = {rows.of_window, columns.of_window, columns.count, valid_bits, counts, filters};
-    for (int64_t c = 0; c < classes; ++c) {
-      sum_outer_taps(g, rows.inside[c / columns.count], columns.inside[c % columns.count], tap_counts + set * filters,
-                     all_filters, filters, counts + c * filters);
-    }
-  }
-  return borders;
+  *border = {rows.of_window, columns.of_window, columns.count, valid_bits, table, filters};
+  return border;
 }
 
 }  // namespace bittern

@@ -7,8 +7,9 @@
 
 namespace bittern {
 
-// [sets] borders in scratch memory; null where no tap of any window lies outside the image (or the call fails).
-const Conv2dBorder* make_conv2d_borders(Call& call, const Conv2dGeometry& geometry, const Conv2dImplementation& kernels,
-                                        const uint32_t* weight);
+// In scratch memory, for the blocks of all sets side by side; null where no tap of any window lies outside the image
+// (or the call fails).
+const Conv2dBorder* make_conv2d_border(Call& call, const Conv2dGeometry& geometry, const Conv2dImplementation& kernels,
+                                       const uint32_t* weight);
 
 }  // namespace bittern

@@ -49,15 +49,15 @@ Operands split_operands(Call& call, const Conv2dLookup& lookup, const Conv2dWork
   return {lookup.conv2d, lookup.strip_blocks * kBlock, kScale, set_weight};
 }
 
-// The part of `args` for `filters` filters from `first` on.
+// The part of a set's `args` for `filters` filters from `first` on. `border_first`: where they stand in the border.
 Conv2dArgs at_filters(const Conv2dArgs& args, const Operands& operands, int64_t first, int64_t filters,
-                      Conv2dBorder* border) {
+                      int64_t border_first, Conv2dBorder* border) {
   Conv2dArgs part = at_channel(args, first);
   part.filters = filters;
   part.weight += first * args.runs * args.run_words * operands.scale;
   if (args.border != nullptr) {
     *border = *args.border;
-    border->counts += first;
+    border->counts += border_first;
     part.border = border;
   }
   return part;
@@ -80,11 +80,14 @@ void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
   Operands operands = {work.implementation->conv2d, work.implementation->tile_blocks * kBlock, 1,
                        blocks * words * kBlock};
+  const char* name = work.implementation->name;
   if (const Conv2dLookup* lookup =
           work.masks != nullptr ? nullptr : choose_conv2d_lookup(flags, work.pixels, blocks, words)) {
     operands = split_operands(call, *lookup, work, &args);
+    name = lookup->name;
   }
   if (!call.ok()) return;
+  call.note_kernel(name);
 
   // Sets that share words of bits must not run side by side.
   const bool shared = args.bits != nullptr && work.sets > 1 && args.filters % kBlock != 0;
@@ -96,11 +99,11 @@ void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
     of_set.input += work.set_input[set] * operands.scale;
     of_set.weight += set * operands.set_weight;
     of_set.mask = work.masks != nullptr ? work.masks + set * args.run_words * kBlock : nullptr;
-    of_set.border = work.borders != nullptr ? work.borders + set : nullptr;
     const int64_t filters = std::min(args.filters, args.channels - set * args.filters);
     const int64_t first = first_strip * operands.strip, last = std::min(last_strip * operands.strip, filters);
     Conv2dBorder border;
-    operands.kernel(at_filters(of_set, operands, first, last - first, &border), begin * kChunk,
+    const int64_t border_first = set * blocks * kBlock + first;
+    operands.kernel(at_filters(of_set, operands, first, last - first, border_first, &border), begin * kChunk,
                     std::min(end * kChunk, work.pixels));
   };
   const int64_t chunk_work = kChunk * (std::min(operands.strip, args.filters) * words + operands.strip);
@@ -120,6 +123,15 @@ void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
       begin += count;
     }
   });
+}
+
+void run_depthwise_work(Call& call, const Conv2dWork& work) {
+  const Conv2dArgs& args = work.args;
+  if (!call.ok()) return;
+  call.note_kernel("conv2d depthwise");
+  if (args.bits != nullptr) clear_bits(args, work.pixels, false);
+  call.parallel(work.pixels, args.filters / 4 * (args.runs + 4),
+                [&](int64_t begin, int64_t end) { work.implementation->depthwise(args, begin, end); });
 }
 
 }  // namespace bittern

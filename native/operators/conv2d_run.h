@@ -10,16 +10,18 @@ namespace bittern {
 
 // Sets of groups (operators/conv2d_input.h) are convolutions of their own on a part of the channels.
 struct Conv2dWork {
-  Conv2dArgs args;  // of the first set
+  Conv2dArgs args;  // of the first set; its border is that of the blocks of all sets, side by side
   int64_t sets, pixels;
-  int64_t input_words;          // all that the kernel may read
-  const int64_t* set_input;     // [sets]: words from args.input to the set's
-  const Conv2dBorder* borders;  // null, or [sets]
-  const uint32_t* masks;        // null, or [sets, tap words, 16]
+  int64_t input_words;       // all that the kernel may read
+  const int64_t* set_input;  // [sets]: words from args.input to the set's
+  const uint32_t* masks;     // null, or [sets, tap words, 16]
   const Conv2dImplementation* implementation;
 };
 
 // Fails the call if scratch memory runs out.
 void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work);
+
+// The same for the depthwise kernel, to which all filters are one set.
+void run_depthwise_work(Call& call, const Conv2dWork& work);
 
 }  // namespace bittern

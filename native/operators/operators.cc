@@ -1,6 +1,8 @@
 #include "operators/operators.h"
 
 #include "kernels/arch.h"
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d_lookup/conv2d_lookup.h"
 
 namespace bittern {
 namespace {
@@ -33,6 +35,20 @@ std::vector<std::string> supported_isas() {
     if (choose_isa(flags, isa.name) != nullptr) names.emplace_back(isa.name);
   }
   return names;
+}
+
+std::vector<KernelChoice> kernel_choices() {
+  constexpr int64_t kBlock = 16;
+  const Isa* isa = active_isa();
+  std::vector<KernelChoice> choices;
+  if (isa == nullptr) return choices;
+  if (const Conv2dLookup* lookup = get_conv2d_lookup(isa->flags)) {
+    choices.push_back({lookup->name, lookup->tile_pixels, lookup->strip_blocks * kBlock, lookup->least_pixels,
+                       (lookup->least_blocks - 1) * kBlock + 1});
+  }
+  const Conv2dImplementation& direct = get_conv2d(isa->flags);
+  choices.push_back({direct.name, direct.tile_pixels, direct.tile_blocks * kBlock, 1, 1});
+  return choices;
 }
 
 }  // namespace bittern

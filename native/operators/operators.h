@@ -8,6 +8,7 @@
 #include <executorch/runtime/kernel/operator_registry.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,5 +36,15 @@ BITTERN_EXPORT std::string isa_name();
 BITTERN_EXPORT std::string isa_error();
 // Names of the instruction sets that this CPU can run, fastest first.
 BITTERN_EXPORT std::vector<std::string> supported_isas();
+
+// A kernel of convolutions and linear layers, and the layers that it is for.
+struct KernelChoice {
+  const char* name;
+  int64_t tile_pixels, tile_filters;  // outputs whose counters it keeps in registers
+  int64_t least_pixels, least_filters;
+};
+
+// The kernels of the instruction set in use; the first one that is for a layer runs it. Empty where isa_name() is.
+BITTERN_EXPORT std::vector<KernelChoice> kernel_choices();
 
 }  // namespace bittern

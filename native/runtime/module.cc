@@ -5,9 +5,11 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <tuple>
 #include <type_traits>
 
 #include "operators/operators.h"
@@ -81,6 +83,15 @@ std::string isa() {
   return name;
 }
 
+std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t>> kernels() {
+  isa();  // throws where BITTERN_ISA is unusable
+  std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t>> rows;
+  for (const KernelChoice& k : kernel_choices()) {
+    rows.emplace_back(k.name, k.tile_pixels, k.tile_filters, k.least_pixels, k.least_filters);
+  }
+  return rows;
+}
+
 }  // namespace
 
 NB_MODULE(_engine, m) {
@@ -92,6 +103,10 @@ NB_MODULE(_engine, m) {
         "Name of the instruction set that Bittern's kernels use. ValueError if BITTERN_ISA is not usable here.");
 
   m.def("supported_isas", supported_isas, "Names of the instruction sets that this CPU can run, fastest first.");
+
+  m.def("kernels", kernels,
+        "Convolution kernels of the instruction set in use: (name, pixels of a tile, filters of a tile, least pixels, "
+        "least filters), in the order of preference.");
 
   nb::class_<TimedEvent>(m, "TimedEvent")
       .def_ro("name", &TimedEvent::name)

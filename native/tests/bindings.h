@@ -5,6 +5,7 @@
 namespace bittern {
 
 void bind_bounds(nanobind::module_& m);
+void bind_choices(nanobind::module_& m);
 void bind_kernels(nanobind::module_& m);
 void bind_operators(nanobind::module_& m);
 void bind_programs(nanobind::module_& m);

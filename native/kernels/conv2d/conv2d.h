@@ -69,9 +69,14 @@ using TapCountsKernel = void (*)(const uint32_t* weight, int64_t blocks, int64_t
                                  uint32_t* counts);
 
 struct Conv2dImplementation {
+  static constexpr int64_t kMostDepthwiseTaps = 255;
+
   const char* name;
   uint32_t flags;
   Conv2dKernel conv2d;
+  // Filter o reads channel o alone: a run is one tap of one channel, of words [ceil(filters / 32)] at first(p); weight
+  // is [runs, ceil(filters / 32)], bit o % 32 of word o / 32 that of filter o. At most kMostDepthwiseTaps runs.
+  Conv2dKernel depthwise;
   TapCountsKernel tap_counts;
   int64_t tile_pixels, tile_blocks;  // of 16 filters
 };

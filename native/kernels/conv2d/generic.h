@@ -15,6 +15,7 @@
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/count.h"
+#include "kernels/conv2d/depthwise.h"
 #include "kernels/conv2d/tile.h"
 #include "kernels/lanes/unroll.h"
 
@@ -98,7 +99,7 @@ void run_tap_counts(const uint32_t* weight, int64_t blocks, int64_t taps, int64_
 
 template <class V>
 constexpr Conv2dImplementation conv2d_of(const char* name, uint32_t flags) {
-  return {name, flags, run_conv2d<V>, run_tap_counts<V>, V::kPixels, V::kBlocks};
+  return {name, flags, run_conv2d<V>, run_depthwise<V>, run_tap_counts<V>, V::kPixels, V::kBlocks};
 }
 
 }  // namespace

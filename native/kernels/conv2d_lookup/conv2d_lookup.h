@@ -31,6 +31,7 @@ struct Conv2dLookup {
 
   const char* name;
   uint32_t flags;
+  int64_t tile_pixels;   // of a whole strip
   int64_t strip_blocks;  // blocks of 16 filters in a strip of weights
   int64_t block_unit;    // blocks are filled up with zeros to a multiple of this
   int64_t least_pixels;  // measured: a layer of fewer pixels, or of fewer blocks of filters, is faster with conv2d

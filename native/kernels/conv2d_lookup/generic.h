@@ -185,15 +185,8 @@ inline void lookup_input(const uint32_t* words, uint32_t* to, int64_t begin, int
 
 template <class V, class L>
 constexpr Conv2dLookup conv2d_lookup_of(const char* name, uint32_t flags, int64_t least_pixels, int64_t least_blocks) {
-  return {name,
-          flags,
-          L::kRegisters * L::kBlocks,
-          L::kBlocks,
-          least_pixels,
-          least_blocks,
-          lookup_input,
-          run_lookup_weight<L>,
-          run_conv2d_lookup<V, L>};
+  return {name,         flags,        L::pixels(L::kRegisters), L::kRegisters * L::kBlocks, L::kBlocks, least_pixels,
+          least_blocks, lookup_input, run_lookup_weight<L>,     run_conv2d_lookup<V, L>};
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 //
 // Bound: 32 shuffles through one port and 32 additions through the other are 32 cycles for 4 * 256 * 8 MAC, 256
 // MAC/cycle, twice that of conv2d's table. Sixteen counters, four registers of nibbles, a table and what is looked up.
+//
+// The thresholds are those of AVX2 for registers of twice the filters; they have not been measured.
 #include <immintrin.h>
 
 #include "kernels/conv2d_lookup/generic.h"
@@ -73,6 +75,6 @@ struct Avx512Bytes {
 }  // namespace
 
 constexpr Conv2dLookup conv2d_lookup_x86_avx512 =
-    conv2d_lookup_of<Avx512Wide, Avx512Bytes>("conv2d_lookup_x86_avx512", kIsaAvx512, 8, 5);
+    conv2d_lookup_of<Avx512Wide, Avx512Bytes>("conv2d_lookup_x86_avx512", kIsaAvx512, 8, 8);
 
 }  // namespace bittern

@@ -84,6 +84,11 @@ struct Avx2Lanes {
   static uint32_t less(Float a, Float b) {
     return top_bits(_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ));
   }
+  static Int bits_as_lanes(uint32_t bits) {
+    const __m256i word = _mm256_set1_epi32(static_cast<int>(bits)), one = _mm256_set1_epi32(1);
+    return {_mm256_and_si256(_mm256_srlv_epi32(word, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), one),
+            _mm256_and_si256(_mm256_srlv_epi32(word, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)), one)};
+  }
   static Float signs(uint32_t bits) {
     // Bit i moves to the sign of lane i of 1.0f.
     const __m256i word = _mm256_set1_epi32(static_cast<int>(bits)), sign = _mm256_set1_epi32(INT32_MIN);

@@ -44,6 +44,7 @@ struct Avx512Lanes {
     return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGT_UQ), v, slope);
   }
   static uint32_t less(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+  static Int bits_as_lanes(uint32_t bits) { return _mm512_maskz_set1_epi32(static_cast<__mmask16>(bits), 1); }
   static Float signs(uint32_t bits) {
     return _mm512_mask_blend_ps(static_cast<__mmask16>(bits), broadcast(1.0f), broadcast(-1.0f));
   }

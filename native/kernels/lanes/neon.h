@@ -74,6 +74,13 @@ struct NeonLanes {
                        [](float32x4_t p, float32x4_t q) { return vbslq_f32(vcgtzq_f32(p), p, vmulq_f32(p, q)); });
   }
   static uint32_t less(Float x, Float y) { return bits_of(each<Int>(x, y, vcltq_f32)); }
+  static Int bits_as_lanes(uint32_t bits) {
+    const auto quarter = [bits](int first) {
+      const int32_t shifts[4] = {-first, -first - 1, -first - 2, -first - 3};
+      return vandq_u32(vshlq_u32(vdupq_n_u32(bits), vld1q_s32(shifts)), vdupq_n_u32(1));
+    };
+    return {quarter(0), quarter(4), quarter(8), quarter(12)};
+  }
   static Float signs(uint32_t bits) {
     const uint32x4_t word = vdupq_n_u32(bits), first = {1u, 2u, 4u, 8u};
     const auto sign = [&](uint32x4_t lanes) {

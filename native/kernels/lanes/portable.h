@@ -47,11 +47,13 @@ struct PortableLanes {
   static Float prelu(Float v, Float slope) { return v > 0.0f ? v : v * slope; }
   // a < b: bit i is lane i. NaN is not less.
   static uint32_t less(Float a, Float b) { return bits_of(a < b); }
-  // -1 where bit i is set, +1 elsewhere.
-  static Float signs(uint32_t bits) {
+  // Lane i is bit i.
+  static Int bits_as_lanes(uint32_t bits) {
     const Int lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return (broadcast(bits) >> lane & 1) != 0 ? broadcast(-1.0f) : broadcast(1.0f);
+    return broadcast(bits) >> lane & 1;
   }
+  // -1 where bit i is set, +1 elsewhere.
+  static Float signs(uint32_t bits) { return bits_as_lanes(bits) != 0 ? broadcast(-1.0f) : broadcast(1.0f); }
 
  private:
   template <class Vector, class T>

@@ -17,9 +17,22 @@ BITTERN_INLINE uint32_t pack_lanes(const float* x, const float* threshold, int64
   return V::less(V::load(x, rest), threshold != nullptr ? V::load(threshold, rest) : V::broadcast(0.0f));
 }
 
+// Rows of whole words and one threshold for all channels: the pixels' words are one sequence.
+template <class V>
+BITTERN_INLINE void pack_whole_words(const float* x, uint32_t* words, int64_t begin, int64_t end) {
+  const typename V::Float zero = V::broadcast(0.0f);
+  for (int64_t i = begin; i < end; ++i) {
+    const uint32_t low = V::less(V::load(x + i * 32), zero), high = V::less(V::load(x + i * 32 + 16), zero);
+    words[i] = low | high << 16;
+  }
+}
+
 template <class V>
 BITTERN_INLINE void pack_rows(const PackArgs& args, int64_t begin, int64_t end) {
   const int64_t channels = args.channels, words = (channels + 31) / 32;
+  if (channels % 32 == 0 && args.threshold == nullptr) {
+    return pack_whole_words<V>(args.values, args.words, begin * words, end * words);
+  }
   for (int64_t p = begin; p < end; ++p) {
     const float* x = args.values + p * channels;
     for (int64_t w = 0; w < words; ++w) {

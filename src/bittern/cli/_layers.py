@@ -18,12 +18,13 @@ _DELEGATES = {"XnnpackBackend": "XNNPACK"}
 class LayerTime:
     """One node. ``path``: the module, such as ``blocks.0.conv``, of Bittern's operators; empty for the float parts.
 
-    ``seconds``: median of the runs.
+    ``seconds``: median of the runs. ``kernel``: that a convolution or linear layer chose.
     """
 
     path: str
     operator: str
     seconds: float
+    kernel: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -36,5 +37,5 @@ def layer_times(engine: "Engine", images: "npt.NDArray[np.float32]", *, runs: in
     for node in engine.profile(images, runs):
         path = next(operators).path if node.name.startswith(_PREFIX) else ""
         operator = _DELEGATES.get(node.name, node.name.removeprefix(_PREFIX))
-        layers.append(LayerTime(path, operator, node.median * 1e-6))
+        layers.append(LayerTime(path, operator, node.median * 1e-6, node.kernel))
     return layers

@@ -1,5 +1,6 @@
 """``bittern bench``: how long a model file takes, and where the time goes."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,9 @@ def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File that `bittern export` wrote.")],
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often to measure.")] = 30,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show which kernel runs each layer, and the table that it was chosen from.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure latency, and the share of every operator."""
@@ -19,7 +23,7 @@ def command(
 
     from bittern.cli._layers import layer_times
     from bittern.cli._machine import this_machine
-    from bittern.runtime import interleaved, isa, load
+    from bittern.runtime import interleaved, isa, kernels, load
 
     engine = load(model, threads=threads)
     images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
@@ -42,6 +46,7 @@ def command(
                 "latency_seconds": timing.median,
                 "spread": timing.spread,
                 "images_per_second": batch / timing.median,
+                "kernels": [asdict(kernel) for kernel in kernels()],
                 "operators": [{**layer.to_json(), "share": layer.seconds / total} for layer in layers],
             }
         )
@@ -58,15 +63,23 @@ def command(
             ("throughput", f"{batch / timing.median:,.0f} images/s"),
         ]
     )
-    listing = table(["Module", "Operator", ">Time", ">Share", ""])
+    listing = table(["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""])
     longest = max(layer.seconds for layer in layers)
     for layer in layers:
         bar = "▇" * max(1, round(20 * layer.seconds / longest))
         listing.add_row(
             layer.path or "[dim]float parts[/dim]",
             layer.operator,
+            *([layer.kernel or ""] if explain else []),
             seconds_text(layer.seconds),
             f"{layer.seconds / total:.1%}",
             bar,
         )
     output().print(listing)
+    if explain:
+        choices = table(["Kernel", ">Tile", ">From pixels", ">From filters"])
+        for kernel in kernels():
+            tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
+            choices.add_row(kernel.name, tile, str(kernel.least_pixels), str(kernel.least_filters))
+        output().print("\nThe first of these that is for a layer runs it; tiles and bounds were measured once:")
+        output().print(choices)

@@ -8,6 +8,7 @@ it when first used.
 """
 
 import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bittern.runtime.errors import ModelFileError
@@ -24,6 +25,7 @@ _WORKER = ("Results", "run_in_process")
 
 __all__ = [
     "Engine",
+    "Kernel",
     "Metadata",
     "ModelFileError",
     "NodeTime",
@@ -34,6 +36,7 @@ __all__ = [
     "Timing",
     "interleaved",
     "isa",
+    "kernels",
     "load",
     "preprocess",
     "run_in_process",
@@ -54,6 +57,30 @@ def isa() -> str:
 def supported_isas() -> tuple[str, ...]:
     """The values of BITTERN_ISA that this CPU can run, fastest first."""
     return tuple(_native().supported_isas())
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A native kernel of convolutions and linear layers, and the layers that it is for.
+
+    ``tile_pixels`` x ``tile_filters``: outputs whose counters it keeps in registers. ``least_pixels`` and
+    ``least_filters``: measured; smaller layers are faster with the next kernel.
+    """
+
+    name: str
+    tile_pixels: int
+    tile_filters: int
+    least_pixels: int
+    least_filters: int
+
+
+def kernels() -> tuple[Kernel, ...]:
+    """The kernels that convolutions and linear layers choose from on this machine: the first one that is for a layer.
+
+    Raises:
+        ValueError: BITTERN_ISA names a set that is unknown or that this CPU lacks.
+    """
+    return tuple(Kernel(*row) for row in _native().kernels())
 
 
 def __getattr__(name: str) -> Any:

@@ -20,10 +20,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class NodeTime:
-    """One node of the program: the operator or delegate that runs it, and its time in microseconds in every run."""
+    """One node of the program: the operator or delegate that runs it, and its time in microseconds in every run.
+
+    ``kernel``: the native kernel that a convolution or linear layer chose, such as ``conv2d_x86_avx2``.
+    """
 
     name: str
     microseconds: tuple[float, ...]
+    kernel: str | None = None
 
     @property
     def median(self) -> float:
@@ -124,6 +128,7 @@ class Engine:
         backends = self._engine.backends()
         names: dict[tuple[int, int], str] = {}
         times: dict[tuple[int, int], list[float]] = {}
+        kernels: dict[tuple[int, int], str] = {}
         for run in range(runs + 1):
             for event in self._run(self._engine.profile, batch):
                 key = (event.chain, event.instruction)
@@ -131,13 +136,15 @@ class Engine:
                     names.setdefault(key, event.name)
                     if run > 0:
                         times.setdefault(key, []).append((event.end_ns - event.start_ns) / 1e3)
+                elif event.name.startswith(_KERNEL):
+                    kernels[key] = event.name.removeprefix(_KERNEL)
                 elif names.get(key) == "OPERATOR_CALL":
                     names[key] = event.name.removeprefix("native_call_").removesuffix(".out")
         delegates = iter(backends)
         labels = {
             key: next(delegates, name) if name == "DELEGATE_CALL" else name for key, name in sorted(names.items())
         }
-        return [NodeTime(label, tuple(times[key])) for key, label in labels.items()]
+        return [NodeTime(label, tuple(times[key]), kernels.get(key)) for key, label in labels.items()]
 
     def trace(self, images: npt.NDArray[np.float32]) -> list[OperatorCall]:
         """Runs ``images`` and copies what goes into and out of every Bittern operator, in order of execution.
@@ -188,6 +195,8 @@ class Engine:
             yield np.ascontiguousarray(part.transpose(order)), count
 
 
+_KERNEL = "kernel "
+"""Start of the event by which an operator names its kernel (native/operators/call.h)."""
 _INSTRUCTIONS = ("OPERATOR_CALL", "DELEGATE_CALL")
 
 

@@ -2,6 +2,7 @@
 #
 #   make demo     train, export, run and time a small binary network
 #   make test     lint, types, and all tests
+#   make fuzz     look for arguments and files that the engine does not survive: SECONDS=600 of it (docs/testing.md)
 #   make bench    measure against other engines; make bench-kernels and make bench-networks are its parts
 #
 # Variables:
@@ -16,9 +17,9 @@ export TORCH_INDEX
 BIN := .venv/bin
 SETUP := .venv/.setup
 NATIVE := .venv/.native
-NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*')
+NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*' -not -path '*/fuzz/*')
 
-.PHONY: demo test test-fast lint format bench bench-kernels bench-networks setup clean
+.PHONY: demo test test-fast lint format fuzz bench bench-kernels bench-networks setup clean
 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
@@ -39,6 +40,10 @@ format: $(NATIVE)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
+
+SECONDS ?= 600
+fuzz: $(NATIVE)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS)
 
 # BENCH_FLAGS: such as "--only linear", "--rounds 5", "--no-rivals" (benchmarks/__main__.py). Rivals are installed in
 # build/bench on first use.

@@ -182,7 +182,8 @@ def combinations(geometry: Geometry) -> Iterator[Combination]:
     dot, conv = _dot(geometry), geometry.conv
     x, weight = (operand.numpy() for operand in _operands(geometry))
     n, o, h, w = dot.shape
-    floats, bits = ((n, o, h, w), np.float32, True), ((n, h, w, layout.words(o)), np.int32, False)
+    floats = fresh((n, o, h, w), np.float32, channels_last=True)
+    bits = fresh((n, h, w, layout.words(o)), np.int32)
     outputs = dict(zip(FORMS, ([floats], [bits], [floats, bits], [bits]), strict=True))
     for epilogue in EPILOGUES:
         steps, threshold, limits = _steps(epilogue, dot, geometry.name)
@@ -194,8 +195,7 @@ def combinations(geometry: Geometry) -> Iterator[Combination]:
         arguments |= {"conv2d": arrays[:-1], "conv2d_threshold": [limits.numpy()]}
         expected = dict(zip(FORMS, ((v.numpy(),), (packed,), (v.numpy(), packed), (below_limits,)), strict=True))
         for threads, form in itertools.product(THREADS, FORMS):
-            empty = [fresh(shape, dtype, channels_last=last) for shape, dtype, last in outputs[form]]
-            call = Call(form, [x, weight, *conv.arguments(), *arguments[form]], empty, threads)
+            call = Call(form, [x, weight, *conv.arguments(), *arguments[form]], outputs[form], threads)
             yield Combination(f"{geometry.name}-{epilogue}-threads{threads}-{form}", call, expected[form])
 
 

@@ -84,6 +84,11 @@ class Native:
     def __getattr__(self, function: str) -> Any:
         return lambda *arguments, **keywords: self._call(function, arguments, keywords)
 
+    @property
+    def isa(self) -> str | None:
+        """What it was started with; None: the fastest."""
+        return self._isa
+
     def operator(
         self, name: str, inputs: list[object], outputs: list[NDArray[Any]], *, threads: int = 1
     ) -> list[NDArray[Any]]:

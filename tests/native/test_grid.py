@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from native.emulated import Emulated
 from native.sanitized import Call, Native
 
 torch = pytest.importorskip("torch")
@@ -38,13 +39,24 @@ def test_the_grids_are_as_large_as_they_say(geometries: dict[str, list[grid.Geom
     assert SIZES["big"] * grid.COMBINATIONS >= 27_216  # for each output form and each instruction set
 
 
+def step(native: Native, name: str) -> int:
+    """One in so many geometries is compared: all on this machine; in an emulator, which is slow, the whole big grid and
+    a part of the others. The portable kernels are the same source there, so a few do."""
+    if not isinstance(native, Emulated):
+        return 1
+    if native.isa == "portable":
+        return 10
+    return {"big": 1, "odd": 4, "large": 4}[name]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", SIZES)
-def test_the_whole_grid(host_native: Native, geometries: dict[str, list[grid.Geometry]], name: str, part: int) -> None:
-    chosen = geometries[name][part::PARTS]
-    wanted = len(range(part, SIZES[name], PARTS)) * grid.COMBINATIONS * len(grid.FORMS)
-    assert grid.compare(host_native, chosen) == wanted
+def test_the_whole_grid(native: Native, geometries: dict[str, list[grid.Geometry]], name: str, part: int) -> None:
+    every = step(native, name)
+    wanted = len(range(part, SIZES[name], PARTS)[::every]) * grid.COMBINATIONS * len(grid.FORMS)
+    assert wanted > 0
+    assert grid.compare(native, geometries[name][part::PARTS][::every]) == wanted
 
 
 def test_a_sample_of_the_grid(native: Native, geometries: dict[str, list[grid.Geometry]]) -> None:

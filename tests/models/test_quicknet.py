@@ -58,3 +58,12 @@ def test_every_binary_layer_runs_packed_and_nothing_falls_to_slow_kernels(tmp_pa
     logits = load(tmp_path / "quicknet.pte")(x.numpy())
     with torch.no_grad():
         np.testing.assert_allclose(logits, model(x).numpy(), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [4, 5, 8, 9])
+def test_the_blur_pads_as_keras_does(size: int) -> None:
+    x = torch.randn(1, 3, size, size)
+    near, far = (0, 1) if size % 2 == 0 else (1, 1)
+    padded = nn.functional.pad(x, (near, far, near, far))
+    kernel = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]).expand(3, 1, 3, 3) / 16
+    torch.testing.assert_close(Blur(3)(x), nn.functional.conv2d(padded, kernel, stride=2, groups=3))

@@ -49,7 +49,9 @@ class Blur(nn.Module):
         self.register_buffer("kernel", kernel.expand(channels, 1, 3, 3).clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(self.pad(x), self.kernel, stride=2, groups=x.shape[1])
+        # Odd sizes need one pixel on every side, which a convolution adds without a copy of the image.
+        odd = x.shape[2] % 2 == 1 and x.shape[3] % 2 == 1
+        return F.conv2d(x if odd else self.pad(x), self.kernel, stride=2, padding=int(odd), groups=x.shape[1])
 
 
 class Block(nn.Module):

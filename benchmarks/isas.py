@@ -17,7 +17,7 @@ from benchmarks.results import KernelRow, MemoryRow
 SHAPES = [(56, 64, 3), (28, 128, 3), (14, 256, 3), (7, 512, 3), (56, 64, 1), (14, 256, 1)]
 """Height and width, channels in and out, kernel."""
 
-_LEVELS = [("16 KiB", 1 << 14), ("512 KiB", 1 << 19), ("8 MiB", 1 << 23), ("256 MiB", 1 << 28)]
+_FOOTPRINTS = [("1 MiB", 1 << 20), ("8 MiB", 1 << 23), ("256 MiB", 1 << 28)]
 
 
 def arguments(size: int, channels: int, kernel: int, output: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def ask_bounds(worker: Worker) -> list[str]:
 
 
 def ask_memory(worker: Worker, *, machine: str, revision: str) -> list[MemoryRow]:
-    """The rate of reading at the sizes of the caches and beyond."""
+    """The rate of copying at the sizes of the caches and beyond."""
     rows = worker.ask("call", module="isas", function="memory", arguments=[machine, revision])
     return [MemoryRow(**row) for row in rows]
 
@@ -114,7 +114,7 @@ def memory(*about: str) -> list[dict[str, Any]]:
     native = binding()
     clock = native.cycles_per_second()
     rows = []
-    for level, size in _LEVELS:
-        rate = native.read_rate(size, 8 if size > 1 << 24 else 50) / clock
-        rows.append(asdict(MemoryRow(level, size, rate, *about)))
+    for name, size in _FOOTPRINTS:
+        rate = native.copy_rate(size, 8 if size > 1 << 24 else 50) / clock
+        rows.append(asdict(MemoryRow(name, size, rate, *about)))
     return rows

@@ -27,7 +27,7 @@ def draw(folder: Path) -> None:
     with plt.rc_context(_STYLE):
         rows = layer_rows(folder, GROUPS)
         memory = read(folder / "memory.csv", MemoryRow)
-        if rows and memory:
+        if any(row.column == PACKED and not row.status for row in rows) and memory:
             _roofline(folder / "roofline.svg", rows, memory)
         key = read(csv_path(folder, "3x3"), LayerRow)
         if key:
@@ -44,7 +44,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow]) -> None:
-    """MAC/cycle over MAC/byte. The slopes are rates of reading from caches of that footprint."""
+    """MAC/cycle over MAC/byte. The slopes are rates of copying within a footprint."""
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
     own = [row for row in rows if row.column == PACKED and not row.status]
     bounds = {row.column: per_cycle(row) for row in rows if row.column.startswith("bound ") and not row.status}
@@ -57,14 +57,16 @@ def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow])
     for name, rate in bounds.items():
         axes.axhline(rate, color="0.3", linewidth=1)
         axes.annotate(f"{name}: {rate:.0f}", (0.01, rate), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
-    if own:
-        left, right = (edge(row.macs / row.bytes for row in own) for edge in (min, max))
-        top = 1.5 * max([per_cycle(row) for row in own] + list(bounds.values()))
-        for slope in memory:
-            xs = [left / 2, min(top / slope.bytes_per_cycle, right * 2)]
-            axes.plot(xs, [x * slope.bytes_per_cycle for x in xs], color="0.6", linewidth=1, linestyle="--")
-            text = f"{slope.bytes_per_cycle:.0f} bytes/cycle from {slope.level}"
-            axes.annotate(text, (xs[1], xs[1] * slope.bytes_per_cycle), rotation=38, ha="right", va="top", fontsize=7)
+    left = min(row.macs / row.bytes for row in own) / 1.5
+    right = max(row.macs / row.bytes for row in own) * 1.5
+    bottom, top = min(map(per_cycle, own)) / 2, 1.6 * max([*map(per_cycle, own), *bounds.values()])
+    for slope in memory:
+        axes.plot([left, right], [x * slope.bytes_per_cycle for x in (left, right)], color="0.6", ls="--", lw=1)
+        x = max(left * 1.1, bottom * 1.2 / slope.bytes_per_cycle)
+        if x < right and x * slope.bytes_per_cycle < top:
+            text = f"{slope.footprint}: {slope.bytes_per_cycle:.1f} bytes/cycle"
+            axes.annotate(text, (x, x * slope.bytes_per_cycle), fontsize=7, va="top")
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set(xscale="log", yscale="log", xlabel="MAC per byte moved", ylabel="MAC per cycle", title=rows[0].machine)
     axes.legend(fontsize=8, loc="lower right")
     _save(figure, path)

@@ -73,9 +73,9 @@ class KernelRow:
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """How fast this core reads ``bytes`` again and again; ``level``: where they lie then, such as "1 MiB"."""
+    """How many bytes this core reads and writes a cycle when it copies within ``bytes``, ``footprint`` in words."""
 
-    level: str
+    footprint: str
     bytes: int
     bytes_per_cycle: float
     machine: str

@@ -59,7 +59,8 @@ class NetworkRow:
 
 @dataclass(frozen=True)
 class KernelRow:
-    """One row of a kernels.inc: the shortest of many calls of the kernel itself."""
+    """One row of a kernels.inc: the shortest of many calls of the kernel itself. ``per_cycle``: MAC, or values where there
+    are none; 0 where the clock was not measured."""
 
     family: str
     case: str

@@ -28,7 +28,8 @@ def generated(folder: Path) -> str:
     """Every section that has a CSV file."""
     sections = [_claims(folder)]
     sections += [_layers(read(csv_path(folder, group), LayerRow), TITLES[group]) for group in GROUPS]
-    sections += [_networks(read(folder / "networks.csv", NetworkRow)), _kernels(read(folder / "isas.csv", KernelRow))]
+    sections.append(_networks(read(folder / "networks.csv", NetworkRow)))
+    sections += [_kernels(read(path, KernelRow)) for path in sorted(folder.glob("isas*.csv"))]  # one a machine
     return "\n".join(section for section in sections if section)
 
 
@@ -151,7 +152,7 @@ def _times(row: NetworkRow, own: dict[int, NetworkRow]) -> str:
 
 
 def _kernels(rows: Sequence[KernelRow]) -> str:
-    """One column an implementation: microseconds and, for layers, MAC a cycle."""
+    """One column an implementation: microseconds, and MAC or values a cycle where the clock was measured."""
     if not rows:
         return ""
     names = list(dict.fromkeys(row.kernel for row in rows))
@@ -162,7 +163,8 @@ def _kernels(rows: Sequence[KernelRow]) -> str:
         cells = []
         for name in names:
             row = found.get((*case, name))
-            cells.append("-" if row is None else f"{row.microseconds:.1f} ({row.per_cycle:.0f})")
+            rate = f" ({row.per_cycle:.0f})" if row is not None and row.per_cycle else ""
+            cells.append("-" if row is None else f"{row.microseconds:.1f}{rate}")
         lines.append([*case, *cells])
     header = ["family", "case", "output", *(f"{name} us (per cycle)" for name in names)]
     return f"### Kernels by instruction set\n\n{_where(rows)}\n\n{_table(header, lines)}"

@@ -59,8 +59,10 @@ class NetworkRow:
 
 @dataclass(frozen=True)
 class KernelRow:
-    """One row of a kernels.inc: the shortest of many calls of the kernel itself. ``per_cycle``: MAC, or values where there
-    are none; 0 where the clock was not measured."""
+    """One row of a kernels.inc: the shortest of many calls of the kernel itself.
+
+    ``per_cycle``: MAC, or values where there are none; 0 where the clock was not measured.
+    """
 
     family: str
     case: str

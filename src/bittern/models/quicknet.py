@@ -92,9 +92,10 @@ def _stem(in_channels: int, channels: int) -> nn.Module:
 
 
 def _transition(in_channels: int, out_channels: int) -> nn.Module:
+    # ReLU after the pooling gives the same, and XNNPACK then clamps while it pools.
     return nn.Sequential(
-        nn.ReLU(),
         nn.MaxPool2d(2, 1),
+        nn.ReLU(),
         Blur(in_channels),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),

@@ -1,5 +1,6 @@
 """What is special to the engine on aarch64. Its operators are tested with those of x86-64, by the fixture `native`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from native import emulated
 from native.emulated import Emulated
-from native.sanitized import NativeError, fresh
+from native.sanitized import Native, NativeError, fresh
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +27,36 @@ DOTPROD = ["conv2d_arm_neon_dotprod", *NEON[1:]]
 )
 def test_the_cpu_decides_the_kernels(emulated_folder: Path, cpu: str, isas: list[str], kernels: list[str]) -> None:
     assert emulated.about(emulated_folder, cpu) == (isas, kernels)
+
+
+@pytest.mark.parametrize("isa", ["neon", "neondotprod"])
+def test_floats_are_those_of_the_portable_kernels_in_every_bit(start_isa: Callable[[str], Native], isa: str) -> None:
+    """Signs of zeros included, which == does not see; not those of NaNs, which the order of a sum decides."""
+    rng, channels = np.random.default_rng(0), 50
+    special = np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e38, 1e-45, -1.0, 0.5], np.float32)
+    x = rng.integers(-(2**31), 2**31, (1, 7, 5, 2)).astype(np.int32)
+    weight = rng.integers(-(2**31), 2**31, (4, 2, 16)).astype(np.int32)
+    steps = [rng.choice(special, channels) for _ in range(6)]
+    residual = rng.choice(special, (1, 7, 5, channels)).transpose(0, 3, 1, 2)
+    bounds: list[tuple[float | None, float | None]] = [
+        (None, None),
+        (0.0, None),
+        (-0.0, 0.0),
+        (None, -0.0),
+        (-1.0, 0.5),
+    ]
+    for low, high in bounds:
+        # Steps behind the clamp would hide the sign of a zero.
+        behind = [steps[2], residual, *steps[3:]] if low is None else [None] * 5
+        epilogue = [low, high, steps[0], steps[1] if low is None else None, low, high, *behind]
+        conv = [64, channels, [1, 1], [1, 1], [0, 0, 0, 0], [1, 1], 1, 0]
+        output = fresh((1, channels, 7, 5), np.float32, channels_last=True)
+        ours, theirs = (
+            start_isa(f"aarch64-{name}").operator("conv2d", [x, weight, *conv, *epilogue], [output])[0]
+            for name in (isa, "portable")
+        )
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+        np.testing.assert_array_equal(np.nan_to_num(ours).view(np.int32), np.nan_to_num(theirs).view(np.int32))
 
 
 def test_a_set_that_the_cpu_lacks_is_refused(emulated_folder: Path) -> None:

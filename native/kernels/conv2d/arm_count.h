@@ -76,8 +76,7 @@ class ArmTile {
     unroll<P, kQuarters>([&](auto p, auto q) BITTERN_LAMBDA { c[p][q] = Quarter{}; });
   }
   static BITTERN_INLINE void add_to(uint32x4_t (&total)[P][kQuarters], const Quarter (&c)[P][kQuarters]) {
-    unroll<P, kQuarters>([&](auto p, auto q)
-                             BITTERN_LAMBDA { total[p][q] = vaddq_u32(total[p][q], V::total(c[p][q])); });
+    unroll<P, kQuarters>([&](auto p, auto q) BITTERN_LAMBDA { total[p][q] = V::add(total[p][q], c[p][q]); });
   }
 
   // kWords adjacent words of all pixels and blocks.

@@ -30,12 +30,16 @@ struct NeonCounter : NeonLanes {
   static BITTERN_INLINE void add_bytes(Quarter& c, uint8x16_t bits, uint8x16_t /*ones*/) {
     __asm__ volatile("add %0.16b, %0.16b, %1.16b" : "+w"(c) : "w"(bits));
   }
-  static uint32x4_t total(Quarter c) { return vpaddlq_u16(vpaddlq_u8(c)); }
+  using NeonLanes::add;
+  static uint32x4_t add(uint32x4_t total, Quarter c) { return vpadalq_u16(total, vpaddlq_u8(c)); }
 
   static Count zero_count() { return {vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0)}; }
   static Quarter count(Quarter c, uint32x4_t x) { return vaddq_u8(c, vcntq_u8(vreinterpretq_u8_u32(x))); }
   static Count count(Count c, Int x) { return {count(c.a, x.a), count(c.b, x.b), count(c.c, x.c), count(c.d, x.d)}; }
-  static Int total(Count c) { return {total(c.a), total(c.b), total(c.c), total(c.d)}; }
+  static Int total(Count c) {
+    const uint32x4_t zero = vdupq_n_u32(0);
+    return {add(zero, c.a), add(zero, c.b), add(zero, c.c), add(zero, c.d)};
+  }
   static Float dot(Int valid, Int count) { return to_float(sub(valid, add(count, count))); }
 };
 

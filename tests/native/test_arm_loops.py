@@ -1,0 +1,51 @@
+"""The inner loops of conv2d on aarch64 hold what docs/arm.md says, counted from the compiled code."""
+
+from pathlib import Path
+
+import pytest
+
+from native.disassembly import Loop, counting_loops
+from native.sanitized import ROOT
+
+pytestmark = pytest.mark.slow
+
+LARQ = 109
+"""Instructions of Larq Compute Engine's 8 x 4 x 4 block, which are 4096 MAC."""
+
+ADD = {"arm_neon": "add", "arm_neon_dotprod": "udot"}
+
+
+@pytest.fixture(params=ADD)
+def kernel(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def loops(kernel: str, emulated_folder: Path) -> list[Loop]:
+    """Innermost loops of the tiles, those of the largest tile first."""
+    (path,) = emulated_folder.glob(f"**/bittern_operator_objects.dir/**/conv2d/{kernel}.cc.o")
+    found = [loop for loop in counting_loops(path) if "ArmTile" in loop.function]
+    return sorted(found, key=lambda loop: -loop.macs)
+
+
+def test_the_largest_tile_takes_fewer_instructions_than_larq_compute_engine(kernel: str, loops: list[Loop]) -> None:
+    # Two words of 3 pixels and 2 blocks of 16 filters: 3 * 2 * 16 * 64 MAC.
+    vector = {"eor": 48, "cnt": 48, ADD[kernel]: 48, "ld1r": 6}
+    assert loops[0].counts == {**vector, "ldp": 8, "subs": 1, "b.ne": 1}
+    assert loops[0].macs == 3 * 2 * 16 * 64
+    assert loops[0].per_4096_macs < LARQ
+
+
+def test_no_tile_copies_or_spills_a_register(kernel: str, loops: list[Loop]) -> None:
+    steps = [loop for loop in loops if loop.mnemonics[-1] == "b.ne"]
+    assert len(steps) == 3 * 2  # 1 to 3 pixels, 1 or 2 blocks
+    for loop in steps:
+        assert set(loop.mnemonics) == {"ld1r", "ldp", "eor", "cnt", ADD[kernel], "subs", "b.ne"}
+
+
+def test_the_documented_figure_is_the_one_counted(kernel: str, loops: list[Loop]) -> None:
+    lines = (ROOT / "docs" / "arm.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{kernel}` |")]
+    cells = [cell.strip() for cell in row.split("|")]
+    assert f"**{loops[0].per_4096_macs:.1f}**" in cells

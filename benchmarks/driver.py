@@ -159,8 +159,10 @@ class Driver:
         if not path.exists():
             self.worker(environment, "build", 1).ask("build", builder=builder, subject=subject, path=str(path))
 
-    def measure(self, columns: Iterable[Column], *, rounds: int, seconds: float) -> dict[str, Sample]:
-        """Bursts of ``seconds`` of every column, once a round, in turn."""
+    def measure(
+        self, columns: Iterable[Column], *, rounds: int, seconds: float, aloud: bool = False
+    ) -> dict[str, Sample]:
+        """Bursts of ``seconds`` of every column, once a round, in turn. ``aloud``: says when a round begins."""
         reasons: dict[str, str] = {}
         running: dict[str, Worker] = {}
         order = list(columns)
@@ -182,7 +184,9 @@ class Driver:
                 reasons[column.name] = str(error)
         shortest: dict[str, list[float]] = {name: [] for name in running}
         medians: dict[str, list[float]] = {name: [] for name in running}
-        for _ in range(rounds):
+        for index in range(rounds):
+            if aloud:
+                self._say(f"round {index + 1} of {rounds}")
             for name, worker in list(running.items()):
                 time.sleep(0.001)  # threads of the burst before stop spinning
                 try:

@@ -91,8 +91,7 @@ def measure(
             if threads == 1:
                 say(f"[{index + 1}/{len(sources)}] building {source.name}, if it is not there")
             columns[source, threads] = _column(driver, source, threads)
-    say(f"timing {len(sources)} networks in {rounds} rounds")
-    samples = driver.measure(columns.values(), rounds=rounds, seconds=0.03)
+    samples = driver.measure(columns.values(), rounds=rounds, seconds=0.03, aloud=True)
     rows = []
     for (source, threads), column in columns.items():
         sample = samples[column.name]

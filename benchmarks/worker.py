@@ -13,7 +13,6 @@ Reads requests from stdin and answers on stdout, one JSON object a line:
 import importlib
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -58,10 +57,11 @@ def footprint(engine: str, path: str, threads: int, options: dict[str, Any]) -> 
     """``bytes``: growth of the peak of resident memory from before the model is read to after it ran; ``seconds``:
     of loading, the shortest of five."""
     importlib.import_module(f"benchmarks.engines.{engine}").ready()
-    before = _resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+    before = _peak()
     load(engine, path, threads, options)
     SLOTS[""].times(0, 3)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    grown = _peak() - before
     seconds = []
     for _ in range(5):
         drop()
@@ -75,8 +75,10 @@ def call(module: str, function: str, arguments: list[Any]) -> Any:
     return getattr(importlib.import_module(f"benchmarks.{module}"), function)(*arguments)
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def _peak() -> int:
+    """Bytes of resident memory at their highest. (getrusage's would count the process that started this one.)"""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 HANDLERS: dict[str, Callable[..., Any]] = {

@@ -4,6 +4,14 @@ Exporting needs none of these classes: a module of your own that calls ``bittern
 """
 
 from bittern.nn.conv import BinaryConv2d as BinaryConv2d
+from bittern.nn.gate import Gate as Gate
 from bittern.nn.linear import BinaryLinear as BinaryLinear
+from bittern.nn.norm import UnscaledBatchNorm1d as UnscaledBatchNorm1d
+from bittern.nn.norm import UnscaledBatchNorm2d as UnscaledBatchNorm2d
+from bittern.nn.quantize import DoReFaActivation as DoReFaActivation
 from bittern.nn.rprelu import RPReLU as RPReLU
 from bittern.nn.rsign import RSign as RSign
+from bittern.nn.same import Conv2dSame as Conv2dSame
+from bittern.nn.same import MaxPool2dSame as MaxPool2dSame
+from bittern.nn.same import same_padding as same_padding
+from bittern.nn.scale import FactoredScale as FactoredScale

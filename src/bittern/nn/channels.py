@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-Scale = Literal["none", "mean", "learned"]
+Scale = Literal["none", "mean", "layer_mean", "learned"]
 SCALES: tuple[str, ...] = get_args(Scale)
 
 
@@ -20,6 +20,16 @@ def mean_magnitude(weight: Tensor) -> Tensor:
     It minimises ||W - a * sign(W)||^2 per filter (Rastegari et al. 2016, XNOR-Net, arXiv:1603.05279, eq. 6).
     """
     return weight.detach().abs().flatten(1).mean(1)
+
+
+def output_scale(kind: str, weight: Tensor, learned: Tensor | None, *, binarized: bool) -> Tensor | None:
+    """What a binary layer multiplies to its outputs, [O]; None for nothing. The means are of binarized weights only."""
+    match kind:
+        case "mean":
+            return mean_magnitude(weight) if binarized else None
+        case "layer_mean":
+            return weight.detach().abs().mean().expand(len(weight)) if binarized else None
+    return learned
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

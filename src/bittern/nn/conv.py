@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.nn.channels import Scale, check_scale, mean_magnitude, per_channel
+from bittern.nn.channels import Scale, check_scale, output_scale, per_channel
+from bittern.nn.same import pad_same
 from bittern.ops.binarize import binarize
 from bittern.ops.estimators import get_estimator
 
@@ -24,13 +25,15 @@ class BinaryConv2d(nn.Conv2d):
 
     Args:
         scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
-            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2) or ``"learned"`` (a parameter ``scale`` [O], first
-            1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863). In front of BatchNorm it is redundant.
+            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2), ``"layer_mean"`` (the same over all filters; Zhou
+            et al. 2016, DoReFa-Net, arXiv:1606.06160) or ``"learned"`` (a parameter ``scale`` [O], first 1; Bulat and
+            Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863). In front of BatchNorm it is redundant.
         estimator: gradient estimator of the input's sign.
         weight_estimator: gradient estimator of the weight's sign.
+        padding: as in torch; ``"same"`` with a stride too, where it is Keras' SAME (``same_padding``).
         pad_value: what the border holds, 0, +1 or -1. A border of 0 adds nothing to the sum.
         binarize_input: False takes ``x`` as it is, e.g. where an ``RSign`` stands before.
-        binarize_weight: False uses the real ``W``, and no ``"mean"`` scale: step 1 of AdamBNN's two-step training.
+        binarize_weight: False uses the real ``W``, and no mean as scale: step 1 of AdamBNN's two-step training.
     """
 
     scale: nn.Parameter | None
@@ -63,12 +66,15 @@ class BinaryConv2d(nn.Conv2d):
             raise ValueError(
                 f"pad_value {pad_value:+d} and padding_mode {padding_mode!r} both say what the border holds; give one"
             )
+        strided_same = padding == "same" and stride not in (1, (1, 1))  # which torch refuses
+        if strided_same and padding_mode != "zeros":
+            raise ValueError(f"padding 'same' with a stride goes with padding_mode 'zeros', got {padding_mode!r}")
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
             stride,
-            padding,
+            "valid" if strided_same else padding,
             dilation,
             groups,
             bias,
@@ -76,6 +82,9 @@ class BinaryConv2d(nn.Conv2d):
             device=device,
             dtype=dtype,
         )
+        if strided_same:
+            self.padding = "same"
+        self.strided_same = strided_same
         self.scale_kind = scale
         self.estimator = get_estimator(estimator).name
         self.weight_estimator = get_estimator(weight_estimator).name
@@ -89,19 +98,17 @@ class BinaryConv2d(nn.Conv2d):
         if self.binarize_input:
             x = binarize(x, self.estimator)
         weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
-        scale = self._output_scale()
+        scale = output_scale(self.scale_kind, self.weight, self.scale, binarized=self.binarize_weight)
         if scale is None:
             return self._convolve(x, weight, self.bias)
         y = self._convolve(x, weight, None)
         y = y * per_channel(scale, y)
         return y if self.bias is None else y + per_channel(self.bias, y)
 
-    def _output_scale(self) -> Tensor | None:
-        if self.scale_kind == "mean":
-            return mean_magnitude(self.weight) if self.binarize_weight else None
-        return self.scale
-
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.strided_same:
+            x, padding = pad_same(x, self.kernel_size, self.stride, self.dilation, float(self.pad_value))
+            return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
         if self.pad_value == 0:
             return self._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
         x = F.pad(x, self._reversed_padding_repeated_twice, value=float(self.pad_value))

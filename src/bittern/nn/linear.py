@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.nn.channels import Scale, check_scale, mean_magnitude
+from bittern.nn.channels import Scale, check_scale, output_scale
 from bittern.ops.binarize import binarize
 from bittern.ops.estimators import get_estimator
 
@@ -48,16 +48,11 @@ class BinaryLinear(nn.Linear):
         if self.binarize_input:
             x = binarize(x, self.estimator)
         weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
-        scale = self._output_scale()
+        scale = output_scale(self.scale_kind, self.weight, self.scale, binarized=self.binarize_weight)
         if scale is None:
             return F.linear(x, weight, self.bias)
         y = F.linear(x, weight) * scale
         return y if self.bias is None else y + self.bias
-
-    def _output_scale(self) -> Tensor | None:
-        if self.scale_kind == "mean":
-            return mean_magnitude(self.weight) if self.binarize_weight else None
-        return self.scale
 
     def extra_repr(self) -> str:
         return (

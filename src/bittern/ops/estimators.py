@@ -27,9 +27,12 @@ class Estimator:
     source: str
 
 
-def _ste(grad: Tensor, x: Tensor) -> Tensor:
-    # Comparing in place keeps the mask in the dtype of x: one vectorised pass each, no bool tensor to convert.
-    return x.abs().le_(1).mul_(grad)
+def _clipped(bound: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def backward(grad: Tensor, x: Tensor) -> Tensor:
+        # Comparing in place keeps the mask in the dtype of x: one vectorised pass each, no bool tensor to convert.
+        return x.abs().le_(bound).mul_(grad)
+
+    return backward
 
 
 def _approx_sign(grad: Tensor, x: Tensor) -> Tensor:
@@ -47,9 +50,21 @@ ESTIMATORS: dict[str, Estimator] = {
     for row in (
         Estimator(
             "ste",
-            _ste,
+            _clipped(1.0),
             "dL/dx = dL/dy * 1{|x| <= 1}",
             "Hubara et al. 2016, Binarized Neural Networks, arXiv:1602.02830, eq. 4",
+        ),
+        Estimator(
+            "ste_1.25",
+            _clipped(1.25),
+            "dL/dx = dL/dy * 1{|x| <= 1.25}",
+            "Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398 (QuickNet)",
+        ),
+        Estimator(
+            "ste_1.3",
+            _clipped(1.3),
+            "dL/dx = dL/dy * 1{|x| <= 1.3}",
+            "Bethge et al. 2019, Back to Simplicity, arXiv:1906.08637",
         ),
         Estimator(
             "approx_sign",

@@ -1,0 +1,64 @@
+"""Keras' SAME padding: with stride s an image of n pixels gives ceil(n / s), and the far side gets the odd pixel."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[int, int]:
+    """Pixels in front of and behind one dimension of ``size`` pixels::
+
+    total = max((ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    (total // 2, total - total // 2)
+    """
+    outputs = -(-size // stride)
+    total = max((outputs - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], value: float
+) -> tuple[Tensor, tuple[int, int]]:
+    """``x`` [N, C, H, W] padded with ``value``, and what is left for the layer itself to add with zeros on both sides.
+
+    An even border of zeros is left to the layer, which adds it without a copy of the image.
+    """
+    rows, columns = (
+        same_padding(size, k, s, d) for size, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
+    )
+    if value == 0 and rows[0] == rows[1] and columns[0] == columns[1]:
+        return x, (rows[0], columns[0])
+    if not any((*rows, *columns)):
+        return x, (0, 0)
+    return F.pad(x, (*columns, *rows), value=value), (0, 0)
+
+
+class Conv2dSame(nn.Conv2d):
+    """``torch.nn.Conv2d`` with Keras' SAME padding of zeros, whatever the stride; there is no argument ``padding``."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, padding = pad_same(x, self.kernel_size, self.stride, self.dilation, 0.0)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class MaxPool2dSame(nn.MaxPool2d):
+    """``torch.nn.MaxPool2d`` with Keras' SAME padding; what is padded never wins. [N, C, H, W] only."""
+
+    def __init__(self, kernel_size: int, stride: int | None = None) -> None:
+        super().__init__(kernel_size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, _ = pad_same(x, (self.kernel_size,) * 2, (self.stride,) * 2, (1, 1), float("-inf"))  # type: ignore[arg-type]
+        y: Tensor = super().forward(x)
+        return y

@@ -30,18 +30,28 @@ struct NeonLanes {
     vst1q_u32(p + 12, x.d);
   }
   static void store(uint32_t* p, Int x, int n) { store_some(p, x, n); }
-  static Int add(Int x, Int y) { return each<Int>(x, y, vaddq_u32); }
-  static Int sub(Int x, Int y) { return each<Int>(x, y, vsubq_u32); }
-  static Int bit_and(Int x, Int y) { return each<Int>(x, y, vandq_u32); }
-  static Int bit_or(Int x, Int y) { return each<Int>(x, y, vorrq_u32); }
-  static Int bit_xor(Int x, Int y) { return each<Int>(x, y, veorq_u32); }
+  static Int add(Int x, Int y) {
+    return each<Int>(x, y, [](auto p, auto q) { return vaddq_u32(p, q); });
+  }
+  static Int sub(Int x, Int y) {
+    return each<Int>(x, y, [](auto p, auto q) { return vsubq_u32(p, q); });
+  }
+  static Int bit_and(Int x, Int y) {
+    return each<Int>(x, y, [](auto p, auto q) { return vandq_u32(p, q); });
+  }
+  static Int bit_or(Int x, Int y) {
+    return each<Int>(x, y, [](auto p, auto q) { return vorrq_u32(p, q); });
+  }
+  static Int bit_xor(Int x, Int y) {
+    return each<Int>(x, y, [](auto p, auto q) { return veorq_u32(p, q); });
+  }
   static uint32_t less(Int x, Int y) {
     return bits_of(each<Int>(x, y, [](uint32x4_t p, uint32x4_t q) {
       return vcltq_s32(vreinterpretq_s32_u32(p), vreinterpretq_s32_u32(q));
     }));
   }
   static Int set_bit_where_less(Int x, uint32_t bit, Float y, Float z) {
-    return bit_or(x, bit_and(each<Int>(y, z, vcltq_f32), broadcast(bit)));
+    return bit_or(x, bit_and(each<Int>(y, z, [](auto p, auto q) { return vcltq_f32(p, q); }), broadcast(bit)));
   }
 
   static Float to_float(Int x) {
@@ -61,8 +71,12 @@ struct NeonLanes {
     vst1q_f32(p + 12, x.d);
   }
   static void store(float* p, Float x, int n) { store_some(p, x, n); }
-  static Float add(Float x, Float y) { return each<Float>(x, y, vaddq_f32); }
-  static Float mul(Float x, Float y) { return each<Float>(x, y, vmulq_f32); }
+  static Float add(Float x, Float y) {
+    return each<Float>(x, y, [](auto p, auto q) { return vaddq_f32(p, q); });
+  }
+  static Float mul(Float x, Float y) {
+    return each<Float>(x, y, [](auto p, auto q) { return vmulq_f32(p, q); });
+  }
   static Float at_least(Float v, Float bound) {
     return each<Float>(v, bound, [](float32x4_t p, float32x4_t q) { return vbslq_f32(vcgtq_f32(q, p), q, p); });
   }
@@ -73,7 +87,9 @@ struct NeonLanes {
     return each<Float>(v, slope,
                        [](float32x4_t p, float32x4_t q) { return vbslq_f32(vcgtzq_f32(p), p, vmulq_f32(p, q)); });
   }
-  static uint32_t less(Float x, Float y) { return bits_of(each<Int>(x, y, vcltq_f32)); }
+  static uint32_t less(Float x, Float y) {
+    return bits_of(each<Int>(x, y, [](auto p, auto q) { return vcltq_f32(p, q); }));
+  }
   static Int bits_as_lanes(uint32_t bits) {
     const auto quarter = [bits](int first) {
       const int32_t shifts[4] = {-first, -first - 1, -first - 2, -first - 3};

@@ -51,11 +51,7 @@ BITTERN_INLINE void run_depthwise_tile(const Conv2dArgs& args, Pixel& at) {
           counts[p][0] = V::add(V::add(counts[p][0], counts[p][0]), bit);
         });
       });
-      if (args.filters - filter >= kBlock) {
-        finish_tile<V, P, 1, true>(args, pixels, filter, counts);
-      } else {
-        finish_tile<V, P, 1, false>(args, pixels, filter, counts);
-      }
+      finish_block<V, P>(args, pixels, filter, counts);
     }
   }
 }

@@ -29,7 +29,7 @@ template <class V>
 constexpr bool kHasTile<V, std::void_t<typename V::template Tile<1, 1>>> = true;
 
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
-template <class V, int P, int B, bool kWhole, bool kMasked>
+template <class V, int P, int B, bool kMasked>
 BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
   const TilePixels<P> pixels(args, at);
   typename V::Int counts[P][B];
@@ -39,49 +39,41 @@ BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) 
   } else {
     count_tile<V, P, B, kMasked>(args, pixels.first, weight, counts);
   }
-  finish_tile<V, P, B, kWhole>(args, pixels, filter, counts);
+  if constexpr (P == V::kPixels && B == V::kBlocks && !kMasked) {
+    if (args.filters - filter >= B * kBlock) return finish_tile<V, P, B, true>(args, pixels, filter, counts);
+  }
+  unroll<B>([&](auto b) BITTERN_LAMBDA {
+    typename V::Int column[P][1];
+    unroll<P>([&](auto p) BITTERN_LAMBDA { column[p][0] = counts[p][b]; });
+    finish_block<V, P>(args, pixels, filter + b * kBlock, column);
+  });
 }
 
-// Fewer than P + 1 pixels.
-template <class V, int P, int B, bool kWhole, bool kMasked>
-void run_rest(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
+// Pixels up to `end`: P at a time, then half as many.
+template <class V, int P, int B, bool kMasked>
+void run_pixels(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
   if constexpr (P > 0) {
-    if (end - at.index() == P) return run_tile<V, P, B, kWhole, kMasked>(args, at, filter);
-    run_rest<V, P - 1, B, kWhole, kMasked>(args, at, end, filter);
+    while (end - at.index() >= P) run_tile<V, P, B, kMasked>(args, at, filter);
+    run_pixels<V, P / 2, B, kMasked>(args, at, end, filter);
   }
 }
 
-// B blocks of filters for all pixels.
-template <class V, int B, bool kWhole, bool kMasked>
-void run_blocks(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
-  Pixel at(args, begin);
-  while (end - at.index() >= V::kPixels) run_tile<V, V::kPixels, B, kWhole, kMasked>(args, at, filter);
-  run_rest<V, V::kPixels - 1, B, kWhole, kMasked>(args, at, end, filter);
-}
-
-// All filters from `filter` on: as many tiles of B whole blocks as fit, then narrower ones.
-template <class V, int B>
+// All filters from `filter` on, for all pixels: tiles of B blocks as far as whole blocks fill them, then narrower ones.
+template <class V, int B, bool kMasked>
 void run_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (B > 0) {
-    for (; args.filters - filter >= B * kBlock; filter += B * kBlock)
-      run_blocks<V, B, true, false>(args, begin, end, filter);
-    run_filters<V, B / 2>(args, begin, end, filter);
-  } else if (filter < args.filters) {
-    run_blocks<V, 1, false, false>(args, begin, end, filter);
+    for (; args.filters - filter >= B * kBlock || (B == 1 && args.filters > filter); filter += B * kBlock) {
+      Pixel at(args, begin);
+      run_pixels<V, V::kPixels, B, kMasked>(args, at, end, filter);
+    }
+    run_filters<V, B / 2, kMasked>(args, begin, end, filter);
   }
-}
-
-template <class V>
-void run_masked(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  int64_t filter = 0;
-  for (; args.filters - filter >= kBlock; filter += kBlock) run_blocks<V, 1, true, true>(args, begin, end, filter);
-  if (filter < args.filters) run_blocks<V, 1, false, true>(args, begin, end, filter);
 }
 
 template <class V>
 void run_conv2d(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  if (args.mask != nullptr) return run_masked<V>(args, begin, end);
-  run_filters<V, V::kBlocks>(args, begin, end, 0);
+  if (args.mask != nullptr) return run_filters<V, 1, true>(args, begin, end, 0);
+  run_filters<V, V::kBlocks, false>(args, begin, end, 0);
 }
 
 template <class V>

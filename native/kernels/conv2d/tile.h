@@ -104,5 +104,16 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
   }
 }
 
+// The same for one block of filters, as a function of its own: the epilogue is long, and most tiles are rare.
+template <class V, int P>
+__attribute__((noinline)) void finish_block(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter,
+                                            typename V::Int (&counts)[P][1]) {
+  if (args.filters - filter >= kBlock) {
+    finish_tile<V, P, 1, true>(args, pixels, filter, counts);
+  } else {
+    finish_tile<V, P, 1, false>(args, pixels, filter, counts);
+  }
+}
+
 }  // namespace
 }  // namespace bittern

@@ -98,19 +98,16 @@ BITTERN_INLINE void run_lookup_tile(const Conv2dArgs& args, Pixel& at, int64_t f
     if (first >= args.filters) break;
     typename V::Int counts[P][1];
     unroll<P>([&](auto p) BITTERN_LAMBDA { counts[p][0] = V::load_wide(sums[p] + b * kBlock); });
-    if (args.filters - first >= kBlock) {
-      finish_tile<V, P, 1, true>(args, pixels, first, counts);
-    } else {
-      finish_tile<V, P, 1, false>(args, pixels, first, counts);
-    }
+    finish_block<V, P>(args, pixels, first, counts);
   }
 }
 
+// Pixels up to `end`: P at a time, then half as many.
 template <class V, class L, int P, int R>
-void run_lookup_rest(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
+void run_lookup_pixels(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
   if constexpr (P > 0) {
-    if (end - at.index() == P) return run_lookup_tile<V, L, P, R>(args, at, filter);
-    run_lookup_rest<V, L, P - 1, R>(args, at, end, filter);
+    while (end - at.index() >= P) run_lookup_tile<V, L, P, R>(args, at, filter);
+    run_lookup_pixels<V, L, P / 2, R>(args, at, end, filter);
   }
 }
 
@@ -119,11 +116,9 @@ template <class V, class L, int R>
 void run_lookup(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (R > 0) {
     constexpr int64_t kFilters = R * L::kBlocks * kBlock;
-    constexpr int kPixels = L::pixels(R);
     for (; args.filters - filter > kFilters - L::kBlocks * kBlock; filter += kFilters) {
       Pixel at(args, begin);
-      while (end - at.index() >= kPixels) run_lookup_tile<V, L, kPixels, R>(args, at, filter);
-      run_lookup_rest<V, L, kPixels - 1, R>(args, at, end, filter);
+      run_lookup_pixels<V, L, L::pixels(R), R>(args, at, end, filter);
     }
     run_lookup<V, L, R / 2>(args, begin, end, filter);
   }

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from bittern.models import create, list_models
 from bittern.nn import BinaryConv2d, BinaryLinear
@@ -7,14 +8,16 @@ from bittern.optim import decay_groups
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_parameter_is_in_exactly_one_group(name: str) -> None:
-    model = create(name)
+    with torch.device("meta"):
+        model = create(name)
     grouped = [p for group in decay_groups(model, 0.1) for p in group["params"]]
     assert sorted(map(id, grouped)) == sorted(map(id, model.parameters()))
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_only_filters_and_matrices_decay(name: str) -> None:
-    model = create(name)
+    with torch.device("meta"):
+        model = create(name)
     names = {id(p): n for n, p in model.named_parameters()}
     decayed, kept = decay_groups(model, 0.1)
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
@@ -22,7 +25,6 @@ def test_only_filters_and_matrices_decay(name: str) -> None:
     kept_names = {names[id(p)] for p in kept["params"]}
     vectors = (".bias", ".sign.shift", ".norm.weight", ".activation.weight")
     assert {name for name in names.values() if name.endswith(vectors)} <= kept_names
-    assert "classifier.bias" in kept_names
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bittern.models.precision import Precision, check_precision
-from bittern.models.registry import register_model
+from bittern.models.registry import IMAGENET, Facts, register_model
 from bittern.nn import BinaryConv2d
 
 _SOURCE = "Larq Compute Engine (arXiv:2011.09398)"
@@ -64,7 +64,8 @@ class Block(nn.Module):
             channels,
             3,
             padding=1,
-            estimator="ste",
+            estimator="ste_1.25",
+            weight_estimator="ste_1.25",
             pad_value=1,
             binarize_input=precision != "float",
             binarize_weight=precision == "binary",
@@ -138,7 +139,7 @@ class QuickNet(nn.Module):
         return logits
 
 
-def _register(name: str, description: str, widths: Sequence[int], depths: Sequence[int]) -> None:
+def _register(name: str, description: str, widths: Sequence[int], depths: Sequence[int], facts: Facts) -> None:
     def build(
         num_classes: int,
         in_channels: int,
@@ -153,10 +154,27 @@ def _register(name: str, description: str, widths: Sequence[int], depths: Sequen
             raise ValueError(f"image_size must be at least {least} for {len(widths)} stages, got {image_size}")
         return QuickNet(num_classes, in_channels, widths, depths, precision)
 
-    row = {"num_classes": 1000, "in_channels": 3, "image_size": 224, "description": description, "source": _SOURCE}
-    register_model(name, **row)(build)  # type: ignore[arg-type]
+    register_model(name, **IMAGENET, description=description, source=_SOURCE, facts=facts)(build)
 
 
-_register("quicknet-small", "16 binary 3x3 convolutions for ImageNet, 59.4 %", (32, 64, 256, 512), (4, 4, 4, 4))
-_register("quicknet", "16 binary 3x3 convolutions for ImageNet, 63.3 %", (64, 128, 256, 512), (4, 4, 4, 4))
-_register("quicknet-large", "32 binary 3x3 convolutions for ImageNet, 66.9 %", (64, 128, 256, 512), (6, 8, 12, 6))
+_register(
+    "quicknet-small",
+    "16 binary 3x3 convolutions and cheap float parts",
+    (32, 64, 256, 512),
+    (4, 4, 4, 4),
+    Facts(12_652_504, 11_980_800, 1_156_055_040, 15_941_120, 59.4, "ImageNet, Larq Zoo"),
+)
+_register(
+    "quicknet",
+    "16 binary 3x3 convolutions and cheap float parts",
+    (64, 128, 256, 512),
+    (4, 4, 4, 4),
+    Facts(13_230_024, 12_533_760, 1_849_688_064, 29_651_712, 63.3, "ImageNet, Larq Zoo"),
+)
+_register(
+    "quicknet-large",
+    "32 binary 3x3 convolutions and cheap float parts",
+    (64, 128, 256, 512),
+    (6, 8, 12, 6),
+    Facts(23_338_184, 22_634_496, 3_699_376_128, 29_651_712, 66.9, "ImageNet, Larq Zoo"),
+)

@@ -1,9 +1,9 @@
-"""Small residual networks with a shortcut around every binary convolution and ReActNet's activations.
+"""Residual networks with a shortcut around every binary convolution and ReActNet's activations.
 
-    block(x) = RPReLU(BatchNorm(conv3x3(RSign(x))) + shortcut(x))
+    block(x) = RPReLU(BatchNorm(s * conv3x3(RSign(x))) + shortcut(x))
 
 The shortcut is ``x``, or where the block halves the image, a real 1x1 convolution of its 2x2 means. Stem and
-classifier are real.
+classifier are real. ReAct-ResNet-18 has ``s`` = mean |W| and the 7x7 stem of ResNet; the small ones have neither.
 
 Liu et al. 2018, Bi-Real Net, arXiv:1808.00278 (one shortcut a convolution); Liu et al. 2020, ReActNet,
 arXiv:2003.03488 (RSign, RPReLU).
@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from bittern.models.parts import shortcut, stages, stem
 from bittern.models.precision import Precision, check_precision
-from bittern.models.registry import register_model
+from bittern.models.registry import CIFAR10, IMAGENET, Facts, register_model
 from bittern.nn import BinaryConv2d, RPReLU, RSign
+from bittern.nn.channels import Scale
 
 _SOURCE = "Bi-Real Net (arXiv:1808.00278) with the activations of ReActNet (arXiv:2003.03488)"
 
@@ -27,7 +29,9 @@ def _activation(channels: int, precision: Precision) -> nn.Module:
 class Block(nn.Module):
     """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, precision: Precision) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, precision: Precision, scale: Scale = "none"
+    ) -> None:
         super().__init__()
         self.sign = nn.Identity() if precision == "float" else RSign(in_channels)
         self.conv = BinaryConv2d(
@@ -36,17 +40,12 @@ class Block(nn.Module):
             3,
             stride,
             padding=1,
+            scale=scale,
             binarize_input=False,
             binarize_weight=precision == "binary",
         )
         self.norm = nn.BatchNorm2d(out_channels)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride, ceil_mode=True),
-                nn.Conv2d(in_channels, out_channels, 1, bias=False),
-                nn.BatchNorm2d(out_channels),
-            )
+        self.shortcut = shortcut(in_channels, out_channels, stride)
         self.activation = _activation(out_channels, precision)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,6 +60,8 @@ class ReActResNet(nn.Module):
         widths: channels of each stage; every stage but the first halves the image.
         depths: blocks, that is binary convolutions, of each stage.
         stem_stride: stride of the first convolution.
+        stem: what stands there instead of a 3x3 convolution, BatchNorm and RPReLU; has ``widths[0]`` outputs.
+        scale: of the binary convolutions.
     """
 
     def __init__(
@@ -71,26 +72,21 @@ class ReActResNet(nn.Module):
         depths: Sequence[int],
         stem_stride: int = 1,
         precision: Precision = "binary",
+        *,
+        stem: nn.Sequential | None = None,
+        scale: Scale = "none",
     ) -> None:
         check_precision(precision)
-        if len(widths) != len(depths) or min(*widths, *depths) < 1:
-            raise ValueError(f"widths and depths must be as many, each at least 1; got {widths} and {depths}")
+        rows = list(stages(widths[0], widths, depths))
         super().__init__()
-        self.stem = nn.Sequential(
+        self.stem = stem or nn.Sequential(
             nn.Conv2d(in_channels, widths[0], 3, stem_stride, padding=1, bias=False),
             nn.BatchNorm2d(widths[0]),
             _activation(widths[0], precision),
         )
-        blocks: list[nn.Module] = []
-        channels = widths[0]
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for index in range(depth):
-                stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(Block(channels, width, stride, precision))
-                channels = width
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(*(Block(*row, precision, scale) for row in rows))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels, num_classes)
+        self.classifier = nn.Linear(widths[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.pool(self.blocks(self.stem(x))).flatten(1))
@@ -104,6 +100,7 @@ class ReActResNet(nn.Module):
     image_size=8,
     description="six binary 3x3 convolutions for 8x8 grey digits",
     source=_SOURCE,
+    facts=Facts(493_258, 479_232, 12_976_128, 169_216),
 )
 def digits_resnet(
     num_classes: int,
@@ -119,11 +116,10 @@ def digits_resnet(
 
 @register_model(
     "cifar-resnet",
-    num_classes=10,
-    in_channels=3,
-    image_size=32,
+    **CIFAR10,
     description="six binary 3x3 convolutions for 32x32 colour images",
     source=_SOURCE,
+    facts=Facts(1_231_178, 1_179_648, 47_185_920, 1_493_504),
 )
 def cifar_resnet(
     num_classes: int,
@@ -136,3 +132,23 @@ def cifar_resnet(
     precision: Precision = "binary",
 ) -> ReActResNet:
     return ReActResNet(num_classes, in_channels, widths, depths, stem_stride, precision)
+
+
+@register_model(
+    "react-resnet-18",
+    **IMAGENET,
+    description="16 binary 3x3 convolutions with a shortcut each, learned thresholds and activations",
+    source=_SOURCE,
+    facts=Facts(11_704_424, 10_985_472, 1_676_279_808, 137_793_536, 65.5, "ImageNet, the paper of ReActNet"),
+)
+def react_resnet_18(
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    *,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (4, 4, 4, 4),
+    precision: Precision = "binary",
+) -> ReActResNet:
+    first = stem(in_channels, widths[0], image_size)
+    return ReActResNet(num_classes, in_channels, widths, depths, precision=precision, stem=first, scale="mean")

@@ -11,11 +11,35 @@ from bittern._lookup import find
 Builder = Callable[..., nn.Module]
 
 
+IMAGENET = {"num_classes": 1000, "in_channels": 3, "image_size": 224}
+CIFAR10 = {"num_classes": 10, "in_channels": 3, "image_size": 32}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an architecture as ``create(name)`` builds it. A test compares the counts with ``summary``.
+
+    Args:
+        parameters: numbers that are learned. ``binary_parameters`` of them are binarized before use.
+        binary_macs: multiply-accumulates of signs by signs for one image; ``float_macs`` are all others.
+        top1: published accuracy in percent; None if nobody published one.
+        top1_source: on which data set, and who says so; empty if nobody.
+    """
+
+    parameters: int
+    binary_parameters: int
+    binary_macs: int
+    float_macs: int
+    top1: float | None = None
+    top1_source: str = ""
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """One row: ``build(num_classes=, in_channels=, image_size=, **options)`` makes the network.
 
     ``num_classes``, ``in_channels`` and ``image_size`` are what it was designed for, and the defaults of ``create``.
+    ``facts`` is None for an architecture that a user registered without them.
     """
 
     name: str
@@ -25,20 +49,28 @@ class ModelInfo:
     image_size: int
     description: str
     source: str
+    facts: Facts | None = None
 
 
 _MODELS: dict[str, ModelInfo] = {}
 
 
 def register_model(
-    name: str, *, num_classes: int, in_channels: int, image_size: int, description: str, source: str
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: int,
+    description: str,
+    source: str,
+    facts: Facts | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorates the function that builds the network called ``name``; ValueError if the name is taken."""
 
     def register(build: Builder) -> Builder:
         if name in _MODELS:
             raise ValueError(f"there is a model called {name!r} already; choose another name")
-        _MODELS[name] = ModelInfo(name, build, num_classes, in_channels, image_size, description, source)
+        _MODELS[name] = ModelInfo(name, build, num_classes, in_channels, image_size, description, source, facts)
         return build
 
     return register
@@ -75,6 +107,8 @@ def create(
         "image_size": info.image_size if image_size is None else image_size,
     }
     for key, value in shape.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{key} must be an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{key} must be at least 1, got {value}")
     try:

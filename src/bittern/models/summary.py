@@ -95,6 +95,12 @@ class ModelSummary:
         }
 
 
+def _storage(tensor: Tensor) -> int:
+    """Equal for a tensor and its views, also on the meta device, where every address is 0."""
+    key: int = tensor.untyped_storage()._cdata
+    return key
+
+
 @dataclass
 class _Seen:
     """What was seen of one module."""
@@ -118,7 +124,7 @@ class _Watch(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
         if func is torch.ops.bittern.binarize.default:
-            self.binarized_storage.add(args[0].data_ptr())
+            self.binarized_storage.add(_storage(args[0]))
             self._signs[result] = True
         elif func.overloadpacket in _KEEPS_SIGNS and tensors and all(t in self._signs for t in tensors):
             for leaf in tree_leaves(result):
@@ -173,7 +179,7 @@ def _layer(path: str, module: nn.Module, watch: _Watch) -> LayerSummary:
     seen = watch.seen.get(path, _Seen())
     parameters: Counter[int] = Counter()
     for parameter in module.parameters(recurse=False):
-        parameters[1 if parameter.data_ptr() in watch.binarized_storage else _FLOAT_BITS] += parameter.numel()
+        parameters[1 if _storage(parameter) in watch.binarized_storage else _FLOAT_BITS] += parameter.numel()
     return LayerSummary(
         path,
         type(module).__name__,

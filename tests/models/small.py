@@ -1,0 +1,67 @@
+"""Every model, small enough to run in a test: the options that make it so, and one summary of the full size."""
+
+from functools import cache
+from typing import Any
+
+import torch
+
+from bittern.models import ModelSummary, create, get_model, list_models, summary
+
+MODELS = list_models()
+
+_RESNET: dict[str, Any] = {"image_size": 56, "widths": (32, 64), "depths": (1, 1)}
+_CIFAR: dict[str, Any] = {"image_size": 16, "widths": (32, 64), "depths": (1, 1)}
+_DENSENET: dict[str, Any] = {"image_size": 64, "depths": (1, 1, 1, 1)}
+_ALEXNET: dict[str, Any] = {"image_size": 64, "widths": (32, 32, 64, 32, 32, 64, 64)}
+_QUICKNET: dict[str, Any] = {"image_size": 32, "widths": (32, 64), "depths": (1, 1)}
+
+SMALL: dict[str, dict[str, Any]] = {
+    "bi-real-net-18": _RESNET,
+    "bi-real-net-18-larq": _RESNET,
+    "bi-real-net-34": _RESNET,
+    "bi-real-net-cifar": _CIFAR,
+    "binary-alexnet": _ALEXNET,
+    "binary-densenet-28": _DENSENET,
+    "binary-densenet-37": _DENSENET,
+    "binary-densenet-37-dilated": _DENSENET,
+    "binary-densenet-45": _DENSENET,
+    "binary-resnet-e-18": _RESNET,
+    "binary-resnet-e-cifar": _CIFAR,
+    "binarynet": {"image_size": 18, "widths": (32, 32, 64, 64, 32, 32, 64, 64)},
+    "cifar-resnet": _CIFAR,
+    "digits-resnet": {},
+    "dorefanet": {**_ALEXNET, "image_size": 76},
+    "meliusnet-22": {"image_size": 16, "widths": (32,), "depths": (1, 1)},
+    "quicknet": _QUICKNET,
+    "quicknet-large": _QUICKNET,
+    "quicknet-small": _QUICKNET,
+    "react-resnet-18": _RESNET,
+    "reactnet-a": {"image_size": 16, "widths": (32, 64, 64, 128)},
+    "real-to-binary": _RESNET,
+    "real-to-binary-cifar": _CIFAR,
+    "strong-baseline": _RESNET,
+    "xnor-net": _ALEXNET,
+}
+
+
+def small(name: str, **options: Any) -> torch.nn.Module:
+    return create(name, **{"num_classes": 10, **SMALL[name], **options})
+
+
+def small_input(name: str, batch: int = 2, **options: Any) -> torch.Tensor:
+    info = get_model(name)
+    size = {**SMALL[name], **options}.get("image_size", info.image_size)
+    return torch.randn(batch, options.get("in_channels", info.in_channels), size, size)
+
+
+@cache
+def full(name: str) -> torch.nn.Module:
+    """The network of ``create(name)``, without memory for its weights."""
+    with torch.device("meta"):
+        return create(name)
+
+
+@cache
+def costs(name: str) -> ModelSummary:
+    info = get_model(name)
+    return summary(full(name), (info.in_channels, info.image_size, info.image_size))

@@ -34,12 +34,12 @@ lint: $(NATIVE)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format --dry-run --Werror
+	@find native examples -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(NATIVE)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@find native -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
+	@find native examples -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
 
 SECONDS ?= 600
 fuzz: $(NATIVE)

@@ -58,10 +58,47 @@ BITTERN_INLINE const uint8_t* look_up(const uint8_t* const (&x)[P], int64_t begi
   return weight;
 }
 
+inline const uint8_t* strip_of(const Conv2dArgs& args, int64_t filter) {
+  return reinterpret_cast<const uint8_t*>(args.weight + filter * args.runs * args.run_words * Conv2dLookup::kScale);
+}
+
+// From sums of 8 or 16 bits in memory, blocks of 16 filters side by side, to outputs.
+template <class V, int P, int kBlocks, class Sum>
+BITTERN_INLINE void finish_sums(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter,
+                                const Sum (&sums)[P][kBlocks * kBlock]) {
+  for (int b = 0; b < kBlocks; ++b) {
+    const int64_t first = filter + b * kBlock;
+    if (first >= args.filters) break;
+    typename V::Int counts[P][1];
+    unroll<P>([&](auto p) BITTERN_LAMBDA { counts[p][0] = V::load_wide(sums[p] + b * kBlock); });
+    finish_block<V, P>(args, pixels, first, counts);
+  }
+}
+
+// A tile of so few words, as in 1x1 layers, that counters of a byte hold the whole dot product.
+template <class V, class L, int P, int R>
+BITTERN_INLINE void run_short_lookup_tile(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter) {
+  constexpr int64_t kFilters = L::kBlocks * kBlock;
+  alignas(64) uint8_t sums[P][R * kFilters];
+  typename L::Bytes acc[P][R];
+  unroll<P, R>([&](auto p, auto r) BITTERN_LAMBDA { acc[p][r] = L::zero_bytes(); });
+  const uint8_t* weight = strip_of(args, filter);
+  for (int64_t run = 0; run < args.runs; ++run) {
+    const uint8_t* x[P];
+    unroll<P>([&](auto p)
+                  BITTERN_LAMBDA { x[p] = reinterpret_cast<const uint8_t*>(pixels.first[p] + args.run_offsets[run]); });
+    weight = look_up<L, P, R>(x, 0, args.run_words * kBytesOfWord, weight, acc);
+  }
+  unroll<P, R>([&](auto p, auto r) BITTERN_LAMBDA { L::store(sums[p] + r * kFilters, acc[p][r]); });
+  finish_sums<V, P, R * L::kBlocks>(args, pixels, filter, sums);
+}
+
 template <class V, class L, int P, int R>
 BITTERN_INLINE void run_lookup_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
   constexpr int64_t kFilters = L::kBlocks * kBlock;  // of a register
   const TilePixels<P> pixels(args, at);
+  const int64_t run_bytes = args.run_words * kBytesOfWord;
+  if (args.runs * run_bytes <= kByteRoom) return run_short_lookup_tile<V, L, P, R>(args, pixels, filter);
   alignas(64) uint16_t sums[P][R * kFilters] = {};
   typename L::Bytes acc[P][R];
   const auto clear = [&]() BITTERN_LAMBDA {
@@ -71,9 +108,7 @@ BITTERN_INLINE void run_lookup_tile(const Conv2dArgs& args, Pixel& at, int64_t f
     unroll<P, R>([&](auto p, auto r) BITTERN_LAMBDA { L::add_to(sums[p] + r * kFilters, acc[p][r]); });
   };
   clear();
-  const uint8_t* weight =
-      reinterpret_cast<const uint8_t*>(args.weight + filter * args.runs * args.run_words * Conv2dLookup::kScale);
-  const int64_t run_bytes = args.run_words * kBytesOfWord;
+  const uint8_t* weight = strip_of(args, filter);
   int64_t room = kByteRoom;
   for (int64_t run = 0; run < args.runs; ++run) {
     const uint8_t* x[P];
@@ -92,14 +127,7 @@ BITTERN_INLINE void run_lookup_tile(const Conv2dArgs& args, Pixel& at, int64_t f
     }
   }
   flush();
-
-  for (int b = 0; b < R * L::kBlocks; ++b) {
-    const int64_t first = filter + b * kBlock;
-    if (first >= args.filters) break;
-    typename V::Int counts[P][1];
-    unroll<P>([&](auto p) BITTERN_LAMBDA { counts[p][0] = V::load_wide(sums[p] + b * kBlock); });
-    finish_block<V, P>(args, pixels, first, counts);
-  }
+  finish_sums<V, P, R * L::kBlocks>(args, pixels, filter, sums);
 }
 
 // Pixels up to `end`: P at a time, then half as many.

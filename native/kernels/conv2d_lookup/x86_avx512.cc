@@ -19,6 +19,9 @@ namespace bittern {
 namespace {
 
 struct Avx512Wide : Avx512Lanes {
+  static Int load_wide(const uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
   static Int load_wide(const uint16_t* p) {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }

@@ -138,7 +138,7 @@ def cifar_resnet(
     "react-resnet-18",
     **IMAGENET,
     description="16 binary 3x3 convolutions with a shortcut each, learned thresholds and activations",
-    source=_SOURCE,
+    source="ReActNet (arXiv:2003.03488) on Bi-Real Net (arXiv:1808.00278)",
     facts=Facts(11_704_424, 10_985_472, 1_676_279_808, 137_793_536, 65.5, "ImageNet, the paper of ReActNet"),
 )
 def react_resnet_18(

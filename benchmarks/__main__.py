@@ -15,7 +15,7 @@ from functools import partial as bind
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, isas, kernels, layers, network_times, plots, results, tables
+from benchmarks import choices, environments, isas, kernels, layers, network_times, plots, results, tables
 from benchmarks.driver import Driver
 from benchmarks.environments import BUILD, ROOT
 from bittern.cli._machine import this_machine
@@ -119,6 +119,7 @@ def _kernels(driver: Driver, options: argparse.Namespace, folder: Path, finish: 
     alone = driver.worker(environments.VENV, "bound", 1)
     measure_isas = bind(isas.ask, alone, only=options.only, repeats=10 * options.rounds, say=say, **about)
     finish("isas", folder / "isas.csv", measure_isas)
+    finish("choices", folder / "choices.csv", bind(choices.ask, alone, repeats=10 * options.rounds, say=say, **about))
     finish("memory", folder / "memory.csv", bind(isas.ask_memory, alone, **about))
 
 

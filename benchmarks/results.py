@@ -75,6 +75,19 @@ class KernelRow:
 
 
 @dataclass(frozen=True)
+class ChoiceRow:
+    """A layer of ``words`` a dot product by both ways of counting: the shortest of many calls, taken in turn."""
+
+    words: int
+    filters: int
+    pixels: int
+    conv2d_us: float
+    lookup_us: float
+    machine: str
+    revision: str
+
+
+@dataclass(frozen=True)
 class MemoryRow:
     """How many bytes this core reads and writes a cycle when it copies within ``bytes``, ``footprint`` in words."""
 

@@ -14,7 +14,7 @@ def command(
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often to measure.")] = 30,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show which kernel runs each layer, and the table that it was chosen from.")
+        bool, typer.Option("--explain", help="Show which kernel runs each layer, and the table it was chosen from.")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -104,8 +104,8 @@ def pack_weight(signs: Tensor, groups: int = 1) -> Tensor:
         signs: float ``[O, C/groups, kh, kw]`` (convolution) or ``[O, C]`` (linear); negative values are -1.
 
     Returns:
-        int32 ``[blocks, K, 16]`` as in :class:`WeightLayout`, with K = kh * kw * tap_words in (h, w, word) order; for one
-        group ``[ceil(O/16), kh * kw * ceil(C/32), 16]``. Filters that fill up a block are 0.
+        int32 ``[blocks, K, 16]`` as in :class:`WeightLayout`, with K = kh * kw * tap_words in (h, w, word) order; for
+        one group ``[ceil(O/16), kh * kw * ceil(C/32), 16]``. Filters that fill up a block are 0.
     """
     taps = signs.flatten(2).movedim(1, -1) if signs.dim() > 2 else signs.unsqueeze(1)  # [O, kh*kw, C/groups]
     place = WeightLayout(taps.shape[0], taps.shape[2], taps.shape[1], groups)

@@ -12,7 +12,7 @@ MODELS = list_models()
 _RESNET: dict[str, Any] = {"image_size": 56, "widths": (32, 64), "depths": (1, 1)}
 _CIFAR: dict[str, Any] = {"image_size": 16, "widths": (32, 64), "depths": (1, 1)}
 _DENSENET: dict[str, Any] = {"image_size": 64, "depths": (1, 1, 1, 1)}
-_ALEXNET: dict[str, Any] = {"image_size": 64, "widths": (32, 32, 64, 32, 32, 64, 64)}
+_ALEXNET: dict[str, Any] = {"image_size": 96, "widths": (32, 32, 64, 32, 32, 64, 64)}
 _QUICKNET: dict[str, Any] = {"image_size": 32, "widths": (32, 64), "depths": (1, 1)}
 
 SMALL: dict[str, dict[str, Any]] = {

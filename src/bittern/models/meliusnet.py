@@ -42,8 +42,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([x, self.dense(x)], dim=1)
-        kept, last = x.split([x.shape[1] - _GROWTH, _GROWTH], dim=1)
-        return torch.cat([kept, last + self.improve(x)], dim=1)
+        return torch.cat([x[:, :-_GROWTH], x[:, -_GROWTH:] + self.improve(x)], dim=1)
 
 
 def _stem(in_channels: int) -> nn.Sequential:

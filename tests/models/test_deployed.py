@@ -1,0 +1,73 @@
+"""Every architecture, made small, through the exporter and the engine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bittern.export import to_pte
+from bittern.nn import BinaryConv2d, BinaryLinear
+from bittern.runtime import load
+from models.small import small, small_input
+
+ARCHITECTURES = [
+    "bi-real-net-18",
+    "bi-real-net-18-larq",
+    "binary-alexnet",
+    "binary-densenet-37-dilated",
+    "binary-resnet-e-18",
+    "binarynet",
+    "meliusnet-22",
+    "react-resnet-18",
+    "reactnet-a",
+    "real-to-binary",
+    "strong-baseline",
+    "xnor-net",
+]
+NOT_OF_SIGNS = {
+    "binary-alexnet": {"features.0"},
+    "binarynet": {"features.0"},
+}
+"""Layers of binary weights whose inputs are no signs, but images."""
+
+
+def trained(name: str) -> tuple[nn.Module, torch.Tensor]:
+    """The small network as if it had been trained: no BatchNorm is the identity. And two images."""
+    torch.manual_seed(0)
+    model, x = small(name), small_input(name)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 3)
+    return model.eval(), x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_layer_of_signs_runs_packed_and_gives_the_networks_logits(name: str, tmp_path: Path) -> None:
+    model, x = trained(name)
+    export = to_pte(model, x, tmp_path / "model.pte")
+    layers = {path for path, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}
+    packed = {o.path for o in export.metadata.operators if o.op.startswith(("conv2d", "linear"))}
+    assert packed == layers - NOT_OF_SIGNS.get(name, set())
+    assert {row.path for row in export.explanation.unpacked} == NOT_OF_SIGNS.get(name, set())
+    assert export.explanation.fallbacks == []
+    with torch.no_grad():
+        expected = model(x).numpy()
+    # A value within rounding error of a threshold may get another sign, which is rare in networks as small as these.
+    np.testing.assert_allclose(load(tmp_path / "model.pte")(x.numpy()), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bittern.export.ExportWarning")  # rounding has no fast kernel
+def test_dorefanet_stays_float_and_the_explanation_says_so(tmp_path: Path) -> None:
+    model, x = trained("dorefanet")
+    export = to_pte(model, x, tmp_path / "model.pte")
+    layers = {path for path, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}
+    reasons = {row.path: row.reason for row in export.explanation.unpacked}
+    assert reasons == dict.fromkeys(layers, "its weights are binary, but its input is not binarized")
+    with torch.no_grad():
+        expected = model(x).numpy()
+    np.testing.assert_allclose(load(tmp_path / "model.pte")(x.numpy()), expected, rtol=1e-3, atol=1e-3)

@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "binary-resnet-e-18": _RESNET,
     "binary-resnet-e-cifar": _CIFAR,
     "binarynet": {"image_size": 18, "widths": (32, 32, 64, 64, 32, 32, 64, 64)},
+    "bnext-t": {"image_size": 16, "widths": (32, 64, 64, 128)},
     "cifar-resnet": _CIFAR,
     "digits-resnet": {},
     "dorefanet": {**_ALEXNET, "image_size": 76},

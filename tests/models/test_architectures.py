@@ -29,6 +29,7 @@ STEPS = {
     **dict.fromkeys((n for n in MODELS if "densenet" in n or n == "meliusnet-22"), ("ste_1.3", "ste_1.3", "none")),
     **dict.fromkeys((n for n in MODELS if "resnet-e" in n or "quick" in n), ("ste_1.25", "ste_1.25", "none")),
     "binarynet": ("ste", "ste", "none"),
+    "bnext-t": (None, "identity", "none"),
     "cifar-resnet": (None, "ste", "none"),
     "digits-resnet": (None, "ste", "none"),
     "dorefanet": (None, "identity", "layer_mean"),
@@ -55,8 +56,9 @@ def test_binary_layers_have_the_gradients_and_scales_of_the_source(name: str) ->
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_thresholds_have_the_gradient_of_reactnet(name: str) -> None:
-    assert {m.estimator for m in full(name).modules() if isinstance(m, RSign)} <= {"approx_sign"}
+def test_thresholds_have_the_gradient_of_the_source(name: str) -> None:
+    expected = "ste_1.5" if name == "bnext-t" else "approx_sign"
+    assert {m.estimator for m in full(name).modules() if isinstance(m, RSign)} <= {expected}
 
 
 def sizes(name: str, kind: type[nn.Module]) -> list[int]:

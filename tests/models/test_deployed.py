@@ -19,6 +19,7 @@ ARCHITECTURES = [
     "binary-densenet-37-dilated",
     "binary-resnet-e-18",
     "binarynet",
+    "bnext-t",
     "meliusnet-22",
     "react-resnet-18",
     "reactnet-a",

@@ -48,11 +48,19 @@ def test_gate_is_a_sigmoid_of_two_matrices_and_the_mean() -> None:
     torch.testing.assert_close(gate(x)[:, :, 0, 0], torch.sigmoid(hidden @ gate.expand.weight.T))
 
 
+def test_gate_has_biases_if_asked_for() -> None:
+    gate, x = Gate(8, 4, bias=True), torch.randn(2, 8, 3, 3)
+    hidden = torch.relu(x.mean((2, 3)) @ gate.reduce.weight.T + gate.reduce.bias)
+    torch.testing.assert_close(gate(x)[:, :, 0, 0], torch.sigmoid(hidden @ gate.expand.weight.T + gate.expand.bias))
+
+
 def test_a_gate_narrower_than_its_reduction_is_refused() -> None:
     with pytest.raises(ValueError, match="in_channels must be at least the reduction, 8, got 4"):
         Gate(4, 4)
 
 
-@pytest.mark.parametrize("layer", [FactoredScale(2, 3, 4, "meta", torch.float64), Gate(8, 8, 8, "meta", torch.float64)])
+@pytest.mark.parametrize(
+    "layer", [FactoredScale(2, 3, 4, "meta", torch.float64), Gate(8, 8, 8, True, "meta", torch.float64)]
+)
 def test_device_and_dtype_reach_every_parameter(layer: torch.nn.Module) -> None:
     assert {(p.device.type, p.dtype) for p in layer.parameters()} == {("meta", torch.float64)}

@@ -18,6 +18,7 @@ ANALYTIC = {
     "ste": lambda x: 1.0 if abs(x) <= 1 else 0.0,
     "ste_1.25": lambda x: 1.0 if abs(x) <= 1.25 else 0.0,
     "ste_1.3": lambda x: 1.0 if abs(x) <= 1.3 else 0.0,
+    "ste_1.5": lambda x: 1.0 if abs(x) <= 1.5 else 0.0,
     "approx_sign": lambda x: 2 - 2 * abs(x) if abs(x) <= 1 else 0.0,
     "identity": lambda x: 1.0,
 }

@@ -5,6 +5,7 @@ from bittern.models import binary_alexnet as binary_alexnet
 from bittern.models import binary_densenet as binary_densenet
 from bittern.models import binary_resnet_e as binary_resnet_e
 from bittern.models import binarynet as binarynet
+from bittern.models import bnext as bnext
 from bittern.models import dorefanet as dorefanet
 from bittern.models import meliusnet as meliusnet
 from bittern.models import quicknet as quicknet

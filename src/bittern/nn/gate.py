@@ -9,7 +9,7 @@ class Gate(nn.Module):
 
         g(x) = sigmoid(expand @ relu(reduce @ mean of x over H and W))
 
-    ``reduce`` has in_channels // reduction outputs. Without biases.
+    ``reduce`` has in_channels // reduction outputs. Both matrices have biases if ``bias``.
     Martinez et al. 2020, Real-to-Binary Convolutions, arXiv:2003.11535, section 4.3.
     """
 
@@ -18,6 +18,7 @@ class Gate(nn.Module):
         in_channels: int,
         out_channels: int,
         reduction: int = 8,
+        bias: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -25,8 +26,8 @@ class Gate(nn.Module):
             raise ValueError(f"in_channels must be at least the reduction, {reduction}, got {in_channels}")
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.reduce = nn.Linear(in_channels, in_channels // reduction, False, device=device, dtype=dtype)
-        self.expand = nn.Linear(in_channels // reduction, out_channels, False, device=device, dtype=dtype)
+        self.reduce = nn.Linear(in_channels, in_channels // reduction, bias, device=device, dtype=dtype)
+        self.expand = nn.Linear(in_channels // reduction, out_channels, bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.expand(self.reduce(self.pool(x).flatten(1)).relu()).sigmoid()

@@ -67,6 +67,12 @@ ESTIMATORS: dict[str, Estimator] = {
             "Bethge et al. 2019, Back to Simplicity, arXiv:1906.08637",
         ),
         Estimator(
+            "ste_1.5",
+            _clipped(1.5),
+            "dL/dx = dL/dy * 1{|x| <= 1.5}",
+            "Guo et al. 2022, BNext, arXiv:2211.12933",
+        ),
+        Estimator(
             "approx_sign",
             _approx_sign,
             "dL/dx = dL/dy * (2 - 2|x|) * 1{|x| <= 1}",

@@ -31,6 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bnext-t": {"image_size": 16, "widths": (32, 64, 64, 128)},
     "cifar-resnet": _CIFAR,
     "digits-resnet": {},
+    "digits-transformer": {"depth": 1},
     "dorefanet": {**_ALEXNET, "image_size": 76},
     "meliusnet-22": {"image_size": 16, "widths": (32,), "depths": (1, 1)},
     "quicknet": _QUICKNET,

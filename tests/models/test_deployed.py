@@ -72,3 +72,17 @@ def test_dorefanet_stays_float_and_the_explanation_says_so(tmp_path: Path) -> No
     with torch.no_grad():
         expected = model(x).numpy()
     np.testing.assert_allclose(load(tmp_path / "model.pte")(x.numpy()), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bittern.export.ExportWarning")  # of LayerNorm, which runs in a slow kernel
+def test_linear_layers_on_tokens_run_packed_and_share_their_packed_input(tmp_path: Path) -> None:
+    model, x = trained("digits-transformer")
+    export = to_pte(model, x, tmp_path / "model.pte")
+    kinds = [operator.op for operator in export.metadata.operators]
+    # Query, key and value read the same signs.
+    assert (kinds.count("linear"), kinds.count("pack")) == (6, 4)
+    assert export.explanation.unpacked == []
+    with torch.no_grad():
+        expected = model(x).numpy()
+    np.testing.assert_allclose(load(tmp_path / "model.pte")(x.numpy()), expected, rtol=1e-3, atol=1e-3)

@@ -34,12 +34,13 @@ def test_classes_channels_and_size_are_the_callers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_convolution_of_signs_reads_a_multiple_of_32_channels(name: str) -> None:
-    layers = [m for m in full(name).modules() if isinstance(m, nn.Conv2d) and hasattr(m, "binarize_weight")]
-    of_images = [m for m in layers if m.in_channels == get_model(name).in_channels]
-    assert len(layers) >= 4
+def test_every_binary_layer_reads_a_multiple_of_32_channels(name: str) -> None:
+    layers = [m for m in full(name).modules() if isinstance(m, BinaryConv2d | BinaryLinear)]
+    channels = [m.in_channels if isinstance(m, BinaryConv2d) else m.in_features for m in layers]
+    of_images = [c for c in channels if c == get_model(name).in_channels]
+    assert len(layers) >= 6
     assert len(of_images) == (1 if name in ("binary-alexnet", "binarynet") else 0)
-    assert all(m.in_channels % 32 == 0 for m in layers if m not in of_images)
+    assert all(c % 32 == 0 for c in channels if c not in of_images)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -99,6 +100,10 @@ def test_a_bad_option_is_refused_with_the_rule(options: dict, error: type[Except
         ("meliusnet-22", {"depths": (1,)}, r"one of widths less than of depths, .*; got \(160, 224, 256\) and \(1,\)"),
         ("reactnet-a", {"widths": (32, 96)}, "a block keeps or doubles the channels, got 32 -> 96"),
         ("reactnet-a", {"widths": (32,)}, "of the stem and of at least one block"),
+        ("digits-transformer", {"patch": 3}, "image_size must be a multiple of the patch, 3, got 8"),
+        ("digits-transformer", {"heads": 3}, "width must be a multiple of the heads, 3, got 64"),
+        ("digits-transformer", {"depth": 0}, "depth must be at least 1, got 0"),
+        ("bnext-t", {"widths": (32, 96)}, "a block keeps or doubles the channels, got 32 -> 96"),
         ("xnor-net", {"widths": (1, 2)}, r"widths must be 7 numbers, got \(1, 2\)"),
         ("dorefanet", {"bits": 0}, r"bits must be in 1\.\.16, got 0"),
         ("bi-real-net-18", {"depths": (0, 1), "widths": (32, 64)}, "each at least 1; got"),

@@ -12,6 +12,7 @@ from bittern.models import quicknet as quicknet
 from bittern.models import react_resnet as react_resnet
 from bittern.models import reactnet as reactnet
 from bittern.models import real_to_binary as real_to_binary
+from bittern.models import transformer as transformer
 from bittern.models import xnor_net as xnor_net
 from bittern.models.precision import PRECISIONS as PRECISIONS
 from bittern.models.precision import Precision as Precision

@@ -23,17 +23,10 @@ from torch import Tensor, nn
 
 from bittern.models.precision import Precision, check_precision
 from bittern.models.registry import IMAGENET, Facts, register_model
-from bittern.nn import BinaryConv2d
+from bittern.nn import BinaryConv2d, Conv2dSame
+from bittern.nn.same import pad_same
 
 _SOURCE = "Larq Compute Engine (arXiv:2011.09398)"
-
-
-class Same(nn.Module):
-    """Zeros around the image so that stride 2 gives ceil(size / 2); where one side gets more, it is the far one."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = (1 - size % 2 for size in x.shape[2:])
-        return F.pad(x, (1 - width, 1, 1 - height, 1))
 
 
 class Blur(nn.Module):
@@ -43,15 +36,13 @@ class Blur(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pad = Same()
         binomial = torch.tensor([1.0, 2.0, 1.0])
         kernel = torch.outer(binomial, binomial) / 16
         self.register_buffer("kernel", kernel.expand(channels, 1, 3, 3).clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Odd sizes need one pixel on every side, which a convolution adds without a copy of the image.
-        odd = x.shape[2] % 2 == 1 and x.shape[3] % 2 == 1
-        return F.conv2d(x if odd else self.pad(x), self.kernel, stride=2, padding=int(odd), groups=x.shape[1])
+        x, padding = pad_same(x, (3, 3), (2, 2))
+        return F.conv2d(x, self.kernel, stride=2, padding=padding, groups=x.shape[1])
 
 
 class Block(nn.Module):
@@ -80,12 +71,10 @@ class Block(nn.Module):
 def _stem(in_channels: int, channels: int) -> nn.Module:
     first = max(1, channels // 4)
     return nn.Sequential(
-        Same(),
-        nn.Conv2d(in_channels, first, 3, 2, bias=False),
+        Conv2dSame(in_channels, first, 3, 2, bias=False),
         nn.BatchNorm2d(first),
         nn.ReLU(),
-        Same(),
-        nn.Conv2d(first, first, 3, 2, groups=first, bias=False),
+        Conv2dSame(first, first, 3, 2, groups=first, bias=False),
         nn.BatchNorm2d(first, affine=False),
         nn.Conv2d(first, channels, 1, bias=False),
         nn.BatchNorm2d(channels),

@@ -16,7 +16,7 @@ def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> 
 
 
 def pad_same(
-    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], value: float
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1), value: float = 0.0
 ) -> tuple[Tensor, tuple[int, int]]:
     """``x`` [N, C, H, W] padded with ``value``, and what is left for the layer itself to add with zeros on both sides.
 
@@ -48,7 +48,7 @@ class Conv2dSame(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, padding = pad_same(x, self.kernel_size, self.stride, self.dilation, 0.0)
+        x, padding = pad_same(x, self.kernel_size, self.stride, self.dilation)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -59,6 +59,6 @@ class MaxPool2dSame(nn.MaxPool2d):
         super().__init__(kernel_size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, _ = pad_same(x, (self.kernel_size,) * 2, (self.stride,) * 2, (1, 1), float("-inf"))  # type: ignore[arg-type]
+        x, _ = pad_same(x, (self.kernel_size,) * 2, (self.stride,) * 2, value=float("-inf"))  # type: ignore[arg-type]
         y: Tensor = super().forward(x)
         return y

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks import kernels, tables
 from benchmarks.driver import Column, Driver, FailedError, Sample
-from benchmarks.environments import RIVALS, VENV, MissingError
+from benchmarks.environments import RIVALS, VENV, MissingError, build_native
 from benchmarks.layers import GROUPS, KEY_LAYERS, LAYERS
 from benchmarks.results import RESULTS, LayerRow, NetworkRow, read, write
 from benchmarks.tables import generated, generated_part, write_readme
@@ -89,7 +89,9 @@ def test_a_rival_that_is_not_there_gives_a_row_that_says_why(monkeypatch: pytest
     assert samples == {source.column: Sample(reason="not installed: no matching distribution")}
 
 
+@pytest.mark.slow
 def test_an_engine_that_refuses_or_dies_gives_its_reason_in_one_line(tmp_path: Path) -> None:
+    build_native()
     with Driver(lambda text: None) as driver:
         column = Column("no file", VENV, "executorch", tmp_path / "none.pte")
         assert "none.pte" in driver.measure([column], rounds=1, seconds=0.001)["no file"].reason

@@ -20,6 +20,7 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_OWN, _OTHER = "#c2410c", "#64748b"
 
 
 def draw(folder: Path) -> None:
@@ -60,10 +61,13 @@ def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow])
     left = min(row.macs / row.bytes for row in own) / 1.5
     right = max(row.macs / row.bytes for row in own) * 1.5
     bottom, top = min(map(per_cycle, own)) / 2, 1.6 * max([*map(per_cycle, own), *bounds.values()])
+    labelled: list[float] = []  # rates that have a label; equal ones would hide each other
     for slope in memory:
         axes.plot([left, right], [x * slope.bytes_per_cycle for x in (left, right)], color="0.6", ls="--", lw=1)
         x = max(left * 1.1, bottom * 1.2 / slope.bytes_per_cycle)
-        if x < right and x * slope.bytes_per_cycle < top:
+        near = any(abs(slope.bytes_per_cycle / rate - 1) < 0.2 for rate in labelled)
+        if x < right and x * slope.bytes_per_cycle < top and not near:
+            labelled.append(slope.bytes_per_cycle)
             text = f"{slope.footprint}: {slope.bytes_per_cycle:.1f} bytes/cycle"
             axes.annotate(text, (x, x * slope.bytes_per_cycle), fontsize=7, va="top")
     axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -74,11 +78,10 @@ def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow])
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], unit: str) -> None:
     places = range(len(names))
-    bars = axes.barh(places, values, color=["#c2410c" if "ittern" in name else "#64748b" for name in names])
+    bars = axes.barh(places, values, color=[_OWN if name == "Bittern" else _OTHER for name in names])
     axes.bar_label(bars, [f"{value:.3g} {unit}" for value in values], padding=3, fontsize=8)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set_xscale("log")
     axes.margins(x=0.15)
 
 
@@ -100,6 +103,15 @@ def _networks(path: Path, rows: Sequence[NetworkRow]) -> None:
     order = sorted(rows, key=lambda row: row.median_ms)
     figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.24 * len(order)))
     names = [f"{row.network}, {row.precision}, {row.engine}" for row in order]
-    _bars(axes, names, [row.median_ms for row in order], "ms")
-    axes.set(title=f"{rows[0].machine}, one thread", xlabel="ms")
+    # Dots: the lengths of bars would mean nothing on a scale that has no zero.
+    for place, row in enumerate(order):
+        axes.plot(row.median_ms, place, "o", color=_OWN if row.engine == "Bittern" else _OTHER, markersize=7)
+        axes.annotate(f"{row.median_ms:.3g}", (row.median_ms, place), (7, -3), textcoords="offset points", fontsize=8)
+    axes.set_yticks(range(len(order)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="x", which="both", color="0.92")
+    axes.set_axisbelow(True)
+    axes.margins(x=0.12)
+    axes.set(title=f"{rows[0].machine}, one thread", xlabel="milliseconds an image", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
     _save(figure, path)

@@ -1,5 +1,7 @@
 """``bittern models``: the architectures."""
 
+from dataclasses import asdict
+
 from bittern.cli._output import Json, output, print_json, table
 
 
@@ -16,6 +18,7 @@ def command(json: Json = False) -> None:
                         "name": row.name,
                         "input_shape": [row.in_channels, row.image_size, row.image_size],
                         "num_classes": row.num_classes,
+                        "facts": None if row.facts is None else asdict(row.facts),
                         "description": row.description,
                         "source": row.source,
                     }
@@ -24,8 +27,13 @@ def command(json: Json = False) -> None:
             }
         )
         return
-    listing = table(["Model", ">Input", ">Classes", "Description"])
+    listing = table(["Model", ">Input", ">Classes", ">Parameters", ">Top-1", "Description"])
     for row in rows:
         shape = f"{row.in_channels} x {row.image_size} x {row.image_size}"
-        listing.add_row(row.name, shape, str(row.num_classes), f"{row.description}\n[dim]{row.source}[/dim]")
+        facts = row.facts
+        size = "" if facts is None else f"{facts.parameters / 1e6:.2f} M"
+        top1 = "" if facts is None or facts.top1 is None else f"{facts.top1} %"
+        listing.add_row(
+            row.name, shape, str(row.num_classes), size, top1, f"{row.description}\n[dim]{row.source}[/dim]"
+        )
     output().print(listing)

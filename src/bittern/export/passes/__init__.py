@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
+from bittern.export.passes.flatten_pixels import flatten_pixels
 from bittern.export.passes.fold_batch_norm import fold_batch_norm
 from bittern.export.passes.fold_constants import fold_constants
 from bittern.export.passes.fuse_pack import fuse_pack
@@ -26,6 +27,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     absorb_epilogue,
     fuse_pack,
     integer_thresholds,
+    flatten_pixels,
     order_memory,
 )
 

@@ -12,7 +12,7 @@ def test_the_example_runs_as_printed(tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) > 0.88, done.stdout  # it varies with the number of threads
+    assert float(done.stdout) > 0.9, done.stdout
     assert done.stderr == ""
     assert [file.name for file in tmp_path.iterdir()] == ["net.pte"]
 

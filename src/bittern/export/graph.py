@@ -121,7 +121,13 @@ def sole_user(node: fx.Node) -> fx.Node | None:
 
 
 def shape(node: fx.Node) -> tuple[int, ...]:
+    """Where the batch is dynamic, its entry is a symbol: equal to itself and to no number."""
     return tuple(node.meta["val"].shape)
+
+
+def view_shape(node: fx.Node) -> list[int]:
+    """The node's shape as an argument of `view`, which infers a dynamic batch."""
+    return [size if isinstance(size, int) else -1 for size in shape(node)]
 
 
 def arguments(node: fx.Node) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import operator
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, shape
+from bittern.export.graph import Graph, Origin, shape, view_shape
 from bittern.export.passes.fold_batch_norm import BATCH_NORM
 
 _VIEW = torch.ops.aten.view.default
@@ -29,8 +29,8 @@ def flatten_pixels(graph: Graph) -> None:
             continue
         origin = Origin.of(node)
         image = graph.call(node, node.target, node.args, origin, node.kwargs)  # type: ignore[arg-type]
-        rows = graph.call(node, _VIEW, (image, list(shape(node)[:2])), origin)
-        graph.replace(node, graph.call(node, _VIEW, (rows, list(shape(node))), origin))
+        rows = graph.call(node, _VIEW, (image, view_shape(node)[:2]), origin)
+        graph.replace(node, graph.call(node, _VIEW, (rows, view_shape(node)), origin))
 
 
 def _is_computed_in_channels_last(node: fx.Node) -> bool:

@@ -6,7 +6,7 @@ adds no window, and without counting a padding that is not there.
 
 import torch
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Origin, arguments, shape, view_shape
 
 _MEAN = torch.ops.aten.mean.dim
 _AVERAGE = torch.ops.aten.avg_pool2d.default
@@ -22,7 +22,7 @@ def rewrite_pooling(graph: Graph) -> None:
         axes = sorted(axis % len(image) for axis in named["dim"] or ())
         if len(image) == 4 and axes == [2, 3] and len(shape(node)) == 2:
             pooled = graph.call(node, _MEAN, (node.args[0], [-1, -2], True), Origin.of(node))
-            flat = graph.call(node, torch.ops.aten.view.default, (pooled, list(shape(node))), Origin.of(node))
+            flat = graph.call(node, torch.ops.aten.view.default, (pooled, view_shape(node)), Origin.of(node))
             graph.replace(node, flat)
     for node in graph.calls(_AVERAGE):
         named = arguments(node)

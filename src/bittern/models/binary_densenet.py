@@ -119,9 +119,21 @@ def _register(
         image_size: int,
         *,
         depths: Sequence[int] = depths,
+        channels: int = 64,
+        growth: int = 64,
         precision: Precision = "binary",
     ) -> BinaryDenseNet:
-        return BinaryDenseNet(num_classes, in_channels, image_size, depths, reductions, dilations, precision)
+        return BinaryDenseNet(
+            num_classes,
+            in_channels,
+            image_size,
+            depths,
+            reductions,
+            dilations,
+            precision,
+            channels=channels,
+            growth=growth,
+        )
 
     register_model(name, **IMAGENET, description=description, source=_SOURCE, facts=facts)(build)
 

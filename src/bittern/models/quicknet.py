@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bittern.models.parts import keras_norm
 from bittern.models.precision import Precision, check_precision
 from bittern.models.registry import IMAGENET, Facts, register_model
 from bittern.nn import BinaryConv2d, Conv2dSame
@@ -38,7 +39,7 @@ class Blur(nn.Module):
         super().__init__()
         binomial = torch.tensor([1.0, 2.0, 1.0])
         kernel = torch.outer(binomial, binomial) / 16
-        self.register_buffer("kernel", kernel.expand(channels, 1, 3, 3).clone(), persistent=False)
+        self.register_buffer("kernel", kernel.expand(channels, 1, 3, 3).clone())
 
     def forward(self, x: Tensor) -> Tensor:
         x, padding = pad_same(x, (3, 3), (2, 2))
@@ -72,12 +73,12 @@ def _stem(in_channels: int, channels: int) -> nn.Module:
     first = max(1, channels // 4)
     return nn.Sequential(
         Conv2dSame(in_channels, first, 3, 2, bias=False),
-        nn.BatchNorm2d(first),
+        keras_norm(first),
         nn.ReLU(),
         Conv2dSame(first, first, 3, 2, groups=first, bias=False),
-        nn.BatchNorm2d(first, affine=False),
+        keras_norm(first, affine=False),
         nn.Conv2d(first, channels, 1, bias=False),
-        nn.BatchNorm2d(channels),
+        keras_norm(channels),
     )
 
 

@@ -41,4 +41,4 @@ fi
 echo "Installing ExecuTorch and tools ..."
 # Without its dependencies: this project imports none of the rest of what ExecuTorch's metadata lists.
 "${pip[@]}" install --quiet --no-deps "$executorch"
-"${pip[@]}" install --quiet --no-warn-conflicts $("${requirements[@]}" cli train export-light dev)
+"${pip[@]}" install --quiet --no-warn-conflicts $("${requirements[@]}" cli train import export-light dev)

@@ -19,6 +19,7 @@ _LONGEST = 600  # characters of a message; PyTorch's run to pages
 _EXTRAS = {
     "cli": ("typer", "rich", "PIL"),
     "export": ("executorch", "torchao", "flatbuffers", "ruamel", "tabulate"),
+    "import": ("h5py",),
     "train": ("torch", "lightning_fabric", "torchmetrics", "safetensors", "pyarrow", "sklearn", "matplotlib", "jinja2"),
 }
 """Extra of the package -> the modules that it brings."""

@@ -1,10 +1,13 @@
-"""The result of a run: ``model.safetensors`` and ``model.json``, enough to build the network and feed it."""
+"""A run folder: ``model.safetensors`` and ``model.json``, enough to build the network and feed it.
+
+`bittern train` writes it, and `bittern import` from weights that others trained.
+"""
 
 import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,46 +31,74 @@ CHECKPOINT_FOLDER = "checkpoint"
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where imported weights come from.
+
+    ``source``: who published such files, such as ``"Larq Zoo"``. ``file``: its name. ``sha256``: of its bytes, in hex.
+    """
+
+    source: str
+    file: str
+    sha256: str
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "Origin":
+        return Origin(str(value["source"]), str(value["file"]), str(value["sha256"]))
+
+
+@dataclass(frozen=True)
 class RunInfo:
-    """What ``model.json`` says.
+    """What ``model.json`` says. ``dataset``, ``recipe`` and ``seed`` are None for weights that Bittern did not train.
 
     Args:
         options: every keyword of ``bittern.models.create``, ``precision`` included.
         input_shape: (C, H, W).
-        settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
-        metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1.
         versions: of Bittern, PyTorch and Python.
+        class_names: None if they are not known.
+        settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
+        metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1. Empty if nothing was measured.
+        origin: None for weights that Bittern trained.
     """
 
     model: str
     options: dict[str, Any]
-    class_names: tuple[str, ...]
     input_shape: tuple[int, int, int]
     preprocessing: Preprocessing
-    dataset: str
-    recipe: str
-    settings: dict[str, Any]
-    seed: int
-    metrics: dict[str, float]
     versions: dict[str, str]
+    class_names: tuple[str, ...] | None = None
+    dataset: str | None = None
+    recipe: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "RunInfo":
-        """KeyError, TypeError or ValueError if ``value`` is not what ``to_json`` returned."""
-        fields = {name: value[name] for name in RunInfo.__dataclass_fields__}
-        channels, height, width = (int(v) for v in fields["input_shape"])
+        """KeyError, TypeError or ValueError if ``value`` is not what ``to_json`` returned.
+
+        Fields that this version added may be missing.
+        """
+        given = {f.name: value[f.name] for f in fields(RunInfo) if f.name in value or f.name not in _ADDED}
+        channels, height, width = (int(v) for v in given["input_shape"])
+        names, origin = given["class_names"], given.get("origin")
         return RunInfo(
-            **fields
+            **given
             | {
-                "class_names": tuple(map(str, fields["class_names"])),
+                "class_names": None if names is None else tuple(map(str, names)),
                 "input_shape": (channels, height, width),
-                "preprocessing": Preprocessing.from_json(fields["preprocessing"]),
-                "options": dict(fields["options"]),
+                "preprocessing": Preprocessing.from_json(given["preprocessing"]),
+                "options": dict(given["options"]),
+                "origin": None if origin is None else Origin.from_json(origin),
             }
         )
+
+
+_ADDED = {"origin"}
+"""Fields that files of earlier versions lack."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +118,17 @@ def is_finished(folder: Path) -> bool:
     return (folder / INFO_FILE).is_file()
 
 
+def run_files(model: nn.Module, info: RunInfo) -> dict[str, bytes]:
+    """Name and content of each file of the folder, in the order in which they must be written."""
+    content = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    described = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), **info.to_json()}
+    return {MODEL_FILE: content, INFO_FILE: (json.dumps(described, indent=2) + "\n").encode()}
+
+
 def save_run(folder: Path, model: nn.Module, info: RunInfo) -> None:
     """Writes both files, the tensors first; TrainingError if the disk takes no more."""
-    content = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
-    fields = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), **info.to_json()}
-    write_atomically(folder / MODEL_FILE, content)
-    write_atomically(folder / INFO_FILE, (json.dumps(fields, indent=2) + "\n").encode())
+    for name, content in run_files(model, info).items():
+        write_atomically(folder / name, content)
 
 
 def load_run(path: str | Path) -> Run:
@@ -126,13 +162,13 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
             raise RunError(f"the run in {folder} is not finished (it stands at {where}); finish it with --resume")
-        raise RunError(f"{folder} has no {INFO_FILE}: it is not a run folder of `bittern train`")
+        raise RunError(f"{folder} has no {INFO_FILE}: it is not a run folder of `bittern train` or `bittern import`")
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:
         raise RunError(f"{path} is cut short or not JSON ({error})") from error
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise RunError(f"{path} was not written by `bittern train`: it has no format number")
+        raise RunError(f"{path} was not written by Bittern: it has no format number")
     if value["format"] > FORMAT:
         raise RunError(f"{path} has format {value['format']}, this Bittern reads up to {FORMAT}: upgrade Bittern")
     try:

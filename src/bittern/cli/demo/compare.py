@@ -30,7 +30,7 @@ class Digits:
 
 def load_digits(run: "Run") -> Digits:
     """The test split, preprocessed as ``run`` was trained."""
-    split = load(run.info.dataset, None, ("test",))["test"]
+    split = load("digits", None, ("test",))["test"]
     inputs = run.info.preprocessing(split.images)
     return Digits(split.images[:, 0].numpy(), inputs.numpy(), split.labels.numpy())
 

@@ -1,0 +1,8 @@
+"""Public checkpoints: ``import_checkpoint(file)`` reads one, ``save_imported`` makes a run folder of it."""
+
+from bittern.importers.convert import Imported as Imported
+from bittern.importers.convert import import_checkpoint as import_checkpoint
+from bittern.importers.convert import save_imported as save_imported
+from bittern.importers.errors import CheckpointError as CheckpointError
+from bittern.importers.recognise import SOURCES as SOURCES
+from bittern.importers.source import Source as Source

@@ -1,0 +1,139 @@
+"""From a checkpoint of others to a run folder."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from bittern._files import write_atomically
+from bittern.data import Preprocessing
+from bittern.importers.errors import CheckpointError
+from bittern.importers.recognise import Candidate, recognise
+from bittern.importers.slots import fill
+from bittern.importers.stored import Checkpoint
+from bittern.models import get_model
+from bittern.nn import BinaryConv2d
+from bittern.train.runs import Origin, RunInfo, run_files, versions
+
+IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What Larq Zoo and the authors' PyTorch code alike do with pixels."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network with a checkpoint's weights, in evaluation mode.
+
+    ``tensors``: of the file, all of which were used. ``warnings``: what a user should know of.
+    """
+
+    network: nn.Module
+    info: RunInfo
+    tensors: int
+    warnings: tuple[str, ...]
+
+
+def import_checkpoint(
+    path: str | Path, model: str | None = None, *, step: int | None = None, image_size: int | None = None
+) -> Imported:
+    """Reads a checkpoint of Larq Zoo (``.h5``) or of the authors' PyTorch code of ReActNet and AdamBNN.
+
+    Args:
+        model: the name of ours that it must be of; None takes what its names and shapes say.
+        step: 1 (real weights) or 2 (binary) of two-step training, where names and shapes do not tell.
+        image_size: height and width of the images that the network was trained for; None for the model's own.
+
+    Raises:
+        CheckpointError: the file is damaged, of no known source, or of another model; the message lists every tensor
+            that is missing, surplus or misshapen.
+        ValueError: no such model, or an impossible argument.
+        OSError: the file cannot be opened.
+        ModuleNotFoundError: h5py is not installed and the file is Keras'.
+    """
+    if step not in (None, 1, 2):
+        raise ValueError(f"step must be 1 or 2, got {step}")
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"image_size must be at least 1, got {image_size}")
+    file = Path(path)
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    checkpoint = read_checkpoint(file)
+    found = recognise(checkpoint, str(path), model=model, step=step, image_size=image_size)
+    fill(found.network, found.match.pairs, checkpoint.tensors)
+    return Imported(found.network, _info(found, file, digest), len(checkpoint.tensors), tuple(_warnings(found)))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Names, shapes and readers of the tensors in ``path``, whatever wrote it."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        from bittern.importers.keras_file import read_keras
+
+        return read_keras(path)
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        from bittern.importers.torch_file import read_torch
+
+        return read_torch(path)
+    what = "empty" if not head else f"neither Keras' .h5 nor a PyTorch checkpoint: it begins with {head!r}"
+    raise CheckpointError(f"{path} is {what}")
+
+
+def save_imported(imported: Imported, out: str | Path) -> None:
+    """Makes the folder ``out``, which ``bittern.train.load_run`` reads; it is there as a whole or not at all.
+
+    Raises:
+        CheckpointError: there is something of that name.
+        OSError: it cannot be written.
+    """
+    folder = Path(out)
+    check_free(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    partial.mkdir(parents=True)
+    try:
+        for name, content in run_files(imported.network, imported.info).items():
+            write_atomically(partial / name, content)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def check_free(folder: Path) -> None:
+    """CheckpointError if there is something called ``folder`` already."""
+    if folder.exists() or folder.is_symlink():
+        raise CheckpointError(f"{folder} exists already; choose another folder, or remove it first")
+
+
+def _info(found: Candidate, file: Path, digest: str) -> RunInfo:
+    options: dict[str, Any] = found.options
+    size = options["image_size"]
+    return RunInfo(
+        model=found.source.model,
+        options=options,
+        input_shape=(options["in_channels"], size, size),
+        preprocessing=IMAGENET_PIXELS,
+        versions=versions(),
+        origin=Origin(found.source.name, file.name, digest),
+    )
+
+
+def _warnings(found: Candidate) -> list[str]:
+    texts = []
+    if found.source.zero_stays:
+        zeros = sum(
+            int((layer.weight == 0).sum())
+            for layer in found.network.modules()
+            if isinstance(layer, BinaryConv2d) and layer.binarize_weight
+        )
+        if zeros:
+            texts.append(f"{zeros} binary weights are exactly 0: the source multiplies by 0 there, Bittern by +1")
+    if found.options["num_classes"] != get_model(found.source.model).num_classes:
+        texts.append(
+            f"a network of {found.options['num_classes']} classes is not the published one: its pixels are taken to be "
+            "scaled as ImageNet's; see preprocessing in model.json"
+        )
+    return texts

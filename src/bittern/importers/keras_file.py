@@ -1,0 +1,113 @@
+"""Keras' ``.h5`` weights, read with h5py: names and shapes at once, numbers when they are asked for.
+
+Nothing in the file is trusted. Only datasets that lie in the file itself are read, in one piece and uncompressed, as
+Keras writes them; so no memory is taken that the file does not fill, and no other file is opened.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from bittern.importers.errors import CheckpointError
+from bittern.importers.stored import Checkpoint, Stored
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+_WEIGHTS = "model_weights"  # the group of a whole saved model that holds what a weights file holds
+
+
+def read_keras(path: Path) -> Checkpoint:
+    """Names and shapes; the numbers are read by ``Stored.read``, from the file, which must stay as it is.
+
+    Raises:
+        CheckpointError: the file is cut short, damaged, no weights file of Keras 2, or declares more than it holds.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _checkpoint(file, path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # h5py raises whatever HDF5 stumbles over
+        raise CheckpointError(f"{path} is damaged or cut short: {error}") from error
+
+
+def _checkpoint(file: Any, path: Path) -> Checkpoint:
+    group = file.get(_WEIGHTS, file)
+    prefix = "" if group is file else f"{_WEIGHTS}/"
+    if not _has(group.attrs, "layer_names"):
+        keras3 = " (it looks like Keras 3's; save it with Keras 2, TF_USE_LEGACY_KERAS=1)" if "layers" in group else ""
+        raise CheckpointError(f"{path} has no list of layers: it is no weights file of Keras 2{keras3}")
+    tensors: dict[str, Stored] = {}
+    layers: list[tuple[str, tuple[str, ...]]] = []
+    for layer in _names(group.attrs, "layer_names"):
+        inside = group[_own(group, layer, path)]
+        weights: list[str] = []
+        for name in _names(inside.attrs, "weight_names"):
+            short = name.split("/")[-1].removesuffix(":0")
+            where = f"{layer}/{short}"
+            if where in tensors:
+                raise CheckpointError(f"{path} has {where} twice")
+            shape = _checked(inside, name, path)
+            tensors[where] = Stored(shape, _Reader(path, f"{prefix}{layer}/{name}"))
+            weights.append(short)
+        layers.append((layer, tuple(weights)))
+    return Checkpoint(tensors, tuple(layers))
+
+
+class _Reader:
+    """Reads one dataset, of which ``_checked`` has seen the size."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+
+    def __call__(self) -> Tensor:
+        try:
+            with h5py.File(self._path, "r") as file:
+                return torch.from_numpy(np.asarray(file[self._name][()]))
+        except Exception as error:
+            raise CheckpointError(f"{self._path}: {self._name} cannot be read: {error}") from error
+
+
+def _checked(group: Any, name: str, path: Path) -> tuple[int, ...]:
+    """The shape of dataset ``name``, which is wholly in the file."""
+    dataset = group[_own(group, name, path)]
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
+        raise CheckpointError(f"{path}: {dataset.name} is no array of floats")
+    declared, held = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if dataset.chunks is not None or dataset.is_virtual or dataset.external or declared != held:
+        raise CheckpointError(
+            f"{path}: {dataset.name} declares {declared} bytes and the file holds {held} of it, as they are, in one "
+            "piece; Keras' save_weights writes both equal"
+        )
+    if declared > path.stat().st_size:
+        raise CheckpointError(f"{path} of {path.stat().st_size} bytes declares {declared} for {dataset.name} alone")
+    return tuple(dataset.shape)
+
+
+def _own(group: Any, name: str, path: Path) -> str:
+    """``name``, if it leads to something in this very file."""
+    at = group
+    for part in name.split("/"):
+        link = at.get(part, getlink=True) if isinstance(at, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            raise CheckpointError(f"{path} lacks {group.name.rstrip('/')}/{name}, or has a link to elsewhere there")
+        at = at[part]
+    return name
+
+
+def _has(attributes: Any, name: str) -> bool:
+    return name in attributes or f"{name}0" in attributes
+
+
+def _names(attributes: Any, name: str) -> Iterator[str]:
+    """A list of names; Keras cuts one that is too long for an attribute into ``name0``, ``name1`` ..."""
+    keys = (
+        [name] if name in attributes else [f"{name}{i}" for i in range(len(attributes)) if f"{name}{i}" in attributes]
+    )
+    for key in keys:
+        for text in np.atleast_1d(attributes[key]):
+            yield text.decode() if isinstance(text, bytes) else str(text)

@@ -1,0 +1,127 @@
+"""Which source and which model a checkpoint is of: every row of the list is tried on its names and shapes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from bittern.importers import larq, official
+from bittern.importers.errors import CheckpointError
+from bittern.importers.slots import Match
+from bittern.importers.source import CHANNELS, Options, Source, build, unusual
+from bittern.importers.stored import Checkpoint
+from bittern.models import get_model
+
+SOURCES: tuple[Source, ...] = (*larq.SOURCES, *official.SOURCES)
+"""Every kind of file that can be imported."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row tried on a file. ``options`` are those of ``create``; ``odd`` counts those that are not the model's own."""
+
+    source: Source
+    options: Options
+    network: nn.Module
+    match: Match
+    odd: int
+
+
+def recognise(
+    file: Checkpoint, what: str, *, model: str | None = None, step: int | None = None, image_size: int | None = None
+) -> Candidate:
+    """The one row that fits.
+
+    Args:
+        what: the file, for messages.
+        model: a name of ours that the file must be of.
+        step: 1 or 2 of two-step training, where names and shapes do not tell.
+        image_size: of the network, where the files of its source do not tell.
+
+    Raises:
+        CheckpointError: no row fits, or not that of ``model``, and how not; or several do, and what would tell.
+        ValueError: there is no such model.
+    """
+    if model is not None:
+        get_model(model)
+        rows = [row for row in SOURCES if row.model == model]
+        if not rows:
+            names = ", ".join(sorted({row.model for row in SOURCES}))
+            raise CheckpointError(f"no published checkpoints of {model!r} are known; those of {names} are")
+    every = [_try(row, file, image_size) for row in SOURCES]
+    fitting = [candidate for candidate in every if candidate is not None and not candidate.match.differences]
+    named = [candidate for candidate in fitting if model in (None, candidate.source.model)]
+    steps = {candidate.source.step for candidate in named}
+    chosen = [candidate for candidate in named if step in (None, candidate.source.step)]
+    if named and not chosen:
+        told = f"step {steps.pop()}" if steps != {0} else "no step of two"
+        raise CheckpointError(f"{what} is of {named[0].source.name}, {told}; leave --step {step} out")
+    if chosen:
+        least = min(candidate.odd for candidate in chosen)
+        return _only([candidate for candidate in chosen if candidate.odd == least], what)
+    raise CheckpointError(_refusal(file, what, model, fitting, image_size))
+
+
+def _try(row: Source, file: Checkpoint, image_size: int | None) -> Candidate | None:
+    """None if the file's shapes cannot be those of any network of the row's kind."""
+    try:
+        read = row.options(file)
+        return _candidate(row, file, read, image_size)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
+        return None  # whatever shapes of another network lead to
+
+
+def _candidate(row: Source, file: Checkpoint, read: Options, image_size: int | None) -> Candidate:
+    info = get_model(row.model)
+    odd = unusual(row.model, {key: value for key, value in read.items() if key not in _SHAPE})
+    options = {
+        "num_classes": read.get("num_classes", info.num_classes),
+        "in_channels": CHANNELS,
+        "image_size": image_size or info.image_size,
+        "precision": read.get("precision", "binary"),
+        **odd,
+    }
+    network = build(row.model, options)
+    return Candidate(row, options, network, row.match(file, network), len(odd))
+
+
+_SHAPE = ("num_classes", "precision")
+
+
+def _only(candidates: Sequence[Candidate], what: str) -> Candidate:
+    if len(candidates) == 1:
+        return candidates[0]
+    models = sorted({candidate.source.model for candidate in candidates})
+    if len(models) > 1:
+        raise CheckpointError(f"{what} has the tensors of {_either(models)}: name the model by --model")
+    sources = [candidate.source.name for candidate in candidates]
+    raise CheckpointError(
+        f"{what} has the tensors of {_either(sources)}, which are called the same: say --step 1 if its binary layers "
+        "were trained with real weights, --step 2 if with binary ones"
+    )
+
+
+def _refusal(
+    file: Checkpoint, what: str, model: str | None, fitting: Sequence[Candidate], image_size: int | None
+) -> str:
+    """Why nothing fits: how the nearest row differs, and which other model does fit."""
+    rows = [row for row in SOURCES if model in (None, row.model)]
+    # As the shapes say; where they make no sense, as published.
+    tried = [candidate for row in rows if (candidate := _try(row, file, image_size)) is not None]
+    if model is not None or not tried:
+        tried += [_candidate(row, file, {}, image_size) for row in rows]
+    nearest = min(tried, key=lambda candidate: (len(candidate.match.differences), candidate.odd))
+    name, differences = nearest.source.model, nearest.match.differences
+    if model is None and len(nearest.match.pairs) < len(file.tensors) / 2:
+        first = ", ".join(f"{name} {tensor.shape}" for name, tensor in list(file.tensors.items())[:3])
+        known = ", ".join(sorted({row.model for row in SOURCES}))
+        return f"{what} is of no known source: its {len(file.tensors)} tensors begin with {first}. Known: {known}"
+    others = sorted({candidate.source.model for candidate in fitting})
+    hint = f" It is a checkpoint of {_either(others)}." if others else ""
+    size = f" (for images of {nearest.options['image_size']} pixels a side; --image-size names others)"
+    return f"{what} is no checkpoint of {name}{size}.{hint} {differences}"
+
+
+def _either(names: Sequence[Any]) -> str:
+    return " and of ".join(dict.fromkeys(names))

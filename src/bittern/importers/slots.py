@@ -1,0 +1,107 @@
+"""What a network wants, what a file offers, and the rule: each tensor is used once, each slot filled once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bittern.importers.errors import CheckpointError
+from bittern.importers.stored import Stored
+
+Shape = tuple[int, ...]
+_COUNTER = "num_batches_tracked"
+
+
+def as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A tensor that the source has for ``target``, a name in our network.
+
+    Args:
+        source: its name there; where the source goes by order, the end of it.
+        shape: in the source's layout.
+        convert: from that layout to ours.
+        part: place of this tensor among those that are one of ours, joined along the first dimension.
+    """
+
+    source: str
+    shape: Shape
+    target: str
+    convert: Callable[[Tensor], Tensor] = as_it_is
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What keeps a file from being a network's: names and shapes, in the file's words where it has any."""
+
+    missing: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.surplus) + len(self.misshapen)
+
+    def __str__(self) -> str:
+        groups = (("missing", self.missing), ("surplus", self.surplus), ("misshapen", self.misshapen))
+        return "; ".join(f"{what} ({len(names)}): {', '.join(names)}" for what, names in groups if names)
+
+
+@dataclass(frozen=True)
+class Match:
+    """``pairs``: a slot and the name of the file's tensor for it; all of both if there are no differences."""
+
+    pairs: tuple[tuple[Slot, str], ...]
+    differences: Differences
+
+
+def match(slots: Mapping[str, Slot], found: Mapping[str, Stored]) -> Match:
+    """Pairs by name. Missing ones are called what the source calls them, and what they are in our network."""
+    shared = [name for name in slots if name in found]
+    right = [name for name in shared if slots[name].shape == found[name].shape]
+    return Match(
+        tuple((slots[name], name) for name in right),
+        Differences(
+            tuple(f"{name} {slot.shape}, for {slot.target}" for name, slot in slots.items() if name not in found),
+            tuple(f"{name} {tensor.shape}" for name, tensor in found.items() if name not in slots),
+            tuple(
+                f"{name} {found[name].shape}, expected {slots[name].shape}" for name in shared if name not in set(right)
+            ),
+        ),
+    )
+
+
+def fill(model: nn.Module, pairs: Iterable[tuple[Slot, str]], found: Mapping[str, Stored]) -> None:
+    """Gives ``model``, made on the meta device, the numbers of ``found`` in float32, every name of its state once.
+
+    ``num_batches_tracked`` is 0 where the source does not count batches, as Keras.
+
+    Raises:
+        CheckpointError: a tensor holds other than floats, or numbers that are not finite.
+    """
+    parts: dict[str, dict[int, Tensor]] = {}
+    for slot, name in pairs:
+        places = parts.setdefault(slot.target, {})
+        assert slot.part not in places, f"{slot.target} is filled twice"
+        places[slot.part] = slot.convert(_numbers(found[name].read(), name, counter=slot.target.endswith(_COUNTER)))
+    state = {name: torch.zeros((), dtype=torch.long) for name in model.state_dict() if name.endswith(_COUNTER)}
+    for target, places in parts.items():
+        values = [places[part] for part in sorted(places)]
+        state[target] = (values[0] if len(values) == 1 else torch.cat(values)).contiguous()
+    model.load_state_dict(state, assign=True)  # strict: it raises if anything is left out or of another shape
+
+
+def _numbers(value: Tensor, name: str, *, counter: bool) -> Tensor:
+    if value.is_floating_point() == counter:
+        raise CheckpointError(f"{name} is {value.dtype}, expected {'an integer' if counter else 'floats'}")
+    if counter:
+        return value.long()
+    value = value.to(torch.float32, copy=True)
+    finite = value.isfinite()
+    if not bool(finite.all()):
+        raise CheckpointError(f"{name} holds {int((~finite).sum())} numbers that are not finite: it is damaged")
+    return value

@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks kernels``, ``networks`` or ``report``; all three without a name.
+"""The command line: ``python -m benchmarks kernels``, ``networks`` or ``report``, all three without a name; ``rates``.
 
 What an interrupted run has finished is kept: the next run of the same committed revision goes on behind it. CSV files
 are replaced whole, group by group; the tables of README.md and the plots are made from them at the end.
@@ -15,7 +15,7 @@ from functools import partial as bind
 from pathlib import Path
 from typing import Any
 
-from benchmarks import choices, environments, isas, kernels, layers, network_times, plots, results, tables
+from benchmarks import choices, environments, isas, kernels, layers, network_times, plots, rates, results, tables
 from benchmarks.driver import Driver
 from benchmarks.environments import BUILD, ROOT
 from bittern.cli._machine import this_machine
@@ -57,7 +57,12 @@ class Progress:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["kernels", "networks", "report"], help="all of them by default")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=["kernels", "networks", "report", "rates"],
+        help="the first three by default; rates: what `bittern inspect` predicts latencies from",
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="only layers or networks whose name holds TEXT")
     parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
     parser.add_argument("--no-rivals", action="store_true", help="only Bittern's own columns")
@@ -85,6 +90,11 @@ def main() -> int:
         if not partial:
             progress.add(group)
 
+    if options.what == "rates":
+        environments.build_native()
+        with Driver(say) as driver:
+            rates.write(rates.measure(driver, rounds=options.rounds, say=say))
+        return 0
     about = {"machine": machine, "revision": commit}
     if options.what != "report":
         say(f"{machine}; revision {commit}")

@@ -1,11 +1,17 @@
 import json
 
+import pytest
 import torch
 from torch import nn
 
 from bittern.models import create, summary
 from bittern.nn import BinaryConv2d, BinaryLinear, RSign
 from bittern.ops.binarize import binarize
+
+
+class Signs(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return binarize(x)
 
 
 def rows(model: nn.Module, shape: tuple[int, ...]) -> dict:
@@ -91,3 +97,115 @@ def test_training_mode_and_statistics_are_left_alone() -> None:
     assert not model.blocks[0].training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not model._forward_hooks
+
+
+def test_strided_grouped_transposed_and_one_dimensional_convolutions_are_counted_by_hand() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=2), nn.ConvTranspose2d(8, 2, 2, stride=2), nn.Flatten(2),
+        nn.Conv1d(2, 3, 5, padding=2, dilation=1),
+    )  # fmt: skip
+    layers = rows(net, (4, 6, 6))
+    assert layers["0"].float_macs == 8 * 9 * (2 * 9)
+    assert layers["1"].float_macs == 8 * 9 * (2 * 4)  # every input pixel meets every tap
+    assert layers["3"].float_macs == 3 * 36 * (2 * 5)
+
+
+def test_attention_counts_both_of_its_products() -> None:
+    class Attention(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.scaled_dot_product_attention(x, x, x)
+
+    model = Attention()
+    for device in ("cpu", "meta"):
+        assert summary(model.to(device), (2, 5, 8)).float_macs == 2 * 2 * 5 * 5 * 8
+
+
+def test_weights_that_are_signs_times_one_scale_a_filter_are_binary() -> None:
+    class Scaled(nn.Module):
+        def __init__(self, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            self.weight, self.scale = nn.Parameter(torch.randn(4, 2, 1, 1)), nn.Parameter(torch.rand(shape))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.conv2d(binarize(x), binarize(self.weight) * self.scale)
+
+    assert rows(nn.Sequential(Scaled((4, 1, 1, 1))), (2, 3, 3))["0"].binary_macs == 72
+    assert rows(nn.Sequential(Scaled((4, 2, 1, 1))), (2, 3, 3))["0"].binary_macs == 0
+
+
+def test_binary_weights_count_one_bit_and_all_others_eight_in_the_small_size() -> None:
+    total = summary(nn.Sequential(BinaryConv2d(32, 8, 1), nn.Flatten(), nn.Linear(8, 2)), (32, 1, 1))
+    assert total.small_bytes == 32 * 8 / 8 + (8 * 2 + 2)
+    assert total.bytes == 32 * 8 / 8 + 4 * (8 * 2 + 2)
+
+
+def test_larq_counts_the_moving_statistics_too() -> None:
+    total = summary(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), (3, 2, 2))
+    assert sum(total.parameters.values()) == 16 + 8
+    assert total.larq_parameters == 16 + 8 + 8
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "expected"),
+    [
+        (nn.Sequential(nn.Linear(4, 4), BinaryLinear(4, 4), nn.Linear(4, 2)), (4,), {
+            "0": "first layer: real-valued weights and input",
+            "2": "last layer: real-valued weights and input",
+        }),
+        (nn.Sequential(BinaryLinear(4, 4, binarize_input=False), BinaryLinear(4, 4)), (4,), {
+            "0": "first layer: its weights are binary, but its input is real-valued",
+        }),
+        (nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)), (4,), {
+            "0": "first layer: real-valued weights and input",
+            "1": "float on purpose: real-valued weights and input",
+            "2": "last layer: real-valued weights and input",
+        }),
+        (nn.Sequential(nn.Linear(4, 4), BinaryLinear(4, 4, binarize_weight=False), BinaryLinear(4, 4)), (4,), {
+            "0": "first layer: real-valued weights and input",
+            "1": "its input is binary, but its weights are real-valued",
+        }),
+        (nn.Sequential(nn.Linear(4, 4), Signs(), nn.ReLU(), BinaryLinear(4, 4, binarize_input=False), nn.ReLU(),
+                       BinaryLinear(4, 4)), (4, 4), {
+            "0": "first layer: real-valued weights and input",
+            "3": "its weights are binary, but its input is real-valued, no longer signs after relu in 2",
+        }),
+    ],
+)  # fmt: skip
+def test_reasons_follow_the_data(model: nn.Module, shape: tuple[int, ...], expected: dict[str, str]) -> None:
+    layers = rows(model, shape)
+    assert {path: layer.not_binary for path, layer in layers.items() if layer.not_binary} == expected
+
+
+def test_a_product_of_two_activations_says_so() -> None:
+    class Product(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return binarize(x) @ x.transpose(-1, -2)
+
+    (layer,) = summary(Product(), (3, 4)).layers
+    assert layer.not_binary == "it multiplies two activations, which are not both binary"
+
+
+class NeedsValues(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.inner(x)
+        return y * float(y.sum().item())
+
+
+def test_a_model_that_needs_values_is_refused_on_the_meta_device_with_the_way_out() -> None:
+    with torch.device("meta"):
+        model = NeedsValues()
+    with pytest.raises(ValueError, match=r"NeedsValues cannot run on the meta device .*\[1, 4\].* build it on the CPU"):
+        summary(model, (4,))
+    assert not model.inner._forward_hooks
+    assert summary(NeedsValues(), (4,)).float_macs == 16
+
+
+def test_a_wrong_input_is_told_with_its_module() -> None:
+    with torch.device("meta"):
+        model = NeedsValues()
+    with pytest.raises(ValueError, match=r"shape \[1, 5\] \(in inner.0\).* Check the shape"):
+        summary(model, (5,))

@@ -27,12 +27,37 @@ def this_machine() -> Machine:
     return Machine(_cpu(), cores, f"{platform.system()} {platform.machine()}")
 
 
+def cpu_name() -> str:
+    """The CPU's name, with its generation where one name stands for several: ``AMD EPYC (Zen 4)``."""
+    facts = _cpuinfo()
+    generation = ""
+    if facts.get("vendor_id") == "AuthenticAMD":
+        family, model = int(facts["cpu family"]), int(facts["model"])
+        generation = next((name for name, of, models in _AMD if family == of and model in models), "")
+    return f"{_cpu()} ({generation})" if generation else _cpu()
+
+
 def _cpu() -> str:
     """Linux tells the name in /proc; elsewhere Python knows what there is to know."""
+    names = _cpuinfo()
+    return names.get("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Facts of the first core; none where there is no /proc."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
     facts = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    names = {key.strip(): value.strip() for key, value in facts.items()}
-    return names.get("model name") or platform.processor() or platform.machine()
+    return {key.strip(): value.strip() for key, value in facts.items()}
+
+
+_AMD = (
+    ("Zen 5", 26, range(256)),
+    ("Zen 4", 25, (*range(0x10, 0x20), *range(0x60, 0x80), *range(0xA0, 0xB0))),
+    ("Zen 3", 25, range(256)),
+    ("Zen 2", 23, range(0x30, 256)),
+    ("Zen", 23, range(0x30)),
+)
+"""Generation, family, models; the first row that fits."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,14 +13,15 @@ from bittern.cli._output import (
     millions_text,
     output,
     percent_text,
+    plain,
     print_facts,
     print_json,
-    print_line,
+    seconds_text,
     table,
 )
 
 if TYPE_CHECKING:
-    from bittern.models import ModelSummary
+    from bittern.models import ModelSummary, Prediction
     from bittern.runtime import Metadata
 
 _SUFFIX = ".pte"
@@ -65,63 +66,135 @@ def _inspect_run(folder: Path, json: bool) -> None:
     info = run.info
     costs = summary(run.model, info.input_shape)
     if json:
-        print_json({"run": str(folder), **info.to_json(), "summary": costs.to_json()})
+        print_json({"run": str(folder), **info.to_json(), **_costs_json(costs)})
         return
+    accuracy = info.metrics.get("test_accuracy")
     print_facts(
         [
             ("run", str(folder)),
-            ("recipe", f"{info.recipe} on {info.dataset}, seed {info.seed}"),
+            ("recipe", f"{info.recipe} on {info.dataset}, seed {info.seed}" if info.recipe else ""),
+            ("source", f"{info.origin.source}: {info.origin.file}" if info.origin else ""),
             ("model", info.model + "".join(f", {key} {value}" for key, value in info.options.items())),
-            ("accuracy", f"{percent_text(info.metrics['test_accuracy'])} of the test images"),
+            ("accuracy", "" if accuracy is None else f"{percent_text(accuracy)} of the test images"),
             ("made by", ", ".join(f"{name} {version}" for name, version in info.versions.items())),
         ]
     )
-    _print_summary(costs)
+    _print_costs(costs)
 
 
 def _inspect_model(name: str, json: bool) -> None:
+    import torch
+
     from bittern.models import create, get_model, summary
 
     info = get_model(name)
-    costs = summary(create(name), (info.in_channels, info.image_size, info.image_size))
+    with torch.device("meta"):  # no memory for weights, nothing is computed
+        model = create(name)
+    costs = summary(model, (info.in_channels, info.image_size, info.image_size))
     if json:
-        print_json({"model": name, "description": info.description, "source": info.source, "summary": costs.to_json()})
+        print_json({"model": name, "description": info.description, "source": info.source, **_costs_json(costs)})
         return
     print_facts([("model", name), ("", info.description), ("source", info.source)])
-    _print_summary(costs)
+    _print_costs(costs)
 
 
-def _print_summary(costs: "ModelSummary") -> None:
+def _prediction(costs: "ModelSummary") -> "Prediction":
+    """At the rates that were measured nearest to this machine and its instruction set."""
+    from bittern.cli._machine import cpu_name
+    from bittern.models import nearest_rates, predict
+    from bittern.runtime import isa
+
+    try:
+        present = isa()
+    except ImportError:  # the engine was never built here: any machine's rates are as good
+        present = None
+    return predict(costs, nearest_rates(cpu_name(), present))
+
+
+def _costs_json(costs: "ModelSummary") -> dict[str, Any]:
+    return {"summary": costs.to_json(), "prediction": _prediction(costs).to_json()}
+
+
+def _print_costs(costs: "ModelSummary") -> None:
+    prediction = _prediction(costs)
     widths = sorted(costs.parameters)
     layers = table(
         [
             "Module",
             "Kind",
+            ">Input\nbits",
             "Output",
+            ">Output\nbytes",
             *(f">{bits}-bit\nparams" for bits in widths),
             ">Size",
             ">Binary\nMACs",
             ">Float\nMACs",
+            ">Predicted\ntime",
         ]
     )
     for layer in costs.layers:
         parameters = [count_text(layer.parameters[bits]) if bits in layer.parameters else "" for bits in widths]
+        seconds = prediction.of(layer.path)
         layers.add_row(
             layer.path,
             layer.kind,
+            "" if layer.input_bits is None else str(layer.input_bits),
             "x".join(map(str, layer.output_shape or ())),
+            "" if layer.output_bytes is None else bytes_text(layer.output_bytes),
             *parameters,
             bytes_text(layer.bytes),
             millions_text(layer.binary_macs),
             millions_text(layer.float_macs),
+            seconds_text(seconds) if seconds else "",
         )
     output().print(layers)
-    total = costs.binary_macs + costs.float_macs
-    share = costs.binary_macs / total if total else 0.0
-    print_line(
-        f"{bytes_text(costs.bytes)} of parameters ({bytes_text(costs.float_bytes)} in float); "
-        f"{millions_text(total)} multiply-accumulates an image, {percent_text(share)} of them binary"
-    )
+    _print_reasons(costs)
+    print_facts(_totals(costs, prediction))
+
+
+def _print_reasons(costs: "ModelSummary") -> None:
+    """Every reason once, with the layers that it is true of."""
+    paths: dict[str, list[str]] = {}
+    for layer in costs.layers:
+        if layer.not_binary is not None:
+            paths.setdefault(layer.not_binary, []).append(layer.path or layer.kind)
+    if not paths:
+        return
+    reasons = table(["Not binary, because", "Layers"])
+    for reason, layers in paths.items():
+        reasons.add_row(plain(reason), plain(", ".join(layers)))
+    output().print(reasons)
+
+
+def _totals(costs: "ModelSummary", prediction: "Prediction") -> list[tuple[str, str]]:
+    learned, binary = sum(costs.parameters.values()), costs.parameters.get(1, 0)
+    unlearned = f"; {count_text(costs.larq_parameters)} as Larq counts, with BatchNorm's moving statistics"
+    peak = costs.peak
+    smaller = f", {costs.float_bytes / costs.bytes:.1f} times as much" if costs.bytes else ""
+    return [
+        (
+            "parameters",
+            f"{count_text(learned)}, {count_text(binary)} of them binary{unlearned if costs.unlearned else ''}",
+        ),
+        (
+            "size",
+            f"{bytes_text(costs.bytes)} of parameters; {bytes_text(costs.small_bytes)} with 8 bits for all that is not "
+            f"binary; {bytes_text(costs.float_bytes)} in float{smaller}",
+        ),
+        (
+            "MACs",
+            f"{millions_text(costs.binary_macs + costs.float_macs) or '0'} an image, "
+            f"{percent_text(costs.binary_mac_share)} of them binary",
+        ),
+        (
+            "activations",
+            f"{bytes_text(peak.live_bytes)} at once at most, at {peak.path or 'the top'}" if peak is not None else "",
+        ),
+        (
+            "latency",
+            f"predicted on {prediction.machine}, {prediction.isa}, one thread: {seconds_text(prediction.seconds)}",
+        ),
+    ]
 
 
 def _facts(metadata: "Metadata") -> list[tuple[str, str]]:

@@ -6,23 +6,16 @@ of ``bittern::binarize``, whatever the classes of the layers are.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakIdKeyDictionary
+from torch import nn
 
-_FLOAT_BITS = 32
-_aten = torch.ops.aten
-# Signs stay signs through these.
-_KEEPS_SIGNS = {
-    _aten.alias, _aten.cat, _aten.constant_pad_nd, _aten.clone, _aten.detach, _aten.expand, _aten.permute,
-    _aten.max_pool2d_with_indices, _aten.select, _aten.slice, _aten.split, _aten.squeeze, _aten.t, _aten.transpose,
-    _aten._to_copy, _aten.unsqueeze, _aten.view, _aten._unsafe_view,
-}  # fmt: skip
+from bittern.models.activations import Activations, Operation, activations
+from bittern.models.reasons import reasons
+from bittern.models.record import FLOAT_BITS, Record, record
+
+_SMALL_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -32,16 +25,21 @@ class LayerSummary:
     Args:
         input_bits: width of the activations that are multiplied; None where nothing is.
         output_shape: of one image, without the batch dimension; None for a module that did not run.
+        output_bytes: of one image, as the output is kept in memory: 1 bit an element where only its signs are read,
+            else 32 (``bittern.models.activations``). None for a module that did not run.
         parameters: bit width -> how many; 1 bit for those that are binarized before use.
+        not_binary: why its products are not of signs by signs; None if they are, or if there are none.
     """
 
     path: str
     kind: str
     input_bits: int | None
     output_shape: tuple[int, ...] | None
+    output_bytes: float | None
     parameters: Mapping[int, int]
     binary_macs: int
     float_macs: int
+    not_binary: str | None
 
     @property
     def bytes(self) -> float:
@@ -51,10 +49,18 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """The layers in the order of execution, and their sums. Buffers, such as BatchNorm's statistics, do not count."""
+    """The layers in the order of execution, and their sums.
+
+    Args:
+        unlearned: how many numbers of its buffers are stored but not learned: BatchNorm's running means and variances,
+            fixed filters. Keras, and so Larq, counts these as parameters too.
+        operations: what the layers come to where the exporter joins steps; the memory that activations take.
+    """
 
     input_shape: tuple[int, ...]
     layers: tuple[LayerSummary, ...]
+    unlearned: int
+    operations: tuple[Operation, ...]
 
     @property
     def parameters(self) -> dict[int, int]:
@@ -65,13 +71,24 @@ class ModelSummary:
         return dict(sorted(total.items()))
 
     @property
+    def larq_parameters(self) -> int:
+        """The number of parameters as Larq and Keras count: with what is stored but not learned."""
+        return sum(self.parameters.values()) + self.unlearned
+
+    @property
     def bytes(self) -> float:
+        """Size of the parameters at their bit widths. Buffers do not count: exported, they are folded into others."""
         return sum(layer.bytes for layer in self.layers)
+
+    @property
+    def small_bytes(self) -> float:
+        """Size with 1 bit for binary parameters and 8 for all others."""
+        return sum(min(bits, _SMALL_BITS) * count for bits, count in self.parameters.items()) / 8
 
     @property
     def float_bytes(self) -> float:
         """Size if every parameter were a float32."""
-        return sum(self.parameters.values()) * _FLOAT_BITS / 8
+        return sum(self.parameters.values()) * FLOAT_BITS / 8
 
     @property
     def binary_macs(self) -> int:
@@ -81,111 +98,69 @@ class ModelSummary:
     def float_macs(self) -> int:
         return sum(layer.float_macs for layer in self.layers)
 
+    @property
+    def binary_mac_share(self) -> float:
+        """Of all multiply-accumulates, 0..1; 0 if there are none."""
+        total = self.binary_macs + self.float_macs
+        return self.binary_macs / total if total else 0.0
+
+    @property
+    def peak(self) -> Operation | None:
+        """The operation during which the activations take most memory, ``live_bytes``; None if nothing runs."""
+        return Activations(self.operations, ()).peak
+
     def to_json(self) -> dict[str, Any]:
-        macs = self.binary_macs + self.float_macs
+        peak = self.peak
         return {
             "input_shape": list(self.input_shape),
             "layers": [{**asdict(layer), "bytes": layer.bytes} for layer in self.layers],
             "parameters": self.parameters,
+            "larq_parameters": self.larq_parameters,
             "bytes": self.bytes,
+            "small_bytes": self.small_bytes,
             "float_bytes": self.float_bytes,
             "binary_macs": self.binary_macs,
             "float_macs": self.float_macs,
-            "binary_mac_share": self.binary_macs / macs if macs else 0.0,
+            "binary_mac_share": self.binary_mac_share,
+            "activation_bytes": peak.live_bytes if peak else 0.0,
+            "activation_peak": peak.path if peak else None,
+            "operations": [asdict(operation) for operation in self.operations],
         }
 
 
-def _storage(tensor: Tensor) -> int:
-    """Equal for a tensor and its views, also on the meta device, where every address is 0."""
-    key: int = tensor.untyped_storage()._cdata
-    return key
-
-
-@dataclass
-class _Seen:
-    """What was seen of one module."""
-
-    output_shape: tuple[int, ...] | None = None
-    input_bits: int | None = None
-    macs: Counter[bool] = field(default_factory=Counter)  # is binary -> how many
-
-
-class _Watch(TorchDispatchMode):
-    """Follows signs through operators and counts multiply-accumulates for the module that is running."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: dict[str, _Seen] = {}
-        self.binarized_storage: set[int] = set()
-        self.running: list[str] = []
-        self._signs = WeakIdKeyDictionary()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
-        if func is torch.ops.bittern.binarize.default:
-            self.binarized_storage.add(_storage(args[0]))
-            self._signs[result] = True
-        elif func.overloadpacket in _KEEPS_SIGNS and tensors and all(t in self._signs for t in tensors):
-            for leaf in tree_leaves(result):
-                if isinstance(leaf, Tensor):
-                    self._signs[leaf] = True
-        elif func is _aten.convolution.default:
-            self._count(args[0], args[1], result.numel() * args[1][0].numel())
-        elif func in (_aten.addmm.default, _aten.mm.default, _aten.bmm.default):
-            left, right = args[-2:]
-            self._count(left, right, result.numel() * left.shape[-1])
-        return result
-
-    def _count(self, left: Tensor, right: Tensor, macs: int) -> None:
-        seen = self.seen.setdefault(self.running[-1], _Seen())
-        seen.input_bits = 1 if left in self._signs else _FLOAT_BITS
-        seen.macs[left in self._signs and right in self._signs] += macs
-
-    def enter(self, path: str) -> None:
-        self.running.append(path)
-
-    def leave(self, path: str, output: Any) -> None:
-        self.running.pop()
-        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else None
-        self.seen.setdefault(path, _Seen()).output_shape = shape
-
-
-@torch.no_grad()
 def summary(model: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
-    """Runs ``model`` once, in eval mode, on one input of zeros of ``input_shape``, e.g. (C, H, W), and counts."""
-    watch = _Watch()
-    hooks = []
-    for path, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(lambda m, x, path=path: watch.enter(path)))
-        hooks.append(module.register_forward_hook(lambda m, x, y, path=path: watch.leave(path, y)))
-    training = {module: module.training for module in model.modules()}
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    try:
-        with watch:
-            model.eval()(torch.zeros(1, *input_shape, device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, was_training in training.items():
-            module.training = was_training
+    """Runs ``model`` once, in eval mode, on one input of zeros of ``input_shape``, e.g. (C, H, W), and counts.
+
+    On the meta device (``with torch.device("meta"): model = ...``) neither weights nor activations take memory.
+
+    Raises:
+        ValueError: the model is on the meta device and needs values of tensors, or does not take such an input.
+    """
+    seen = record(model, tuple(input_shape))
+    kept = activations(seen)
+    why = reasons(seen)
     modules = dict(model.named_modules())
-    paths = [*watch.seen, *(path for path in modules if path not in watch.seen)]
-    layers = (_layer(path, modules[path], watch) for path in paths)
-    return ModelSummary(tuple(input_shape), tuple(x for x in layers if x.parameters or x.binary_macs or x.float_macs))
+    paths = [*seen.outputs, *(path for path in modules if path not in seen.outputs)]
+    layers = (_layer(path, modules[path], seen, kept, why) for path in paths)
+    unlearned = sum(buffer.numel() for buffer in model.buffers() if buffer.is_floating_point())
+    counted = tuple(x for x in layers if x.parameters or x.binary_macs or x.float_macs)
+    return ModelSummary(tuple(input_shape), counted, unlearned, kept.operations)
 
 
-def _layer(path: str, module: nn.Module, watch: _Watch) -> LayerSummary:
-    seen = watch.seen.get(path, _Seen())
+def _layer(path: str, module: nn.Module, seen: Record, kept: Activations, why: Mapping[str, str]) -> LayerSummary:
+    products = [step.product for step in seen.steps if step.product is not None and step.path == path]
+    shape, value = seen.outputs.get(path, (None, None))
     parameters: Counter[int] = Counter()
     for parameter in module.parameters(recurse=False):
-        parameters[1 if _storage(parameter) in watch.binarized_storage else _FLOAT_BITS] += parameter.numel()
+        parameters[1 if seen.is_binarized(parameter) else FLOAT_BITS] += parameter.numel()
     return LayerSummary(
         path,
         type(module).__name__,
-        seen.input_bits,
-        seen.output_shape,
+        max((1 if product.input_binary else FLOAT_BITS for product in products), default=None),
+        shape,
+        None if value is None else kept.value_bytes[value],
         dict(sorted(parameters.items())),
-        binary_macs=seen.macs[True],
-        float_macs=seen.macs[False],
+        binary_macs=sum(product.macs for product in products if product.binary),
+        float_macs=sum(product.macs for product in products if not product.binary),
+        not_binary=why.get(path),
     )

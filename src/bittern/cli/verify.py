@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
-from bittern.cli._output import Json, count_text, output, print_json, print_line, table
+from bittern.cli._output import Json, count_text, output, plain, print_json, print_line, table
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from bittern.export import Verification
+    from bittern.export.verification import LayerCheck
+    from bittern.train import Run
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `bittern train` wrote.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `bittern train` or `bittern import` wrote.")],
     model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="The file exported from it.")],
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Folder of the run's data set, where it needs one.")
     ] = None,
     images: Annotated[int, typer.Option(min=1, metavar="N", help="How many test images to compare at most.")] = 1000,
+    random: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Compare N images of normally distributed noise; needs no data set."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of --random.")] = 0,
     json: Json = False,
 ) -> None:
     """Compare a model file with the network it was exported from, layer by layer.
@@ -26,40 +36,72 @@ def command(
     No bit may differ from the reference of the deployed program, and none from the trained network that float rounding
     does not explain; otherwise the exit code is 1.
     """
-    from bittern.data import load
     from bittern.export import verify
     from bittern.train import load_run
 
+    if random is not None and data is not None:
+        raise ValueError("--random N compares noise and --data DIR images of a data set: give one of them")
     trained = load_run(run)
-    split = load(trained.info.dataset, data, ("test",))["test"]
-    # Evenly spread, because some data sets are sorted.
-    chosen = [i * len(split) // images for i in range(images)] if len(split) > images else list(range(len(split)))
-    result = verify(trained.model, model, trained.info.preprocessing(split.images[chosen]).numpy())
+    inputs = _test_images(trained, data, images) if random is None else _noise(trained, random, seed)
+    result = verify(trained.model, model, inputs)
     if json:
-        print_json({"run": str(run), "model": str(model), **result.to_json()})
+        what = {"random": random, "seed": seed} if random is not None else {"dataset": trained.info.dataset}
+        print_json({"run": str(run), "model": str(model), **what, **result.to_json()})
     else:
         print_verification(result)
     if not result.passed:
         raise typer.Exit(FAILED)
 
 
+def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[np.float32]":
+    """At most ``count`` images of the run's data set, preprocessed, evenly spread: some data sets are sorted."""
+    from bittern.data import DataError, load
+
+    name = trained.info.dataset
+    if name is None:
+        raise ValueError(
+            f"{trained.folder} names no data set, its weights are imported: compare random images with --random N"
+        )
+    try:
+        split = load(name, data, ("test",))["test"]
+    except DataError as error:
+        if data is not None:
+            raise
+        raise ValueError(f"{error}; or compare random images with --random N") from error
+    chosen = [i * len(split) // count for i in range(count)] if len(split) > count else list(range(len(split)))
+    return trained.info.preprocessing(split.images[chosen]).numpy()
+
+
+def _noise(trained: "Run", count: int, seed: int) -> "npt.NDArray[np.float32]":
+    """Inputs as the network sees them, so without preprocessing: mean 0, deviation 1."""
+    import numpy as np
+
+    return np.random.default_rng(seed).standard_normal((count, *trained.info.input_shape), np.float32)
+
+
 def print_verification(result: "Verification") -> None:
     """The table of layers, and what it comes to."""
-    layers = table(["Module", "Operator", "Output", ">Compared", ">Differ from reference", ">Differ from model"])
+    layers = table(
+        [
+            "Module",
+            "Operator",
+            "Output",
+            ">Compared",
+            ">Differ from\nreference",
+            ">Differ from\nmodel",
+            ">Largest float\ndifference",
+            ">Margin",
+            "Worst at",
+        ]
+    )
     for layer in result.layers:
-        wrong = layer.reference_differences > 0
-        model = "" if layer.model_differences is None else count_text(layer.model_differences)
-        layers.add_row(
-            layer.path,
-            layer.operator,
-            layer.output,
-            count_text(layer.values),
-            count_text(layer.reference_differences),
-            model,
-            style="bold red" if wrong else None,
-        )
+        layers.add_row(*_cells(layer), style=None if layer.passed else "bold red")
     if result.layers:
         output().print(layers)
+        print_line(
+            "[dim]Margin: how far from its threshold a bit lies that differs first in its image, or how far a float is "
+            "off, as a share of the layer's largest value.[/dim]"
+        )
     verdict = "[green]passed[/green]" if result.passed else "[bold red]failed[/bold red]"
     print_line(
         f"{verdict}: {result.equal_predictions} of {result.images} predictions are equal (kernels: {result.isa}), "
@@ -67,3 +109,18 @@ def print_verification(result: "Verification") -> None:
         f"{count_text(result.reference_differences)} values from the reference, "
         f"{count_text(result.model_differences)} bits from the trained network"
     )
+
+
+def _cells(layer: "LayerCheck") -> list[str]:
+    where = layer.reference_where or layer.model_where
+    return [
+        plain(layer.path),
+        layer.operator,
+        layer.output,
+        count_text(layer.values),
+        count_text(layer.reference_differences),
+        "" if layer.model_differences is None else count_text(layer.model_differences),
+        "" if layer.largest_difference is None else f"{layer.largest_difference:.1e}",
+        f"{layer.margin:.1e}" if layer.margin else "",
+        "" if where is None else str(where),
+    ]

@@ -8,3 +8,4 @@ from bittern.export.program import deployed_graph as deployed_graph
 from bittern.export.program import to_pte as to_pte
 from bittern.export.verification import Verification as Verification
 from bittern.export.verify import verify as verify
+from bittern.export.verify import verify_reference as verify_reference

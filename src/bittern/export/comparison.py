@@ -1,0 +1,206 @@
+"""Adds up how the outputs of operators differ from their references and from the trained model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx, nn
+
+import bittern.ops  # noqa: F401  registers the operators
+from bittern.export.capture import capture, channels_last
+from bittern.export.errors import ExportError
+from bittern.export.graph import Graph
+from bittern.export.passes.binary import BINARIZE
+from bittern.export.verification import LayerCheck, Verification, Where
+from bittern.ops import layout
+from bittern.runtime.metadata import Operator
+
+if TYPE_CHECKING:
+    from bittern.runtime import OperatorCall
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that a reference made: as `bittern.runtime.OperatorCall`, without what went in."""
+
+    name: str
+    outputs: tuple[npt.NDArray[np.generic], ...]
+    inputs: tuple[object, ...] = ()
+
+
+class _Values(fx.Interpreter):
+    """Runs a captured model and keeps the values of the nodes that are asked for."""
+
+    def __init__(self, module: fx.GraphModule, wanted: set[str]) -> None:
+        super().__init__(module)
+        self.wanted = wanted
+        self.values: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name in self.wanted:
+            self.values[n.name] = result
+        return result
+
+
+class Comparison:
+    """Adds up the differences of one batch after another."""
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], operators: Sequence[Operator]) -> None:
+        self.input_shape = input_shape
+        self.graph: Graph = capture(module, torch.zeros(input_shape))
+        self.nodes = {node.name: node for node in self.graph.module.graph.nodes}
+        self.operators = operators
+        self.wanted: set[str] = set()
+        for operator in operators:
+            for name in operator.outputs:
+                if name is None:
+                    continue
+                if name not in self.nodes:
+                    raise ExportError(f"the file was not exported from this model, which has no node {name}")
+                self.wanted |= {name, *(node.name for node in self.nodes[name].all_input_nodes[:1])}
+        self.layers: dict[tuple[int, int], dict[str, Any]] = {}
+        self.logit_margin = 0.0
+        self.images = 0
+        self.logits: list[np.ndarray] = []
+        self.model_logits: list[np.ndarray] = []
+
+    def filled(self, images: np.ndarray) -> Tensor:
+        """``images`` and as many zeros as a whole chunk needs, in the engine's order of memory."""
+        result = torch.zeros(self.input_shape)
+        result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
+        return channels_last(result)
+
+    def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | Call]") -> None:
+        """One chunk of images, and the engine's logits and calls on it; calls without inputs are the reference's."""
+        if [call.name for call in calls] != [operator.op for operator in self.operators]:
+            raise ExportError("the engine called other operators than the file's metadata lists: export it again")
+        count = len(images)
+        model = _Values(self.graph.module, self.wanted)
+        with torch.no_grad():
+            model_logits = model.run(self.filled(images))[:count]
+        if tuple(model_logits.shape) != logits.shape:
+            raise ExportError(
+                f"the file gives {list(logits.shape)}, this model {list(model_logits.shape)}: not its file"
+            )
+        self.logits.append(logits)
+        self.model_logits.append(model_logits.numpy())
+        diverged = torch.zeros(count, dtype=torch.bool)
+        for index, (operator, call) in enumerate(zip(self.operators, calls, strict=True)):
+            expected = getattr(torch.ops.bittern, operator.op)(*map(_tensor, call.inputs)) if call.inputs else None
+            references = expected if isinstance(expected, tuple) else (expected,) * len(call.outputs)
+            for position, (actual, reference) in enumerate(zip(map(_tensor, call.outputs), references, strict=True)):
+                row = self.layers.setdefault(
+                    (index, position),
+                    {"values": 0, "reference_differences": 0, "margin": 0.0, "output": _kind(actual)},
+                )
+                row["values"] += actual.numel() * (layout.WORD_BITS if actual.dtype == torch.int32 else 1)
+                if reference is not None:
+                    self._compare_reference(row, actual, reference)
+                if (name := operator.outputs[position]) is not None:
+                    self._compare_model(row, actual, name, model.values, diverged)
+        _, share, _ = _difference(torch.from_numpy(logits)[~diverged], model_logits[~diverged])
+        self.logit_margin = max(self.logit_margin, share)
+        self.images += count
+
+    def _compare_reference(self, row: dict[str, Any], actual: Tensor, reference: Tensor) -> None:
+        if actual.shape != reference.shape or actual.dtype != reference.dtype:
+            raise ExportError(
+                f"the engine gave {actual.dtype} {list(actual.shape)}, the reference {list(reference.shape)}"
+            )
+        if actual.dtype == torch.int32:
+            words = actual.bitwise_xor(reference)
+            different = layout.unpack_bits(words, words.shape[-1] * layout.WORD_BITS)
+        else:
+            different = ~((actual == reference) | (actual.isnan() & reference.isnan()))
+            largest, _, _ = _difference(actual[different], reference[different])
+            row["largest_reference_difference"] = max(row.get("largest_reference_difference", 0.0), largest)
+        found = int(different.sum())
+        row["reference_differences"] += found
+        if found and row.get("reference_where") is None:
+            if actual.dtype != torch.int32 and actual.dim() == 4:
+                different = different.movedim(1, -1)
+            row["reference_where"] = self._where(different.long())
+
+    def _compare_model(
+        self, row: dict[str, Any], actual: Tensor, name: str, values: dict[str, Any], diverged: Tensor
+    ) -> None:
+        value = values[name]
+        value = (value[0] if isinstance(value, (tuple, list)) else value)[: len(actual)]
+        if actual.dtype != torch.int32:
+            difference, share, worst = _difference(actual[~diverged], value[~diverged])
+            row["largest_difference"] = max(row.get("largest_difference") or 0.0, difference)
+            if worst is not None and share > row["margin"]:
+                row["margin"] = share
+                row["model_where"] = self._where(worst, channel_dim=1 if worst.dim() == 4 else -1, images=~diverged)
+            return
+        channel_dim = 1 if value.dim() == 4 and value.movedim(1, -1).shape[:-1] == actual.shape[:-1] else -1
+        value = value.movedim(channel_dim, -1)
+        different = layout.unpack_bits(actual, value.shape[-1]) != (value < 0)
+        row["model_differences"] = row.get("model_differences", 0) + int(different.sum())
+        images = different.flatten(1).any(1) & ~diverged
+        if bool(images.any()):
+            margins = self._distances(name, values, different, channel_dim)[images] * different[images]
+            if (margin := margins.max().item()) > row["margin"] or row.get("model_where") is None:
+                row["margin"] = max(row["margin"], margin)
+                row["model_where"] = self._where(margins, images=images)
+        diverged |= images
+
+    def _distances(self, name: str, values: dict[str, Any], different: Tensor, channel_dim: int) -> Tensor:
+        """How far each value that the node binarizes lies from 0, as a share of the largest, in ``different``'s shape.
+
+        1 where the node only moves signs: no rounding explains that they differ there first.
+        """
+        node = self.nodes[name]
+        if node.target is not BINARIZE:
+            return torch.ones(different.shape)
+        before = values[node.all_input_nodes[0].name][: len(different)].movedim(channel_dim, -1).abs()
+        return before / before.max()  # type: ignore[no-any-return]
+
+    def _where(self, values: Tensor, *, channel_dim: int = -1, images: Tensor | None = None) -> Where:
+        """The first of the largest ``values``, ``[N, ...]``; ``images``: which of the chunk's they are of."""
+        values = values.movedim(channel_dim, -1).contiguous()
+        image, *pixel, channel = (int(i) for i in torch.unravel_index(values.argmax(), values.shape))
+        if images is not None:
+            image = int(images.nonzero().flatten()[image])
+        return Where(self.images + image, channel, tuple(pixel))
+
+    def result(self, isa: str) -> Verification:
+        logits, model_logits = np.concatenate(self.logits), np.concatenate(self.model_logits)
+        layers = []
+        for (index, _), row in sorted(self.layers.items()):
+            operator = self.operators[index]
+            layers.append(LayerCheck(operator.path, operator.op, **row))
+        return Verification(
+            isa=isa,
+            images=len(logits),
+            layers=tuple(layers),
+            predictions=tuple(int(i) for i in logits.argmax(-1)),
+            model_predictions=tuple(int(i) for i in model_logits.argmax(-1)),
+            logit_margin=self.logit_margin,
+            largest_logit_difference=float(np.abs(logits - model_logits).max()),
+        )
+
+
+def _kind(output: Tensor) -> str:
+    return "bits" if output.dtype == torch.int32 else "float"
+
+
+def _difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
+    """The largest difference of two tensors, its share of the largest value, and all differences.
+
+    0 for no values, infinity for NaN in one of them. None for the differences if there are none.
+    """
+    if actual.numel() == 0:
+        return 0.0, 0.0, None
+    differences = (actual - expected).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
+    largest = differences.max().item()
+    share = largest / max(expected.abs().max().item(), torch.finfo(torch.float32).tiny)
+    return largest, share, differences if largest > 0 else None
+
+
+def _tensor(value: Any) -> Any:
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value

@@ -21,6 +21,23 @@ def test_json_counts_differences_of_every_layer(trained: Path, model: Path) -> N
     assert result["reference_differences"] == 0
     assert [layer["path"] for layer in result["layers"]].index("blocks.0.sign") == 0
     assert all(layer["reference_differences"] == 0 for layer in result["layers"])
+    assert {"margin", "model_where", "reference_where", "largest_difference", "passed"} <= result["layers"][0].keys()
+    assert result["dataset"] == "digits"
+
+
+def test_noise_needs_no_data_set_and_is_the_same_again(trained: Path, model: Path) -> None:
+    first = bittern("verify", trained, model, "--random", "8", "--json")
+    assert first.code == 0
+    assert (first.json["images"], first.json["random"], first.json["seed"]) == (8, 8, 0)
+    assert bittern("verify", trained, model, "--random", "8", "--json").json == first.json
+    other = bittern("verify", trained, model, "--random", "8", "--seed", "1", "--json").json
+    assert other["layers"] != first.json["layers"]
+
+
+def test_the_table_says_where_and_by_what_margin(trained: Path, model: Path) -> None:
+    outcome = bittern("verify", trained, model, "--random", "2")
+    for word in ("Compared", "Largest float", "Margin", "Worst at", "image "):
+        assert word in outcome.out
 
 
 def test_the_file_of_another_run_fails_with_code_1(model: Path, tmp_path: Path) -> None:
@@ -63,3 +80,25 @@ def test_a_run_on_a_folder_needs_the_folder(trained: Path, model: Path, tmp_path
     outcome = bittern("verify", other, model)
     assert outcome.code == 2
     assert "--data DIR" in outcome.error
+    assert "--random N" in outcome.error
+    assert bittern("verify", other, model, "--random", "2").code == 0
+
+
+def test_imported_weights_name_no_data_set(trained: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    other.mkdir()
+    (other / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes())
+    info = json.loads((trained / "model.json").read_text())
+    unknown = dict.fromkeys(("dataset", "recipe", "seed", "class_names"))
+    (other / "model.json").write_text(json.dumps(info | unknown | {"metrics": {}}))
+    outcome = bittern("verify", other, model)
+    assert outcome.code == 2
+    assert "names no data set" in outcome.error
+    assert bittern("verify", other, model, "--random", "2").code == 0
+    assert bittern("inspect", other).code == 0
+
+
+def test_noise_and_a_data_set_are_not_both_compared(trained: Path, model: Path) -> None:
+    outcome = bittern("verify", trained, model, "--random", "2", "--data", ".")
+    assert outcome.code == 2
+    assert "give one of them" in outcome.error

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 import bittern
-from bittern.export import ExportError, ExportWarning, to_pte, verify
+from bittern.export import ExportError, ExportWarning, passes, to_pte, verify, verify_reference
+from bittern.export.graph import Graph
+from bittern.export.verification import Where
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import Results
 
@@ -71,6 +73,13 @@ def test_one_wrong_value_in_any_operator_is_found(module: nn.Module, path: Path,
     result = verify(module, path, images, flipped(results, call))
     assert not result.passed
     assert [layer.reference_differences for layer in result.layers] == [int(i == call) for i in range(3)]
+    # The lowest bit of the last word is channel 0; the last of 8 floats channel 7.
+    expected = [Where(69, 0, (5, 5)), Where(69, 0, (3, 3)), Where(69, 7, (0, 0))][call]
+    assert result.layers[call].reference_where == expected
+    assert [layer.passed for layer in result.layers] == [i != call for i in range(3)]
+    if call == 2:
+        wrong = abs(2 * results.calls[2].outputs[0].reshape(-1)[-1])
+        assert result.layers[2].largest_reference_difference == pytest.approx(wrong)
 
 
 def test_a_model_with_other_weights_does_not_pass(module: nn.Module, path: Path, images: np.ndarray) -> None:
@@ -113,6 +122,8 @@ def test_what_follows_a_bit_that_rounding_may_turn_is_no_error(tmp_path: Path) -
     result = verify(rows(-1e-7), tmp_path / "rows.pte", x)
     assert result.layers[0].model_differences == 20
     assert 0 < result.layers[0].margin < 1e-6
+    assert result.layers[0].model_where == Where(0, 0)
+    assert str(Where(3, 5, (1, 2))) == "image 3, channel 5, pixel 1,2"
     assert result.largest_logit_difference >= 2
     assert result.passed
 
@@ -120,3 +131,38 @@ def test_what_follows_a_bit_that_rounding_may_turn_is_no_error(tmp_path: Path) -
 def test_a_model_of_another_structure_is_refused(path: Path, images: np.ndarray) -> None:
     with pytest.raises(ExportError, match="not exported from this model"):
         verify(nn.Sequential(nn.Conv2d(3, 8, 8), nn.Flatten()), path, images)
+
+
+def test_the_references_alone_agree_with_the_model(module: nn.Module, images: np.ndarray) -> None:
+    result = verify_reference(module, images)
+    assert result.passed
+    assert (result.isa, result.images, result.equal_predictions) == ("reference", 70, 70)
+    assert [layer.operator for layer in result.layers] == ["pack", "conv2d_threshold", "conv2d"]
+    assert all(layer.largest_difference is not None for layer in result.layers if layer.output == "float")
+
+
+def test_a_pass_that_changes_a_weight_is_found_by_the_references_alone(
+    module: nn.Module, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flip(graph: Graph) -> None:
+        (last,) = graph.calls(torch.ops.bittern.conv2d.default)
+        weight = graph.constant(last.args[1])
+        assert weight is not None
+        weight.view(-1)[0] ^= 1
+
+    monkeypatch.setattr(passes, "PIPELINE", (*passes.PIPELINE, flip))
+    result = verify_reference(module, images)
+    assert not result.passed
+    assert [layer.passed for layer in result.layers] == [True, True, False]
+    assert result.layers[2].model_where is not None
+    assert result.layers[2].model_where.channel == 0
+
+
+def test_large_images_are_compared_one_at_a_time_and_counted_through(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 32, 3, 8), BinaryConv2d(32, 8, 2), nn.Flatten()).eval()
+    x = np.random.default_rng(0).standard_normal((3, 3, 256, 256), dtype=np.float32)
+    to_pte(net, torch.zeros(1, 3, 256, 256), tmp_path / "net.pte")
+    result = verify(net, tmp_path / "net.pte", x)
+    assert result.passed
+    assert result.images == 3

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
-from bittern.cli._output import Json, count_text, output, plain, print_json, print_line, table
+from bittern.cli._output import Json, count_text, output, percent_text, plain, print_json, print_line, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def print_verification(result: "Verification") -> None:
         ]
     )
     for layer in result.layers:
-        layers.add_row(*_cells(layer), style=None if layer.passed else "bold red")
+        layers.add_row(*_cells(layer), style=None if result.layer_passed(layer) else "bold red")
     if result.layers:
         output().print(layers)
         print_line(
@@ -109,6 +109,12 @@ def print_verification(result: "Verification") -> None:
         f"{count_text(result.reference_differences)} values from the reference, "
         f"{count_text(result.model_differences)} bits from the trained network"
     )
+    if result.int8:
+        share = percent_text(result.equal_predictions / result.images)
+        print_line(
+            "int8: float layers are rounded to 8 bits, so differences from the trained network are no rounding errors. "
+            f"Checked is that Bittern's operators equal their references; predictions agree for {share}"
+        )
 
 
 def _cells(layer: "LayerCheck") -> list[str]:

@@ -95,11 +95,13 @@ std::vector<std::string> Engine::backends() {
   return names;
 }
 
-TensorCopy Engine::execute(Module& module, const float* input) {
+TensorCopy Engine::execute(Module& module, const float* input, int32_t images) {
   const LogCapture log;
+  std::vector<executorch::aten::SizesType> sizes(input_.sizes.begin(), input_.sizes.end());
+  if (!sizes.empty()) sizes[0] = images;
   // ExecuTorch reads inputs only; its tensors have no const form.
   const auto tensor = executorch::extension::make_tensor_ptr(
-      std::vector<executorch::aten::SizesType>(input_.sizes.begin(), input_.sizes.end()), const_cast<float*>(input),
+      std::move(sizes), const_cast<float*>(input),
       std::vector<executorch::aten::DimOrderType>(input_.dim_order.begin(), input_.dim_order.end()), {},
       ScalarType::Float);
   const auto result = module.execute(kMethod, std::vector<executorch::runtime::EValue>{*tensor});
@@ -108,32 +110,32 @@ TensorCopy Engine::execute(Module& module, const float* input) {
   return copy_tensor((*result)[0].toTensor());
 }
 
-TensorCopy Engine::run(const float* input) {
+TensorCopy Engine::run(const float* input, int32_t images) {
   const std::lock_guard lock(busy_);
   const ThreadPoolUse use(threads_);
   use_pool(use.generation());
-  return execute(*module_, input);
+  return execute(*module_, input, images);
 }
 
-TensorCopy Engine::execute_traced(const float* input, bool keep_values) {
+TensorCopy Engine::execute_traced(const float* input, int32_t images, bool keep_values) {
   const ThreadPoolUse use(threads_);
   use_pool(use.generation());
   if (traced_ == nullptr) load_traced();
   tracer_->take_events();
   tracer_->take_calls();
   tracer_->set_keep_values(keep_values);
-  return execute(*traced_, input);
+  return execute(*traced_, input, images);
 }
 
-std::vector<TimedEvent> Engine::profile(const float* input) {
+std::vector<TimedEvent> Engine::profile(const float* input, int32_t images) {
   const std::lock_guard lock(busy_);
-  execute_traced(input, false);
+  execute_traced(input, images, false);
   return tracer_->take_events();
 }
 
-std::vector<TracedCall> Engine::trace(const float* input) {
+std::vector<TracedCall> Engine::trace(const float* input, int32_t images) {
   const std::lock_guard lock(busy_);
-  execute_traced(input, true);
+  execute_traced(input, images, true);
   return tracer_->take_calls();
 }
 

@@ -33,12 +33,14 @@ class Engine {
   // Backends that the program delegates to, by the order of their appearance.
   std::vector<std::string> backends();
 
-  // `input` in the memory order of input(). Calls from several threads wait for one another. Throws EngineError.
-  TensorCopy run(const float* input);
+  // `input`: `images` images in the memory order of input(), whose first dimension is their number: no more than
+  // input() says, and exactly as many where the program's batch is fixed. Calls from several threads wait for one
+  // another. Throws EngineError.
+  TensorCopy run(const float* input, int32_t images);
   // Intervals of every event of one run, on a copy of the method that is slower by the recording.
-  std::vector<TimedEvent> profile(const float* input);
+  std::vector<TimedEvent> profile(const float* input, int32_t images);
   // Calls of Bittern operators of one run, with copies of their inputs and outputs.
-  std::vector<TracedCall> trace(const float* input);
+  std::vector<TracedCall> trace(const float* input, int32_t images);
 
  private:
   using Module = executorch::extension::Module;
@@ -46,8 +48,8 @@ class Engine {
   void load();
   void load_traced();
   void use_pool(uint64_t generation);
-  TensorCopy execute(Module& module, const float* input);
-  TensorCopy execute_traced(const float* input, bool keep_values);
+  TensorCopy execute(Module& module, const float* input, int32_t images);
+  TensorCopy execute_traced(const float* input, int32_t images, bool keep_values);
 
   struct Free {
     void operator()(void* p) const { std::free(p); }

@@ -69,12 +69,23 @@ nb::tuple to_tuple(std::vector<TracedValue> values) {
   return nb::tuple(list);
 }
 
-const float* checked(const Engine& engine, const Input& input) {
-  size_t size = 1;
-  for (const int32_t s : engine.input().sizes) size *= static_cast<size_t>(s);
+// A batch in the engine's order of memory: its values and its number of images.
+struct Batch {
+  const float* data;
+  int32_t images;
+};
+
+Batch checked(const Engine& engine, const Input& input) {
+  const std::vector<int32_t>& sizes = engine.input().sizes;
+  const size_t most = sizes.empty() ? 1 : static_cast<size_t>(sizes[0]);
+  const size_t images = sizes.empty() || input.ndim() == 0 ? 1 : input.shape(0);
+  size_t size = images;
+  for (size_t d = 1; d < sizes.size(); ++d) size *= static_cast<size_t>(sizes[d]);
+  if (images < 1 || images > most)
+    throw EngineError("the input holds " + std::to_string(images) + " images, not 1 to " + std::to_string(most));
   if (input.size() != size)
     throw EngineError("the input holds " + std::to_string(input.size()) + " values, not " + std::to_string(size));
-  return input.data();
+  return {input.data(), static_cast<int32_t>(images)};
 }
 
 std::string isa() {
@@ -136,11 +147,11 @@ NB_MODULE(_engine, m) {
       .def(
           "run",
           [](Engine& engine, const Input& input) {
-            const float* data = checked(engine, input);
+            const Batch batch = checked(engine, input);
             TensorCopy result;
             {
               const nb::gil_scoped_release release;
-              result = engine.run(data);
+              result = engine.run(batch.data, batch.images);
             }
             return to_numpy(std::move(result));
           },
@@ -148,19 +159,19 @@ NB_MODULE(_engine, m) {
       .def(
           "profile",
           [](Engine& engine, const Input& input) {
-            const float* data = checked(engine, input);
+            const Batch batch = checked(engine, input);
             const nb::gil_scoped_release release;
-            return engine.profile(data);
+            return engine.profile(batch.data, batch.images);
           },
           nb::arg("input"))
       .def(
           "trace",
           [](Engine& engine, const Input& input) {
-            const float* data = checked(engine, input);
+            const Batch batch = checked(engine, input);
             std::vector<TracedCall> calls;
             {
               const nb::gil_scoped_release release;
-              calls = engine.trace(data);
+              calls = engine.trace(batch.data, batch.images);
             }
             nb::list list;
             for (TracedCall& call : calls) {

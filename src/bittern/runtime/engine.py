@@ -98,8 +98,9 @@ class Engine:
     def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
         """The network's output for ``images``, ``[N, ...]``.
 
-        The program computes a fixed number of images at a time: more run in slices, the last one filled up with zeros,
-        and no image's result depends on the others.
+        The program computes a fixed number of images at a time: more run in slices, the last one filled up with zeros.
+        A program of dynamic batch takes up to that number, and nothing is filled up. No image's result depends on the
+        others.
 
         Args:
             images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is a number like
@@ -185,12 +186,12 @@ class Engine:
         return images
 
     def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
-        """Slices of the exported batch in the program's order of memory, and how many images each holds."""
+        """Slices of at most the exported batch in the program's order of memory, and how many images each holds."""
         size, order = self._input_shape[0], self._engine.input_dim_order
         for start in range(0, images.shape[0], size):
             part = images[start : start + size]
             count = part.shape[0]
-            if count < size:
+            if count < size and not self.metadata.dynamic_batch:
                 part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), np.float32)])
             yield np.ascontiguousarray(part.transpose(order)), count
 

@@ -39,7 +39,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class Metadata:
-    """``input_shape``: ``[N, C, H, W]`` as exported; ``operators``: Bittern's only, in the order of execution."""
+    """``operators``: Bittern's only, in the order of execution.
+
+    ``input_shape``, ``output_shape``: ``[N, C, H, W]`` as exported. The program computes N images at a time, and any
+    number up to N if ``dynamic_batch``. ``int8``: float layers compute on 8-bit integers, rounded accordingly.
+    """
 
     bittern: str
     executorch: str
@@ -49,11 +53,15 @@ class Metadata:
     class_names: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     operators: tuple[Operator, ...] = ()
+    dynamic_batch: bool = False
+    int8: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; :meth:`from_json` reads it back."""
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {"format": METADATA_FORMAT, **fields}
+        # Files that use neither stay as they were before there were these.
+        unused = {name for name in ("dynamic_batch", "int8") if not fields[name]}
+        return {"format": METADATA_FORMAT, **{name: value for name, value in fields.items() if name not in unused}}
 
     @staticmethod
     def from_json(text: str) -> "Metadata":
@@ -82,6 +90,8 @@ class Metadata:
             class_names=fields.texts("class_names") if fields.has("class_names") else None,
             preprocessing=_preprocessing(fields.object("preprocessing")) if fields.has("preprocessing") else None,
             operators=tuple(_operator(entry) for entry in fields.objects("operators")),
+            dynamic_batch=fields.flag("dynamic_batch"),
+            int8=fields.flag("int8"),
         )
 
 
@@ -116,6 +126,13 @@ class _Fields:
         if not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
             raise ModelFileError(f"{self._name}: {key} must be a list of {what}, is {_short(values)}")
         return list(values)
+
+    def flag(self, key: str) -> bool:
+        """False where it is left out."""
+        value = self._entries.get(key, False)
+        if not isinstance(value, bool):
+            raise ModelFileError(f"{self._name}: {key} must be true or false, is {_short(value)}")
+        return value
 
     def integer(self, key: str) -> int:
         return int(self._get(key, int, "an integer"))

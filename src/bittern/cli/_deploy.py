@@ -1,13 +1,33 @@
-"""From a trained run to a model file: shared by the commands that export."""
+"""From a trained run, or a model's name, to a model file: shared by the commands that export."""
 
+import difflib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bittern.data import Preprocessing
     from bittern.export.program import Export
     from bittern.train import Run
+
+SEED = 0
+"""Of the weights of a model that is exported by its name, and of the noise that it is calibrated on."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and what is known of it. ``input_shape`` is (C, H, W); ``trained``: its weights are not random."""
+
+    model: "nn.Module"
+    name: str
+    input_shape: tuple[int, int, int]
+    trained: bool
+    class_names: tuple[str, ...] | None = None
+    preprocessing: "Preprocessing | None" = None
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -18,8 +38,54 @@ class Deployed:
     warnings: tuple[str, ...]
 
 
+def find_source(source: str, image_size: int | None = None) -> Source:
+    """The run in folder ``source``, or else the model of that name, for images of ``image_size``, or its own size.
+
+    Raises:
+        ValueError: neither exists; the message has the nearest name. Or the run cannot be read.
+    """
+    from bittern.models import create, get_model, list_models
+    from bittern.train import load_run
+
+    path = Path(source)
+    if source in list_models() and not path.is_dir():
+        import torch
+
+        info = get_model(source)
+        size = info.image_size if image_size is None else image_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            model = create(source, image_size=size)
+        return Source(model.eval(), source, (info.in_channels, size, size), trained=False)
+    if not path.exists():
+        close = difflib.get_close_matches(source, list_models(), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else " (`bittern models` lists the models)"
+        raise ValueError(f"run folder {source} does not exist, and no model has that name{hint}")
+    return source_of(load_run(path), image_size)
+
+
+def source_of(run: "Run", image_size: int | None = None) -> Source:
+    """What a run knows of its network."""
+    info = run.info
+    channels, height, width = info.input_shape
+    shape = (channels, height, width) if image_size is None else (channels, image_size, image_size)
+    return Source(run.model, info.model, shape, True, info.class_names, info.preprocessing, info.dataset)
+
+
 def export_run(run: "Run", path: Path) -> Deployed:
     """Writes the network of ``run`` to ``path``, one image at a time, with the run's class names and preprocessing.
+
+    Raises:
+        ExportError: the network cannot be exported.
+        OSError: the file cannot be written.
+    """
+    return export_source(source_of(run), path)
+
+
+def export_source(
+    source: Source, path: Path, *, batch: int = 1, max_batch: int | None = None, int8: "Tensor | None" = None
+) -> Deployed:
+    """Writes the network of ``source`` to ``path``; ``max_batch`` and ``int8`` as in `bittern.export.to_pte`.
 
     Raises:
         ExportError: the network cannot be exported.
@@ -31,19 +97,27 @@ def export_run(run: "Run", path: Path) -> Deployed:
     from bittern.export.program import to_pte
     from bittern.runtime import Preprocessing
 
-    info = run.info
-    rule = info.preprocessing
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} into; make it first")
+    check_target(path)
+    rule = source.preprocessing
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ExportWarning)
         export = to_pte(
-            run.model,
-            torch.zeros(1, *info.input_shape),
+            source.model,
+            torch.zeros(batch, *source.input_shape),
             path,
-            name=info.model,
-            class_names=info.class_names,
-            preprocessing=Preprocessing(rule.scale, rule.mean, rule.std),
+            name=source.name,
+            class_names=source.class_names,
+            preprocessing=None if rule is None else Preprocessing(rule.scale, rule.mean, rule.std),
+            max_batch=max_batch,
+            int8=int8,
         )
     return Deployed(export, tuple(str(warning.message) for warning in caught))
+
+
+def check_target(path: Path) -> None:
+    """Raises ValueError if no file can be written at ``path``, before work is done for it."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name the file to write, such as {path / 'model.pte'}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} into; make it first")

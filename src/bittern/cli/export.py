@@ -1,4 +1,4 @@
-"""``bittern export``: a trained run becomes a model file."""
+"""``bittern export``: a trained run, or a model of the registry, becomes a model file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,20 +18,46 @@ _BATCH_NORM = "_native_batch_norm_legit_no_training"  # PyTorch's name of it in 
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `bittern train` wrote.")],
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|NAME", help="Folder of `bittern train` or `import`, or a model's name.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT.pte", help="The model file to write.")],
+    image_size: Annotated[
+        int | None, typer.Option(min=1, metavar="S", help="Height and width of the images, where not the usual.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Images that the engine computes at a time. [default: 1]")
+    ] = None,
+    max_batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Any number of images up to N at a time.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Compute float layers on 8-bit integers.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="For --int8: folder of the run's data set, or of image files."),
+    ] = None,
+    calibration: Annotated[
+        int, typer.Option(min=1, metavar="N", help="For --int8: how many images to find the scales with.")
+    ] = 100,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each node runs, and why it is not bit-packed.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Export a trained run to a model file that the engine runs."""
-    from bittern.cli._deploy import export_run
-    from bittern.train import load_run
+    """Export a trained run to a model file that the engine runs, or an untrained model by its name."""
+    from bittern.cli._calibration import calibration_images
+    from bittern.cli._deploy import SEED, check_target, export_source, find_source
 
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder; name the file to write, such as {out / 'model.pte'}")
-    deployed = export_run(load_run(run), out)
+    if batch is not None and max_batch is not None:
+        raise typer.BadParameter("--batch fixes the number of images, --max-batch leaves it open: give one of the two")
+    if data is not None and not int8:
+        raise typer.BadParameter("--data is for --int8, which is calibrated on images")
+    check_target(out)
+    network = find_source(source, image_size)
+    if not network.trained:
+        say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
+    images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
+    deployed = export_source(network, out, batch=batch or 1, max_batch=max_batch, int8=images)
     export, explanation = deployed.export, deployed.export.explanation
     for warning in deployed.warnings:
         say(f"warning: {warning}")
@@ -40,6 +66,8 @@ def command(
             {
                 "file": str(export.path),
                 "size": export.size,
+                "trained": network.trained,
+                "calibration": None if images is None else {"images": len(images), "source": origin},
                 "metadata": export.metadata.to_json(),
                 "warnings": list(deployed.warnings),
                 "explanation": explanation.to_json(),
@@ -48,17 +76,22 @@ def command(
         return
     if explain:
         _print_explanation(explanation)
-    counts = ((explanation.count("bittern"), "in Bittern's operators"), (explanation.count("xnnpack"), "in XNNPACK"))
+    integers = sum(row.kernel == "int8" for row in explanation.rows)
+    in_xnnpack = "in XNNPACK" + (f" ({integers} of them int8)" if images is not None else "")
+    counts = ((explanation.count("bittern"), "in Bittern's operators"), (explanation.count("xnnpack"), in_xnnpack))
     text = ", ".join(f"{count} nodes {where}" for count, where in counts)
     slow = len(explanation.fallbacks)
     text += f", [bold red]{slow} in slow fallbacks[/bold red]" if slow else ", none in a slow fallback"
     print_line(f"[bold]{plain(export.path)}[/bold], {bytes_text(export.size)}: {text}")
+    if images is not None:
+        print_line(f"int8 scales from {len(images)} {plain(origin)}")
 
 
 def _print_explanation(explanation: "Explanation") -> None:
     nodes = table(["Module", "Node", "Runs in", "Why not bit-packed"])
     for row in explanation.rows:
         runs = {"bittern": f"bittern::{row.kernel}", "fallback": f"fallback {row.kernel}"}.get(row.runs, row.runs)
+        runs += " int8" if row.kernel == "int8" else ""
         nodes.add_row(row.path, _label(row), runs, row.reason, style=_STYLES.get(row.runs))
     output().print(nodes)
 

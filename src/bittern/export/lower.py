@@ -8,14 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.capture import channels_last
+from bittern.export.capture import channels_last, dynamic_shapes, tracing_example
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, Origin
 from bittern.export.quiet import third_party_quiet
+from bittern.export.refusals import first_line
 from bittern.runtime.metadata import METADATA_METHOD
 
 Operators = list[tuple[str, Origin]]
 """Bittern's operators in the order in which a program calls them."""
+
+INT8 = "int8"
+"""The kernel of a node that XNNPACK computes on 8-bit integers."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Lowered:
     """A serialized ExecuTorch program and what runs where in it.
 
     ``placements``: for every node of the training graph that is left, where it runs ("bittern", "xnnpack", "fallback"
-    or "view") and the operator or delegate that does its work.
+    or "view") and the operator or delegate that does its work, or `INT8`.
     """
 
     program: bytes
@@ -31,11 +35,13 @@ class Lowered:
     operators: Operators
 
 
-def lower(graph: Graph, example: Tensor, metadata: Callable[[Operators], dict[str, Any]]) -> Lowered:
+def lower(
+    graph: Graph, example: Tensor, metadata: Callable[[Operators], dict[str, Any]], max_batch: int | None = None
+) -> Lowered:
     """Lowers a deployed graph for inputs shaped like ``example``. The same input gives the same bytes.
 
     ``metadata`` is asked once the order of the operators is known; its result becomes the constant method
-    `bittern_metadata`, a JSON string.
+    `bittern_metadata`, a JSON string. ``max_batch``: as in `capture`.
 
     Raises:
         ExportError: if ExecuTorch is not installed or refuses the program.
@@ -47,16 +53,28 @@ def lower(graph: Graph, example: Tensor, metadata: Callable[[Operators], dict[st
         except ImportError as error:
             raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
         config = EdgeCompileConfig(_check_ir_validity=False)
+        trace = channels_last(tracing_example(example, max_batch))
         try:
-            program = torch.export.export(graph.module, (channels_last(example),))
+            program = torch.export.export(graph.module, (trace,), dynamic_shapes=dynamic_shapes(max_batch))
             edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=config)
             exported = edge.exported_program()
             placements, operators = _where(exported.graph_module)
             constants = {METADATA_METHOD: json.dumps(metadata(operators), sort_keys=True)}
             buffer = EdgeProgramManager(exported, constants, config).to_executorch().buffer
         except Exception as error:
-            raise ExportError(f"ExecuTorch cannot lower the model: {error}") from error
+            raise ExportError(
+                f"ExecuTorch cannot lower the model: {first_line(error)}{_blame(graph, error)}"
+            ) from error
     return Lowered(bytes(buffer), placements, operators)
+
+
+def _blame(graph: Graph, error: Exception) -> str:
+    """Names the module whose operator ``error`` speaks of, if it speaks of one."""
+    text = str(error)
+    for node in graph.calls():
+        if node.name in text or ("::" in operator_name(node) and operator_name(node) in text):
+            return f" ({operator_name(node)} in {Origin.of(node).path or 'the model itself'})"
+    return ""
 
 
 def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], Operators]:
@@ -79,9 +97,25 @@ def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], Operator
     for _, delegate, _ in get_lowered_submodules(module):
         for node in delegate.original_module.graph.nodes:
             if node.op == "call_function":
+                kernel = INT8 if _is_int8(node) else delegate.backend_id
                 for source in Origin.of(node).sources:
-                    placements.setdefault(source, ("xnnpack", delegate.backend_id))
+                    placements.setdefault(source, ("xnnpack", kernel))
     return placements, operators
+
+
+def _is_int8(node: fx.Node) -> bool:
+    """Whether a delegate's node reads integers, itself or through the layer that it is the activation of."""
+    from executorch.backends.xnnpack.utils.quant_utils import is_dequant, is_tagged_as_implicit_q_dq
+
+    sources = node.all_input_nodes
+    if not sources:
+        return False
+    first = sources[0]
+    if is_dequant(first):
+        return bool(is_tagged_as_implicit_q_dq(first))
+    users = list(first.users)
+    activation = bool(users == [node] and any(is_tagged_as_implicit_q_dq(user) for user in node.users))
+    return activation and _is_int8(first)
 
 
 def operator_name(node: fx.Node) -> str:

@@ -20,6 +20,8 @@ from bittern.export.explain import Explanation, explain
 from bittern.export.graph import Graph, Origin
 from bittern.export.lower import Lowered, Operators, lower
 from bittern.export.passes.binary import BINARIZE
+from bittern.export.quantize import check_calibration, quantize
+from bittern.export.run_once import check_runs
 from bittern.runtime import container
 from bittern.runtime.metadata import Metadata, Operator, Preprocessing
 
@@ -42,6 +44,8 @@ def to_pte(
     name: str | None = None,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    max_batch: int | None = None,
+    int8: Tensor | Sequence[Tensor] | None = None,
 ) -> Export:
     """Exports ``module`` for inputs shaped like ``example`` and writes the file at ``path``.
 
@@ -55,19 +59,31 @@ def to_pte(
         name: the model's name in the metadata; the class name by default.
         class_names: one per output, for `bittern run`.
         preprocessing: how pixels become the input, for `bittern run`.
+        max_batch: the engine computes any number of images from 1 to this at once, whatever the example's batch; the
+            memory of a loaded file is that of the largest batch. None: the example's batch.
+        int8: float layers compute on 8-bit integers, scaled by the values that these calibration images give: float32
+            ``[M, ...]``, preprocessed, in one tensor or several; some hundred from the training set do. Bits and
+            thresholds of Bittern's operators are the same. None: float layers compute in float32.
 
     Raises:
-        ExportError: the module cannot be captured or lowered.
+        ExportError: the module cannot be captured or lowered, does not run in the engine, or the calibration images do
+            not fit. The message names the module, the operator and the way out.
         OSError: the file cannot be written.
 
     Warns:
         ExportWarning: nothing in the module is binary, or a float operator fell to a slow kernel.
     """
-    graph = capture(module, example)
-    nodes = [(node.name, Origin.of(node).path, node.target) for node in graph.calls()]
+    if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
+        raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
+    graph = capture(module, example, max_batch)
+    images = None if int8 is None else check_calibration(int8, tuple(example.shape))
+    nodes = [(node.name, Origin.of(node).path, node.target) for node in graph.calls() if _is_tensor(node)]
     passes.run(graph)
     _explain_binarize(graph)
-    output_shape = tuple(int(size) for size in _output(graph).meta["val"].shape)
+    input_shape = (max_batch or example.shape[0], *example.shape[1:])
+    output_shape = tuple(size if isinstance(size, int) else input_shape[0] for size in _output(graph).meta["val"].shape)
+    if images is not None:
+        quantize(graph, images)
     written: list[Metadata] = []
 
     def metadata(operators: Operators) -> dict[str, Any]:
@@ -75,21 +91,26 @@ def to_pte(
             bittern=__version__,
             executorch=version("executorch"),
             model=name or type(module).__name__,
-            input_shape=tuple(example.shape),
+            input_shape=input_shape,
             output_shape=output_shape,
             class_names=None if class_names is None else tuple(class_names),
             preprocessing=preprocessing,
             operators=tuple(Operator(op, origin.path, origin.outputs, activations(op)) for op, origin in operators),
+            dynamic_batch=input_shape[0] > 1 and max_batch is not None,
+            int8=int8 is not None,
         )
         written.append(card)
         return card.to_json()
 
     if class_names is not None and len(class_names) != output_shape[-1]:
         raise ExportError(f"{len(class_names)} class names for {output_shape[-1]} outputs: give one per output")
-    lowered = lower(graph, example.cpu(), metadata)
+    lowered = lower(graph, example.cpu(), metadata, max_batch)
     explanation = explain(nodes, lowered.placements, graph.reasons)
-    _warn(lowered, explanation)
     data = container.append_footer(lowered.program)
+    if explanation.fallbacks or max_batch is not None or int8 is not None:
+        plain = max_batch is None and int8 is None
+        check_runs(data, example.detach()[:1].cpu().numpy(), explanation, plain=plain)
+    _warn(lowered, explanation)
     target = Path(path)
     write_atomically(target, data)
     return Export(target, len(data), written[0], explanation)
@@ -98,7 +119,7 @@ def to_pte(
 def activations(op: str) -> tuple[int, ...]:
     """Positions of the arguments of a Bittern operator that are computed from the images."""
     schema = getattr(torch.ops.bittern, op).default._schema
-    return tuple(i for i, argument in enumerate(schema.arguments) if argument.name in ("x", "residual"))
+    return tuple(i for i, argument in enumerate(schema.arguments) if argument.name in ("x", "residual", "a", "b"))
 
 
 def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
@@ -106,6 +127,11 @@ def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
     graph = capture(module, example)
     passes.run(graph)
     return graph.module
+
+
+def _is_tensor(node: torch.fx.Node) -> bool:
+    """Not a size that is computed from a dynamic batch."""
+    return not isinstance(node.meta.get("val"), (torch.SymInt, int))
 
 
 def _output(graph: Graph) -> torch.fx.Node:

@@ -5,15 +5,23 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("torchao", "torch.utils._pytree", "executorch", "root")
+_LOGGERS = (
+    "torchao",
+    "torch.utils._pytree",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._subclasses.fake_tensor",
+    "torch.export",
+    "executorch",
+    "root",
+)
 
 
 @contextmanager
 def third_party_quiet() -> Iterator[None]:
-    """Silences deprecation notices between those packages, and log records below ERROR."""
+    """Silences deprecation notices between those packages, and log records, whose errors are raised too."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)

@@ -1,0 +1,132 @@
+"""Why a module cannot be exported, in a line: its path, the operator, and the way out, instead of torch's pages."""
+
+import traceback
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from bittern.export.errors import ExportError
+from bittern.export.graph import Graph, Origin, arguments
+
+_DATA_DEPENDENT = ("data-dependent", "Dynamic control flow", "non-static conditional")
+_SHAPES = "the engine's shapes are fixed at export: compute with torch.where or a mask on the whole tensor"
+_NUMBERS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
+_LONGEST = 300  # characters of somebody else's message
+
+
+def failure(error: Exception, module: nn.Module, example: Tensor, max_batch: int | None) -> ExportError:
+    """What to tell of torch.export's ``error`` on ``module``."""
+    own = _own_failure(module, example)
+    place, line = _place(error, module)
+    shape = list(example.shape)
+    if own is not None:
+        place, _ = _place(own, module)
+        return ExportError(f"{place} fails for an input of shape {shape}: {first_line(own)}")
+    text = str(error)
+    if any(sign in text for sign in _DATA_DEPENDENT) or "DataDependent" in type(error).__name__:
+        return ExportError(
+            f"{place} decides by values that it computes{line}, but the engine runs the same operators for every "
+            "input: use torch.where for both cases, or decide by shapes and settings alone"
+        )
+    if "no fake impl" in text or "register_fake" in text:
+        return ExportError(f"{place} calls an operator that has no fake kernel{line}: {first_line(error)}")
+    if ".numpy()" in text:
+        return ExportError(f"{place} leaves PyTorch for numpy{line}: compute it with torch operators")
+    if max_batch is not None and ("onstraint" in text or "specialized" in text or "batch" in text):
+        return ExportError(
+            f"{type(module).__name__} does not run for every batch from 1 to {max_batch}: {first_line(error)}. "
+            "Take sizes from x.shape[0] or -1 instead of numbers, or export without a dynamic batch"
+        )
+    return ExportError(f"torch.export cannot capture {place} for an input of shape {shape}{line}: {first_line(error)}")
+
+
+def check_graph(graph: Graph, signature: Any) -> None:
+    """Raises ExportError if a captured graph does what the engine cannot."""
+    changed = [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
+    if changed:
+        raise ExportError(
+            f"the model writes into {', '.join(map(str, changed))}; the engine keeps nothing between calls: "
+            "compute a new tensor instead (no x.add_(), no buffer updates in evaluation mode)"
+        )
+    for node in graph.calls():
+        if (reason := _why_not(node)) is not None:
+            operator = str(node.target._schema.name) if hasattr(node.target, "_schema") else node.name
+            path = Origin.of(node).path
+            raise ExportError(f"{operator} in {path or 'the model itself'} {reason}")
+    _check_output(graph.module.graph.output_node().args[0])
+
+
+def _why_not(node: fx.Node) -> str | None:
+    """None if the engine can compute ``node``, else why not and what to do."""
+    if isinstance(node.target, torch._ops.HigherOrderOperator):
+        return "is control flow, but the engine runs the same operators for every input: use torch.where"
+    if node.target in _NUMBERS:
+        return "reads a number out of a tensor (as .item(), float(x) and int(x) do): keep it a tensor"
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and _in_training(node):
+        return "draws random numbers: do so in training only (if self.training)"
+    namespace = getattr(node.target, "namespace", "aten")
+    if namespace not in ("aten", "bittern"):
+        return "has no kernel in the engine, which knows PyTorch's operators and Bittern's: write it with those"
+    values = node.meta.get("val")
+    for value in values if isinstance(values, (tuple, list)) else (values,):
+        if not isinstance(value, Tensor):
+            continue
+        if value.dtype.is_complex:
+            return "computes complex numbers: write it with real and imaginary parts as channels"
+        if value.dtype == torch.float64:
+            return "computes in float64; the engine computes in float32: use .float()"
+        if torch.fx.experimental.symbolic_shapes.free_unbacked_symbols(value.shape):
+            return f"has a result whose shape depends on the values of its input; {_SHAPES}"
+    return None
+
+
+def _in_training(node: fx.Node) -> bool:
+    """Not an operator with dropout inside, such as `lstm`, in evaluation mode."""
+    return arguments(node).get("train") is not False
+
+
+def _check_output(outputs: Any) -> None:
+    if len(outputs) != 1:
+        raise ExportError(f"the model returns {len(outputs)} values; export a module that returns one tensor")
+    value = outputs[0].meta.get("val") if isinstance(outputs[0], fx.Node) else outputs[0]
+    if not isinstance(value, Tensor):
+        raise ExportError(f"the model returns {value!r}; export a module that returns one tensor")
+    if value.dtype != torch.float32:
+        raise ExportError(f"the model returns {value.dtype}; export a module that returns float32, such as logits")
+    if value.dim() == 0:
+        raise ExportError("the model returns one number for the whole batch; return one row for each image")
+
+
+def _own_failure(module: nn.Module, example: Tensor) -> Exception | None:
+    """The error of the module itself on the example, if it has one."""
+    try:
+        with torch.no_grad():
+            module(example.clone())
+    except Exception as error:
+        return error
+    return None
+
+
+def _place(error: BaseException, module: nn.Module) -> tuple[str, str]:
+    """The innermost module that ``error`` went through, and the line of its own code: (name, "" or " (file:line)")."""
+    names = {id(child): name for name, child in module.named_modules()}
+    innermost, where = type(module).__name__, ""
+    torch_files = torch.__file__.rpartition("__init__")[0]
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        if id(owner) not in names or not isinstance(owner, nn.Module):
+            continue
+        name = names[id(owner)]
+        innermost = f"{name} ({type(owner).__name__})" if name else type(owner).__name__
+        file = frame.f_code.co_filename
+        if not file.startswith(torch_files):
+            where = f" ({file.rpartition('/')[2]}:{number})"
+    return innermost, where
+
+
+def first_line(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return f"KeyError {error}"
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."

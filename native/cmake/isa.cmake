@@ -1,6 +1,6 @@
 # The one table of instruction sets: compiler flags of the files that use them. A kernel's file is named
 # <cpu>_<feature>.cc; everything else is compiled for the baseline of the target.
-set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2)
+set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2 -mfma)
 # Tuned for a server core: GCC's generic tuning keeps pointers in vector registers while tiles need them.
 set(BITTERN_ISA_FLAGS_x86_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
                                  -mtune=icelake-server)

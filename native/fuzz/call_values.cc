@@ -212,6 +212,37 @@ void make_linear(Builder& b, const std::string& form) {
   b.finish(form, tensor(ScalarType::Float, with_last(rows, filters)), bits, filters);
 }
 
+void make_conv2d_weight_only(Builder& b, const std::string& form) {
+  const int64_t channels = b.number(1, 70), filters = b.number(1, 70);
+  const WindowAxis y = make_axis(b), x = make_axis(b);
+  const int32_t images = static_cast<int32_t>(b.number(1, 2)), out = static_cast<int32_t>(filters);
+  b.push(b.floats({images, int32_t(channels), int32_t(y.size), int32_t(x.size)}, kChannelsLast));
+  b.push(b.weight({images, channels, filters, 1, 0, y, x}));
+  b.push(channels);
+  b.push(filters);
+  b.push(b.list({y.kernel, x.kernel}));
+  b.push(b.list({y.stride, x.stride}));
+  b.push(b.list({y.before, y.after, x.before, x.after}));
+  b.push(b.list({y.dilation, x.dilation}));
+  b.push(int64_t{1});
+  b.push(int64_t{0});
+  const int32_t height = static_cast<int32_t>(y.outputs()), width = static_cast<int32_t>(x.outputs());
+  const TensorValue bits = tensor(ScalarType::Int, {images, height, width, int32_t(words(out))});
+  b.finish(form, tensor(ScalarType::Float, {images, out, height, width}, kChannelsLast), bits, out);
+}
+
+void make_linear_weight_only(Builder& b, const std::string& form) {
+  const int64_t features = b.number(1, 300), filters = b.number(1, 100);
+  const std::vector<int32_t> rows = some_rows(b, features);
+  b.push(b.floats(rows));
+  const WindowAxis one = {1, 1, 1, 1, 0, 0};
+  b.push(b.weight({1, features, filters, 1, 0, one, one}));
+  b.push(features);
+  b.push(filters);
+  const TensorValue bits = tensor(ScalarType::Int, with_last(rows, words(filters)));
+  b.finish(form, tensor(ScalarType::Float, with_last(rows, filters)), bits, filters);
+}
+
 std::vector<int32_t> map_sizes(Builder& b, int64_t channels) {
   return {int32_t(b.number(1, 2)), int32_t(channels), int32_t(b.number(1, 9)), int32_t(b.number(1, 9))};
 }
@@ -264,8 +295,14 @@ struct Maker {
 };
 
 // The first row whose prefix an operator's name has.
-constexpr Maker kMakers[] = {{"conv2d", make_conv2d}, {"linear", make_linear},     {"pack", make_pack},
-                             {"unpack", make_unpack}, {"binarize", make_binarize}, {"max_pool2d", make_max_pool2d}};
+constexpr Maker kMakers[] = {{"conv2d_weight_only", make_conv2d_weight_only},
+                             {"linear_weight_only", make_linear_weight_only},
+                             {"conv2d", make_conv2d},
+                             {"linear", make_linear},
+                             {"pack", make_pack},
+                             {"unpack", make_unpack},
+                             {"binarize", make_binarize},
+                             {"max_pool2d", make_max_pool2d}};
 
 void make(Builder& b, const OperatorInfo& info) {
   std::string name = info.name;

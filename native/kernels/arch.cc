@@ -35,6 +35,8 @@ uint32_t detect_arch_flags() {
   if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
   constexpr uint32_t kOsxsave = 1u << 27, kAvx = 1u << 28;
   if (!has(ecx, kOsxsave | kAvx)) return 0;
+  constexpr uint32_t kFma = 1u << 12;
+  const bool fma = has(ecx, kFma);
   uint32_t xcr0, high;
   __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
   if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
@@ -44,7 +46,7 @@ uint32_t detect_arch_flags() {
                      kAvx512 = 1u << 16 /* F */ | 1u << 17 /* DQ */ | 1u << 30 /* BW */ | 1u << 31 /* VL */;
   constexpr uint32_t kVpopcntdq = 1u << 14;
   uint32_t flags = 0;
-  if (has(xcr0, kYmmSaved) && has(ebx, kAvx2)) flags |= kArchAvx2;
+  if (has(xcr0, kYmmSaved) && has(ebx, kAvx2) && fma) flags |= kArchAvx2;
   if (has(xcr0, kZmmSaved) && has(ebx, kAvx512)) {
     flags |= kArchAvx512;
     if (has(ecx, kVpopcntdq)) flags |= kArchAvx512Vpopcntdq;

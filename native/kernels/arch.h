@@ -17,7 +17,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 namespace bittern {
 
 enum ArchFlag : uint32_t {
-  kArchAvx2 = 1u << 0,
+  kArchAvx2 = 1u << 0,             // and FMA: every core with AVX2 since Haswell has both
   kArchAvx512 = 1u << 1,           // F, BW, DQ and VL: what every server core since Skylake has
   kArchAvx512Vpopcntdq = 1u << 2,  // popcount of 32-bit lanes
   kArchNeon = 1u << 3,             // in every aarch64

@@ -63,7 +63,8 @@ Conv2dArgs at_filters(const Conv2dArgs& args, const Operands& operands, int64_t 
   return part;
 }
 
-// Bits that no kernel writes as whole halves of words start from 0.
+}  // namespace
+
 void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all) {
   const int64_t words = (args.channels + 31) / 32;
   if (all) {
@@ -72,8 +73,6 @@ void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all) {
     for (int64_t p = 1; p <= pixels; ++p) args.bits[p * words - 1] = 0;
   }
 }
-
-}  // namespace
 
 void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   Conv2dArgs args = work.args;

@@ -18,6 +18,10 @@ struct Conv2dWork {
   const Conv2dImplementation* implementation;
 };
 
+// Clears the bits that no kernel writes as whole halves of words; `all`: every bit, where filters of several sets share
+// halves.
+void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all);
+
 // Fails the call if scratch memory runs out.
 void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work);
 

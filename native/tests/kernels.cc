@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d_weight_only/conv2d_weight_only.h"
 #include "kernels/max_pool2d/max_pool2d.h"
 #include "kernels/pack/pack.h"
 #include "tests/bindings.h"
@@ -23,7 +24,8 @@ using nb::literals::operator""_a;
 namespace bittern {
 namespace {
 
-Conv2dImplementation named(Conv2dImplementation row, const char* name) {
+template <class Row>
+Row named(Row row, const char* name) {
   row.name = name;
   return row;
 }
@@ -32,6 +34,11 @@ const Conv2dImplementation kConv2d[] = {
 #define BITTERN_CONV2D_KERNEL(isa) named(conv2d_##isa, #isa),
 #include "kernels/conv2d/kernels.inc"
 #undef BITTERN_CONV2D_KERNEL
+};
+const Conv2dWeightOnlyImplementation kConv2dWeightOnly[] = {
+#define BITTERN_CONV2D_WEIGHT_ONLY_KERNEL(isa) named(conv2d_weight_only_##isa, #isa),
+#include "kernels/conv2d_weight_only/kernels.inc"
+#undef BITTERN_CONV2D_WEIGHT_ONLY_KERNEL
 };
 constexpr PackImplementation kPack[] = {
 #define BITTERN_PACK_KERNEL(isa, flags) {#isa, flags, pack_##isa, unpack_##isa, binarize_##isa},
@@ -90,10 +97,10 @@ int64_t shortest(int repeats, const Call& call) {
   return best;
 }
 
-// Fields of Conv2dArgs, its epilogue and its border by their names; values and bits are what the outputs hold before.
-// Returns values and bits after, and the shortest time of `repeats` calls in nanoseconds.
-nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
-  const Conv2dImplementation& kernel = row_named(kConv2d, name);
+// Calls f(args) on fields of Conv2dArgs, its epilogue and its border by their names; values and bits are what the
+// outputs hold before. Returns values and bits after, and the shortest time of `repeats` calls in nanoseconds.
+template <class F>
+nb::tuple with_conv2d_args(const nb::dict& a, int repeats, const F& f) {
   const Buffer<uint32_t> input(nb::cast<Array<uint32_t>>(a["input"])), weight(nb::cast<Array<uint32_t>>(a["weight"]));
   const Buffer<int64_t> run_offsets(nb::cast<Array<int64_t>>(a["run_offsets"]));
   const Optional<int32_t> row_class(a, "row_class"), column_class(a, "column_class"),
@@ -121,7 +128,7 @@ nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, 
   args.run_words = nb::cast<int64_t>(a["run_words"]);
   args.weight = weight.data();
   args.filters = nb::cast<int64_t>(a["filters"]);
-  args.valid_bits = nb::cast<int32_t>(a["valid_bits"]);
+  args.valid_bits = number<int32_t>(a, "valid_bits", 0);
   args.border = row_class.data() != nullptr ? &border : nullptr;
   args.channels = nb::cast<int64_t>(a["channels"]);
   args.first_channel = number<int64_t>(a, "first_channel", 0);
@@ -142,8 +149,20 @@ nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, 
   e.threshold = threshold.data();
   e.bit_threshold = bit_threshold.data();
 
-  const int64_t best = shortest(repeats, [&] { kernel.conv2d(args, begin, end); });
+  const int64_t best = shortest(repeats, [&] { f(args); });
   return nb::make_tuple(values.to_numpy(), bits.to_numpy(), best);
+}
+
+nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
+  const Conv2dImplementation& kernel = row_named(kConv2d, name);
+  return with_conv2d_args(a, repeats, [&](const Conv2dArgs& args) { kernel.conv2d(args, begin, end); });
+}
+
+// The input is of floats seen as words.
+nb::tuple run_conv2d_weight_only(const std::string& name, const nb::dict& a, int64_t tap_channels, int64_t begin,
+                                 int64_t end, int repeats) {
+  const Conv2dWeightOnlyImplementation& kernel = row_named(kConv2dWeightOnly, name);
+  return with_conv2d_args(a, repeats, [&](const Conv2dArgs& args) { kernel.conv2d({args, tap_channels}, begin, end); });
 }
 
 nb::object run_tap_counts(const std::string& name, const Array<uint32_t>& weight, int64_t blocks, int64_t taps,
@@ -240,6 +259,7 @@ double cycles_per_second() {
 
 void bind_kernels(nb::module_& m) {
   m.def("conv2d_kernels", [] { return names_of(kConv2d); });
+  m.def("conv2d_weight_only_kernels", [] { return names_of(kConv2dWeightOnly); });
   m.def("pack_kernels", [] { return names_of(kPack); });
   m.def("max_pool2d_kernels", [] { return names_of(kMaxPool2d); });
   m.def("selected", [](uint32_t flags) {
@@ -248,6 +268,8 @@ void bind_kernels(nb::module_& m) {
   });
   m.def("cycles_per_second", cycles_per_second);
   m.def("conv2d", run_conv2d, "name"_a, "args"_a, "begin"_a, "end"_a, "repeats"_a = 1);
+  m.def("conv2d_weight_only", run_conv2d_weight_only, "name"_a, "args"_a, "tap_channels"_a, "begin"_a, "end"_a,
+        "repeats"_a = 1);
   m.def("pack_times", pack_times, "name"_a, "pixels"_a, "channels"_a, "repeats"_a);
   m.def("max_pool2d_time", max_pool2d_time, "name"_a, "size"_a, "words"_a, "repeats"_a);
   m.def("tap_counts", run_tap_counts, "name"_a, "weight"_a, "blocks"_a, "taps"_a, "tap_words"_a, "before"_a);

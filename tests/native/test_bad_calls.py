@@ -38,6 +38,18 @@ def linear_call() -> Call:
     return "linear_float_packed", [packed(3, 2), packed(2, 2, 16), 40, 20, *[None] * 12], [ones(3, 20), packed(3, 1)]
 
 
+def weight_only_call() -> Call:
+    """As conv2d_call, with a float image."""
+    _, inputs, outputs = conv2d_call("conv2d_float_packed")
+    image = fresh((1, 40, 5, 6), np.float32, channels_last=True)
+    return "conv2d_weight_only_float_packed", [image, *inputs[1:]], outputs
+
+
+def linear_weight_only_call() -> Call:
+    _, inputs, outputs = linear_call()
+    return "linear_weight_only_float_packed", [ones(3, 40), *inputs[1:]], outputs
+
+
 def pack_call() -> Call:
     return "pack", [ones(1, 40, 2, 3), None, 1], [packed(1, 2, 3, 2)]
 
@@ -56,6 +68,8 @@ VALID: dict[str, Callable[[], Call]] = {
     "conv2d_float_packed": lambda: conv2d_call("conv2d_float_packed"),
     "conv2d_threshold": lambda: conv2d_call("conv2d_threshold"),
     "linear_float_packed": linear_call,
+    "conv2d_weight_only": weight_only_call,
+    "linear_weight_only": linear_weight_only_call,
     "pack": pack_call,
     "unpack": unpack_call,
     "max_pool2d": max_pool2d_call,
@@ -113,6 +127,21 @@ INPUTS: list[tuple[str, int, object, str]] = [
     ("linear_float_packed", 2, 2**24 + 1, r"in_features must be in \[1, 16777216\]"),
     ("linear_float_packed", 3, 0, "out_features must be in"),
     ("linear_float_packed", 11, ones(3, 21), "residual must have the shape of the result"),
+    ("conv2d_weight_only", 0, packed(1, 40, 5, 6), "x must be of type Float, is Int"),
+    ("conv2d_weight_only", 0, ones(40, 5, 6), "x must have 4 dimensions, has 3"),
+    ("conv2d_weight_only", 0, ones(1, 40, 5, 6), "x must be channels_last in memory"),
+    ("conv2d_weight_only", 0, fresh((1, 41, 5, 6), np.float32, channels_last=True), "x must have 40 channels, has 41"),
+    ("conv2d_weight_only", 1, packed(2, 17, 16), r"weight must be of shape \[2, 18, 16\]"),
+    ("conv2d_weight_only", 1, packed(2, 16, 18).transpose(0, 2, 1), "weight must be contiguous in memory"),
+    ("conv2d_weight_only", 2, HUGE, "x must have 2147483647 channels, has 40"),
+    ("conv2d_weight_only", 4, [HUGE, HUGE], "at most 2.24 weights"),
+    ("conv2d_weight_only", 6, [HUGE, HUGE, 1, 1], "dimension 2 of out0 would be"),
+    ("conv2d_weight_only", 7, [1, HUGE], "along the width is larger"),
+    ("conv2d_weight_only", 8, 2, r"groups must be in \[1, 1\], is 2"),
+    ("conv2d_weight_only", 9, 1, r"pad_value must be in \[0, 0\], is 1"),
+    ("linear_weight_only", 0, ones(3, 39), "the last dimension of x must be in_features = 40, is 39"),
+    ("linear_weight_only", 0, ones(40, 3).T, "x must be contiguous in memory"),
+    ("linear_weight_only", 1, packed(1, 2, 16), r"weight must be of shape \[2, 2, 16\]"),
     ("pack", 0, ones(40, 2, 3), "x must have 4 dimensions for channel_dim 1, has 3"),
     ("pack", 0, packed(1, 40, 2, 3), "x must be of type Float, is Int"),
     ("pack", 0, ones(40, 1, 2, 3).transpose(1, 0, 3, 2), "x must be contiguous or channels_last in memory"),

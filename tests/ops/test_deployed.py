@@ -156,6 +156,7 @@ def test_the_steps_of_the_epilogue_run_in_their_order_and_round_one_by_one() -> 
 
 CONV = conv_arguments(40, 35, 1, 0)
 BITS, WEIGHT = torch.zeros(1, 6, 6, 2, dtype=torch.int32), torch.zeros(3, 18, 16, dtype=torch.int32)
+IMAGE = random_values(1, 40, 6, 6)
 
 
 def changed(position: int, value: object) -> list[Any]:
@@ -179,6 +180,13 @@ def changed(position: int, value: object) -> list[Any]:
         (lambda: ops.linear(BITS, WEIGHT[:, :1], 20, 35), "x must be int32"),
         (lambda: ops.linear(BITS, WEIGHT[:, :1], 40, 35), "weight must be int32"),
         (lambda: ops.linear(BITS, WEIGHT, 0, 35), "features must be"),
+        (lambda: ops.conv2d_weight_only(BITS, WEIGHT, *CONV), "x must be float32"),
+        (lambda: ops.conv2d_weight_only(IMAGE, WEIGHT[:, :9], *CONV), "weight must be int32"),
+        (lambda: ops.conv2d_weight_only(IMAGE, WEIGHT, *changed(6, 5)), "groups must be 1 and pad_value 0"),
+        (lambda: ops.conv2d_weight_only(IMAGE, WEIGHT, *changed(7, 1)), "groups must be 1 and pad_value 0"),
+        (lambda: ops.conv2d_weight_only(IMAGE[:, :, :2], WEIGHT, *CONV), "smaller than the dilated kernel"),
+        (lambda: ops.linear_weight_only(IMAGE, WEIGHT[:, :2], 40, 35), "x must be float32"),
+        (lambda: ops.linear_weight_only(torch.ones(3, 40), WEIGHT, 40, 35), "weight must be int32"),
         (lambda: ops.max_pool2d(BITS, [2, 2], [2, 2], [3, 0, 0, 0], [1, 1]), "needs a tap inside the image"),
         (lambda: ops.max_pool2d(BITS.float(), [2, 2], [2, 2], [0] * 4, [1, 1]), "x must be int32"),
     ],
@@ -201,6 +209,12 @@ def test_operands_that_do_not_fit_are_refused(call: Any, message: str) -> None:
         (ops.linear_packed, [BITS, WEIGHT[:, :2], 40, 35], {}),
         (ops.linear_float_packed, [BITS, WEIGHT[:, :2], 40, 35], {}),
         (ops.linear_threshold, [BITS, WEIGHT[:, :2], 40, 35, torch.ones(35, dtype=torch.int32)], {}),
+        (ops.conv2d_weight_only, [IMAGE, WEIGHT, *CONV], {"mul": torch.ones(35)}),
+        (ops.conv2d_weight_only_packed, [IMAGE, WEIGHT, *CONV], {"threshold": torch.ones(35)}),
+        (ops.conv2d_weight_only_float_packed, [IMAGE, WEIGHT, *CONV], {}),
+        (ops.linear_weight_only, [torch.ones(3, 40), WEIGHT[:, :2], 40, 35], {}),
+        (ops.linear_weight_only_packed, [torch.ones(3, 40), WEIGHT[:, :2], 40, 35], {}),
+        (ops.linear_weight_only_float_packed, [torch.ones(3, 40), WEIGHT[:, :2], 40, 35], {}),
         (ops.max_pool2d, [BITS, [2, 2], [2, 2], [0] * 4, [1, 1]], {}),
     ],
 )

@@ -46,6 +46,7 @@ struct Avx2Lanes {
   static Int bit_and(Int a, Int b) { return {_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
   static Int bit_or(Int a, Int b) { return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
   static Int bit_xor(Int a, Int b) { return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
+  static Int halve(Int x) { return {_mm256_srli_epi32(x.lo, 1), _mm256_srli_epi32(x.hi, 1)}; }
   static uint32_t top_bits(__m256 lo, __m256 hi) {
     return static_cast<uint32_t>(_mm256_movemask_ps(lo) | _mm256_movemask_ps(hi) << 8);
   }
@@ -74,6 +75,10 @@ struct Avx2Lanes {
   }
   static Float add(Float a, Float b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
   static Float mul(Float a, Float b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+  static Float add_signed(Float sum, float x, Float sign) {
+    const __m256 wide = _mm256_set1_ps(x);
+    return {_mm256_fmadd_ps(wide, sign.lo, sum.lo), _mm256_fmadd_ps(wide, sign.hi, sum.hi)};
+  }
   // maxps and minps return their second operand when one is NaN or both are zeros.
   static Float at_least(Float v, Float bound) { return {_mm256_max_ps(bound.lo, v.lo), _mm256_max_ps(bound.hi, v.hi)}; }
   static Float at_most(Float v, Float bound) { return {_mm256_min_ps(bound.lo, v.lo), _mm256_min_ps(bound.hi, v.hi)}; }
@@ -97,6 +102,11 @@ struct Avx2Lanes {
     const __m256 one = _mm256_set1_ps(1.0f);
     return {_mm256_or_ps(one, as_float(_mm256_and_si256(lo, sign))),
             _mm256_or_ps(one, as_float(_mm256_and_si256(hi, sign)))};
+  }
+  static Float low_bit_signs(Int x) {
+    const __m256 one = _mm256_set1_ps(1.0f);
+    return {_mm256_or_ps(one, as_float(_mm256_slli_epi32(x.lo, 31))),
+            _mm256_or_ps(one, as_float(_mm256_slli_epi32(x.hi, 31)))};
   }
 };
 

@@ -24,6 +24,7 @@ struct Avx512Lanes {
   static Int bit_and(Int a, Int b) { return _mm512_and_si512(a, b); }
   static Int bit_or(Int a, Int b) { return _mm512_or_si512(a, b); }
   static Int bit_xor(Int a, Int b) { return _mm512_xor_si512(a, b); }
+  static Int halve(Int x) { return _mm512_srli_epi32(x, 1); }
   static uint32_t less(Int a, Int b) { return _mm512_cmplt_epi32_mask(a, b); }
   static Int set_bit_where_less(Int x, uint32_t bit, Float a, Float b) {
     return _mm512_mask_or_epi32(x, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x, broadcast(bit));
@@ -37,6 +38,7 @@ struct Avx512Lanes {
   static void store(float* p, Float x, int n) { _mm512_mask_storeu_ps(p, first(n), x); }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float add_signed(Float sum, float x, Float sign) { return _mm512_fmadd_ps(_mm512_set1_ps(x), sign, sum); }
   // maxps and minps return their second operand when one is NaN or both are zeros.
   static Float at_least(Float v, Float bound) { return _mm512_max_ps(bound, v); }
   static Float at_most(Float v, Float bound) { return _mm512_min_ps(bound, v); }
@@ -47,6 +49,9 @@ struct Avx512Lanes {
   static Int bits_as_lanes(uint32_t bits) { return _mm512_maskz_set1_epi32(static_cast<__mmask16>(bits), 1); }
   static Float signs(uint32_t bits) {
     return _mm512_mask_blend_ps(static_cast<__mmask16>(bits), broadcast(1.0f), broadcast(-1.0f));
+  }
+  static Float low_bit_signs(Int x) {
+    return _mm512_castsi512_ps(bit_or(_mm512_slli_epi32(x, 31), _mm512_castps_si512(broadcast(1.0f))));
   }
 };
 

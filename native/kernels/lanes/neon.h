@@ -45,6 +45,9 @@ struct NeonLanes {
   static Int bit_xor(Int x, Int y) {
     return each<Int>(x, y, [](auto p, auto q) { return veorq_u32(p, q); });
   }
+  static Int halve(Int x) {
+    return {vshrq_n_u32(x.a, 1), vshrq_n_u32(x.b, 1), vshrq_n_u32(x.c, 1), vshrq_n_u32(x.d, 1)};
+  }
   static uint32_t less(Int x, Int y) {
     return bits_of(each<Int>(x, y, [](uint32x4_t p, uint32x4_t q) {
       return vcltq_s32(vreinterpretq_s32_u32(p), vreinterpretq_s32_u32(q));
@@ -77,6 +80,9 @@ struct NeonLanes {
   static Float mul(Float x, Float y) {
     return each<Float>(x, y, [](auto p, auto q) { return vmulq_f32(p, q); });
   }
+  static Float add_signed(Float sum, float x, Float sign) {
+    return each<Float>(sum, sign, [x](float32x4_t p, float32x4_t q) { return vfmaq_n_f32(p, q, x); });
+  }
   static Float at_least(Float v, Float bound) {
     return each<Float>(v, bound, [](float32x4_t p, float32x4_t q) { return vbslq_f32(vcgtq_f32(q, p), q, p); });
   }
@@ -103,6 +109,11 @@ struct NeonLanes {
       return vbslq_f32(vtstq_u32(word, lanes), vdupq_n_f32(-1.0f), vdupq_n_f32(1.0f));
     };
     return {sign(first), sign(vshlq_n_u32(first, 4)), sign(vshlq_n_u32(first, 8)), sign(vshlq_n_u32(first, 12))};
+  }
+  static Float low_bit_signs(Int x) {
+    const uint32x4_t one = vdupq_n_u32(0x3f800000u);
+    const auto sign = [&](uint32x4_t q) { return vreinterpretq_f32_u32(vorrq_u32(vshlq_n_u32(q, 31), one)); };
+    return {sign(x.a), sign(x.b), sign(x.c), sign(x.d)};
   }
 
  protected:

@@ -27,6 +27,7 @@ struct PortableLanes {
   static Int bit_and(Int a, Int b) { return a & b; }
   static Int bit_or(Int a, Int b) { return a | b; }
   static Int bit_xor(Int a, Int b) { return a ^ b; }
+  static Int halve(Int x) { return x >> 1; }
   // a < b as signed integers: bit i is lane i.
   static uint32_t less(Int a, Int b) { return bits_of(reinterpret_cast<Signed>(a) < reinterpret_cast<Signed>(b)); }
   // `x` with bit `bit` set in the lanes where a < b. NaN is not less.
@@ -42,6 +43,8 @@ struct PortableLanes {
   static void store(float* p, Float x, int n) { std::memcpy(p, &x, sizeof *p * n); }
   static Float add(Float a, Float b) { return a + b; }
   static Float mul(Float a, Float b) { return a * b; }
+  // sum + x * sign, where sign holds -1 and +1: the product is exact, so that a fused instruction rounds the same.
+  static Float add_signed(Float sum, float x, Float sign) { return sum + x * sign; }
   static Float at_least(Float v, Float bound) { return bound > v ? bound : v; }
   static Float at_most(Float v, Float bound) { return bound < v ? bound : v; }
   static Float prelu(Float v, Float slope) { return v > 0.0f ? v : v * slope; }
@@ -54,6 +57,8 @@ struct PortableLanes {
   }
   // -1 where bit i is set, +1 elsewhere.
   static Float signs(uint32_t bits) { return bits_as_lanes(bits) != 0 ? broadcast(-1.0f) : broadcast(1.0f); }
+  // -1 where the lowest bit of the lane is set, +1 elsewhere.
+  static Float low_bit_signs(Int x) { return reinterpret_cast<Float>(x << 31 | 0x3f800000u); }
 
  private:
   template <class Vector, class T>

@@ -4,7 +4,9 @@ Importing this package registers all of them with torch.
 """
 
 from bittern.ops import conv2d as conv2d
+from bittern.ops import conv2d_weight_only as conv2d_weight_only
 from bittern.ops import linear as linear
+from bittern.ops import linear_weight_only as linear_weight_only
 from bittern.ops import max_pool2d as max_pool2d
 from bittern.ops import pack as pack
 from bittern.ops.binarize import binarize as binarize

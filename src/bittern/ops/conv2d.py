@@ -61,6 +61,14 @@ class Geometry:
 
     def check(self, x: Tensor, weight: Tensor) -> tuple[int, int, int, int]:
         """Raises ValueError if the operands do not fit; returns the float output's shape ``[N, O, OH, OW]``."""
+        self.check_weight(weight)
+        if x.dtype != torch.int32 or x.dim() != 4 or x.shape[3] != layout.words(self.in_channels):
+            expected = f"int32 [N, H, W, {layout.words(self.in_channels)}]"
+            raise ValueError(f"x must be {expected} for {self.in_channels} channels, got {x.dtype} {list(x.shape)}")
+        return self.output_shape(x.shape[0], x.shape[1], x.shape[2])
+
+    def check_weight(self, weight: Tensor) -> None:
+        """Raises ValueError if the numbers are out of range or the packed weights do not fit them."""
         positive = (self.in_channels, self.out_channels, *self.kernel_size, *self.stride, *self.dilation, self.groups)
         if min(positive) < 1 or min(self.padding) < 0:
             raise ValueError(f"channels, kernel, stride, dilation and groups must be >= 1 and padding >= 0, got {self}")
@@ -72,18 +80,18 @@ class Geometry:
             )
         if self.depth > epilogue.MAX_DOT:
             raise ValueError(f"a filter has {self.depth} bits; at most {epilogue.MAX_DOT} keep float32 dots exact")
-        if x.dtype != torch.int32 or x.dim() != 4 or x.shape[3] != layout.words(self.in_channels):
-            expected = f"int32 [N, H, W, {layout.words(self.in_channels)}]"
-            raise ValueError(f"x must be {expected} for {self.in_channels} channels, got {x.dtype} {list(x.shape)}")
         taps = self.kernel_size[0] * self.kernel_size[1]
         shape = layout.WeightLayout(self.out_channels, self.group_channels, taps, self.groups).shape
         if weight.dtype != torch.int32 or tuple(weight.shape) != shape:
             expected = f"int32 {list(shape)}"
             raise ValueError(f"weight must be {expected}, got {weight.dtype} {list(weight.shape)}")
-        height, width = self.output_size(x.shape[1], x.shape[2])
-        if height < 1 or width < 1:
-            raise ValueError(f"the {x.shape[1]} x {x.shape[2]} image is smaller than the dilated kernel: {self}")
-        return x.shape[0], self.out_channels, height, width
+
+    def output_shape(self, images: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """The float output's shape for images of ``height`` x ``width``; ValueError if they hold no window."""
+        size = self.output_size(height, width)
+        if min(size) < 1:
+            raise ValueError(f"the {height} x {width} image is smaller than the dilated kernel: {self}")
+        return images, self.out_channels, *size
 
 
 def output_size(size: int, padding: int, kernel: int, stride: int, dilation: int) -> int:
@@ -125,6 +133,7 @@ def _value(x: Tensor, weight: Tensor, geometry: Geometry, finish: Epilogue) -> T
 
 
 def _packed(v: Tensor, threshold: Tensor | None) -> Tensor:
+    """The packed output of ``v`` ``[N, O, OH, OW]``."""
     return layout.pack_bits(below(v, threshold, 1).movedim(1, -1))
 
 

@@ -24,21 +24,27 @@ _EPILOGUE_ARGUMENTS = len(epilogue.FIELDS)
 
 
 def _split(args: tuple[Any, ...]) -> tuple[Epilogue, Tensor | None]:
+    """Operator arguments behind the features to epilogue and the packed output's threshold."""
     threshold = args[_EPILOGUE_ARGUMENTS] if len(args) > _EPILOGUE_ARGUMENTS else None
     return Epilogue(*args[:_EPILOGUE_ARGUMENTS]), threshold
 
 
 def _check(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> tuple[int, ...]:
     """Raises ValueError if the operands do not fit; returns the float output's shape ``[..., O]``."""
-    if in_features < 1 or out_features < 1 or in_features > epilogue.MAX_DOT:
-        raise ValueError(f"features must be in [1, {epilogue.MAX_DOT}], got {in_features} in and {out_features} out")
+    check_weight(weight, in_features, out_features)
     row = layout.words(in_features)
     if x.dtype != torch.int32 or x.dim() < 1 or x.shape[-1] != row:
         raise ValueError(f"x must be int32 [..., {row}] for {in_features} features, got {x.dtype} {list(x.shape)}")
+    return (*x.shape[:-1], out_features)
+
+
+def check_weight(weight: Tensor, in_features: int, out_features: int) -> None:
+    """Raises ValueError if the numbers are out of range or the packed weights do not fit them."""
+    if in_features < 1 or out_features < 1 or in_features > epilogue.MAX_DOT:
+        raise ValueError(f"features must be in [1, {epilogue.MAX_DOT}], got {in_features} in and {out_features} out")
     expected = layout.WeightLayout(out_features, in_features, 1, 1).shape
     if weight.dtype != torch.int32 or tuple(weight.shape) != expected:
         raise ValueError(f"weight must be int32 {list(expected)}, got {weight.dtype} {list(weight.shape)}")
-    return (*x.shape[:-1], out_features)
 
 
 def dot(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> Tensor:

@@ -1,0 +1,14 @@
+// Runs the kernel of a layer with binary weights and real-valued input over all filters and pixels, by the host's
+// threads.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/conv2d_weight_only/conv2d_weight_only.h"
+#include "operators/call.h"
+
+namespace bittern {
+
+void run_weight_only(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& args, int64_t pixels);
+
+}  // namespace bittern

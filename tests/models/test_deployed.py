@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bittern.export import to_pte
+from bittern.export.passes.binary import WEIGHT_ONLY
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import load
 from models.small import small, small_input
@@ -27,11 +28,6 @@ ARCHITECTURES = [
     "strong-baseline",
     "xnor-net",
 ]
-NOT_OF_SIGNS = {
-    "binary-alexnet": {"features.0"},
-    "binarynet": {"features.0"},
-}
-"""Layers of binary weights whose inputs are no signs, but images."""
 
 
 def trained(name: str) -> tuple[nn.Module, torch.Tensor]:
@@ -47,13 +43,12 @@ def trained(name: str) -> tuple[nn.Module, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_layer_of_signs_runs_packed_and_gives_the_networks_logits(name: str, tmp_path: Path) -> None:
+def test_every_binary_layer_runs_packed_and_gives_the_networks_logits(name: str, tmp_path: Path) -> None:
     model, x = trained(name)
     export = to_pte(model, x, tmp_path / "model.pte")
     layers = {path for path, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}
-    packed = {o.path for o in export.metadata.operators if o.op.startswith(("conv2d", "linear"))}
-    assert packed == layers - NOT_OF_SIGNS.get(name, set())
-    assert {row.path for row in export.explanation.unpacked} == NOT_OF_SIGNS.get(name, set())
+    assert {o.path for o in export.metadata.operators if o.op.startswith(("conv2d", "linear"))} == layers
+    assert export.explanation.unpacked == []
     assert export.explanation.fallbacks == []
     with torch.no_grad():
         expected = model(x).numpy()
@@ -63,12 +58,14 @@ def test_every_layer_of_signs_runs_packed_and_gives_the_networks_logits(name: st
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bittern.export.ExportWarning")  # rounding has no fast kernel
-def test_dorefanet_stays_float_and_the_explanation_says_so(tmp_path: Path) -> None:
+def test_dorefanet_keeps_its_weights_packed_and_the_explanation_says_so(tmp_path: Path) -> None:
     model, x = trained("dorefanet")
     export = to_pte(model, x, tmp_path / "model.pte")
     layers = {path for path, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}
-    reasons = {row.path: row.reason for row in export.explanation.unpacked}
-    assert reasons == dict.fromkeys(layers, "its weights are binary, but its input is not binarized")
+    rows = {row.path: row for row in export.explanation.rows if row.path in layers and row.reason}
+    assert {path: row.reason for path, row in rows.items()} == dict.fromkeys(layers, WEIGHT_ONLY)
+    assert {row.kernel for row in rows.values()} == {"conv2d_weight_only", "linear_weight_only"}
+    assert export.explanation.unpacked == []
     with torch.no_grad():
         expected = model(x).numpy()
     np.testing.assert_allclose(load(tmp_path / "model.pte")(x.numpy()), expected, rtol=1e-3, atol=1e-3)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bittern.export.passes.binary import REAL_VALUED
+from bittern.export.passes.binary import REAL_VALUED, WEIGHT_ONLY
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Explanation:
 
     @property
     def unpacked(self) -> list[Row]:
-        """Layers with a binary operand, and binarizations, that do not run on packed bits."""
-        harmless = ("", REAL_VALUED)
+        """Layers with a binary operand, and binarizations, that keep nothing of it packed."""
+        harmless = ("", REAL_VALUED, WEIGHT_ONLY)
         return [row for row in self.rows if row.reason not in harmless and row.operator != "aten::max_pool2d"]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +64,8 @@ def explain(
             continue
         runs, kernel = placements.get(name, ("constant", ""))
         operator = str(target._schema.name)
-        reason = reasons.get(name, "") if kernel == "binarize" or runs != "bittern" else ""
+        reason = reasons.get(name, "")
+        if runs == "bittern" and kernel != "binarize" and reason != WEIGHT_ONLY:
+            reason = ""
         rows.append(Row(name, path, operator, runs, kernel, reason))
     return Explanation(tuple(rows))

@@ -12,6 +12,7 @@ from bittern.export.passes.integer_thresholds import integer_thresholds
 from bittern.export.passes.lower_convolution import lower_convolution
 from bittern.export.passes.lower_linear import lower_linear
 from bittern.export.passes.lower_max_pool import lower_max_pool
+from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
@@ -23,6 +24,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_pooling,
     lower_convolution,
     lower_linear,
+    lower_weight_only,
     lower_max_pool,
     absorb_epilogue,
     fuse_pack,

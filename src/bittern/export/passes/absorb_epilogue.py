@@ -17,7 +17,12 @@ from bittern.export.passes.fold_batch_norm import BATCH_NORM, batch_norm_affine
 from bittern.ops import epilogue
 
 aten = torch.ops.aten
-LAYERS: dict[Any, int] = {torch.ops.bittern.conv2d.default: 1, torch.ops.bittern.linear.default: -1}
+LAYERS: dict[Any, int] = {
+    torch.ops.bittern.conv2d.default: 1,
+    torch.ops.bittern.linear.default: -1,
+    torch.ops.bittern.conv2d_weight_only.default: 1,
+    torch.ops.bittern.linear_weight_only.default: -1,
+}
 """Packed layers with a float result, and the channel dimension of that result."""
 
 Steps = dict[str, Any]

@@ -15,6 +15,10 @@ MAX_POOL = torch.ops.aten.max_pool2d.default
 REAL_VALUED = "real-valued"
 """The reason given for layers that have nothing binary about them."""
 
+REAL_INPUT = "its weights are binary, but its input is not binarized"
+WEIGHT_ONLY = "its input is not binarized: only its weights are packed"
+"""Of a layer that `lower_weight_only` took."""
+
 
 def why_not_binary_weight(weight: Tensor) -> str | None:
     """None if every filter ``weight[o]`` holds only ``+s(o)`` and ``-s(o)``, else why not."""
@@ -39,7 +43,7 @@ def why_not_binary(source: object, weight: Tensor | None) -> str | None:
     weights = why_not_binary_weight(weight)
     if is_packable(source):
         return weights and f"its input is binary, but {weights}"
-    return REAL_VALUED if weights else "its weights are binary, but its input is not binarized"
+    return REAL_VALUED if weights else REAL_INPUT
 
 
 def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:

@@ -16,6 +16,14 @@ _bittern = torch.ops.bittern
 _FORMS: dict[Any, tuple[Any, Any]] = {
     _bittern.conv2d.default: (_bittern.conv2d_packed.default, _bittern.conv2d_float_packed.default),
     _bittern.linear.default: (_bittern.linear_packed.default, _bittern.linear_float_packed.default),
+    _bittern.conv2d_weight_only.default: (
+        _bittern.conv2d_weight_only_packed.default,
+        _bittern.conv2d_weight_only_float_packed.default,
+    ),
+    _bittern.linear_weight_only.default: (
+        _bittern.linear_weight_only_packed.default,
+        _bittern.linear_weight_only_float_packed.default,
+    ),
 }
 
 

@@ -7,13 +7,13 @@ from bittern.export.graph import Graph, Origin, arguments, shape
 from bittern.export.passes.binary import packed, pair, why_not_binary
 from bittern.ops import epilogue, layout
 
-_CONVOLUTIONS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding)
+CONVOLUTIONS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding)
 _PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
 
 
 def why_not(conv: fx.Node, graph: Graph) -> str | None:
     """None if ``conv`` can run on bits, else why not."""
-    source, padding, value = _padded_input(conv)
+    source, padding, value = padded_input(conv)
     weight = graph.constant(conv.args[1])
     if (reason := why_not_binary(source, weight)) is not None:
         return reason
@@ -28,11 +28,11 @@ def why_not(conv: fx.Node, graph: Graph) -> str | None:
 
 
 def lower_convolution(graph: Graph) -> None:
-    for conv in graph.calls(*_CONVOLUTIONS):
+    for conv in graph.calls(*CONVOLUTIONS):
         if (reason := why_not(conv, graph)) is not None:
             graph.refuse(conv, reason)
             continue
-        source, padding, value = _padded_input(conv)
+        source, padding, value = padded_input(conv)
         named = arguments(conv)
         weight, bias = graph.constant(named["weight"]), graph.constant(named["bias"])
         assert weight is not None
@@ -70,9 +70,9 @@ def scale_and_bias(graph: Graph, weight: Tensor, bias: Tensor | None, before: fx
     return steps
 
 
-def _padded_input(conv: fx.Node) -> tuple[object, list[int] | None, float]:
+def padded_input(conv: fx.Node) -> tuple[object, list[int] | None, float]:
     """The unpadded input, (top, bottom, left, right), and the padding's value. None: cannot be one padding."""
-    own = _own_padding(conv)
+    own = own_padding(conv)
     source = conv.args[0]
     if not isinstance(source, fx.Node) or source.target not in _PADS:
         return source, own, 0.0
@@ -87,7 +87,8 @@ def _padded_input(conv: fx.Node) -> tuple[object, list[int] | None, float]:
     return source.args[0], [a + b for a, b in zip(own, outer, strict=True)], float(value)
 
 
-def _own_padding(conv: fx.Node) -> list[int]:
+def own_padding(conv: fx.Node) -> list[int]:
+    """The padding of the convolution itself: top, bottom, left, right."""
     named = arguments(conv)
     padding = named["padding"]
     if padding == "valid":

@@ -200,7 +200,7 @@ def write(measured: Sequence[Rates]) -> None:
 def fit(samples: Sequence[Sample]) -> Rate:
     """The three numbers with the least squared relative errors, none negative: the best of all ways to leave some out.
 
-    Parts that are left out cost nothing. What does no multiplications has no rate of them.
+    Parts that are left out cost nothing; multiplications are left out only where there are none.
     """
     cycles = np.array([sample.cycles for sample in samples])
     costs = np.array([[sample.macs, sample.bytes, 1.0] for sample in samples]) / cycles[:, None]
@@ -208,6 +208,8 @@ def fit(samples: Sequence[Sample]) -> Rate:
     best, least = np.zeros(3), float("inf")
     for count in range(1, len(usable) + 1):
         for columns in combinations(usable, count):
+            if usable[0] == 0 and 0 not in columns:  # multiplications are never free
+                continue
             solution, *_ = np.linalg.lstsq(costs[:, columns], np.ones(len(samples)))
             error = float(((costs[:, columns] @ solution - 1) ** 2).sum())
             if (solution >= 0).all() and error < least:

@@ -289,6 +289,31 @@ void make_max_pool2d(Builder& b, const std::string&) {
   b.output(tensor(ScalarType::Int, {images, int32_t(y.outputs()), int32_t(x.outputs()), depth}));
 }
 
+void make_cat(Builder& b, const std::string&) {
+  const int64_t left = b.number(1, 20), right = b.number(1, 20);
+  const std::vector<int32_t> sizes = some_rows(b, left);
+  b.push(b.packed(sizes, 32 * left));
+  b.push(b.packed(with_last(sizes, right), 32 * right));
+  b.output(tensor(ScalarType::Int, with_last(sizes, left + right)));
+}
+
+void make_slice(Builder& b, const std::string&) {
+  const int64_t depth = b.number(1, 20), first = b.number(0, depth - 1), words = b.number(1, depth - first);
+  const std::vector<int32_t> sizes = some_rows(b, depth);
+  b.push(b.packed(sizes, 32 * depth));
+  b.push(first);
+  b.push(words);
+  b.output(tensor(ScalarType::Int, with_last(sizes, words)));
+}
+
+void make_negate(Builder& b, const std::string&) {
+  const int64_t channels = b.number(1, 300);
+  const std::vector<int32_t> sizes = some_rows(b, words(channels));
+  b.push(b.packed(sizes, channels));
+  b.push(b.packed({int32_t(words(channels))}, channels));
+  b.output(tensor(ScalarType::Int, sizes));
+}
+
 struct Maker {
   const char* prefix;
   void (*make)(Builder& b, const std::string& form);
@@ -297,12 +322,9 @@ struct Maker {
 // The first row whose prefix an operator's name has.
 constexpr Maker kMakers[] = {{"conv2d_weight_only", make_conv2d_weight_only},
                              {"linear_weight_only", make_linear_weight_only},
-                             {"conv2d", make_conv2d},
-                             {"linear", make_linear},
-                             {"pack", make_pack},
-                             {"unpack", make_unpack},
-                             {"binarize", make_binarize},
-                             {"max_pool2d", make_max_pool2d}};
+                             {"conv2d", make_conv2d}, {"linear", make_linear},     {"pack", make_pack},
+                             {"unpack", make_unpack}, {"binarize", make_binarize}, {"max_pool2d", make_max_pool2d},
+                             {"cat", make_cat},       {"slice", make_slice},       {"negate", make_negate}};
 
 void make(Builder& b, const OperatorInfo& info) {
   std::string name = info.name;

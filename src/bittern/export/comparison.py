@@ -129,7 +129,7 @@ class Comparison:
         self, row: dict[str, Any], actual: Tensor, name: str, values: dict[str, Any], diverged: Tensor
     ) -> None:
         value = values[name]
-        value = (value[0] if isinstance(value, (tuple, list)) else value)[: len(actual)]
+        value = _like_an_image((value[0] if isinstance(value, (tuple, list)) else value)[: len(actual)], actual)
         if actual.dtype != torch.int32:
             difference, share, worst = _difference(actual[~diverged], value[~diverged])
             row["largest_difference"] = max(row.get("largest_difference") or 0.0, difference)
@@ -150,15 +150,18 @@ class Comparison:
         diverged |= images
 
     def _distances(self, name: str, values: dict[str, Any], different: Tensor, channel_dim: int) -> Tensor:
-        """How far each value that the node binarizes lies from 0, as a share of the largest, in ``different``'s shape.
+        """How far each value that was binarized lies from 0, as a share of the largest, in ``different``'s shape."""
+        before = self._before(self.nodes[name], values)[: len(different)]
+        before = _like_an_image(before, different).movedim(channel_dim, -1).abs()
+        return before / before.max()
 
-        1 where the node only moves signs: no rounding explains that they differ there first.
-        """
-        node = self.nodes[name]
-        if node.target is not BINARIZE:
-            return torch.ones(different.shape)
-        before = values[node.all_input_nodes[0].name][: len(different)].movedim(channel_dim, -1).abs()
-        return before / before.max()  # type: ignore[no-any-return]
+    def _before(self, node: fx.Node, values: dict[str, Any]) -> Tensor:
+        """What ``node``, which holds signs, would hold without any `binarize` in front of it."""
+        if node.target is BINARIZE:
+            return values[node.all_input_nodes[0].name]  # type: ignore[no-any-return]
+        # It moves or pools signs: the same of the values.
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda source: self._before(source, values))
+        return node.target(*args, **kwargs)  # type: ignore[no-any-return, operator]
 
     def _where(self, values: Tensor, *, channel_dim: int = -1, images: Tensor | None = None) -> Where:
         """The first of the largest ``values``, ``[N, ...]``; ``images``: which of the chunk's they are of."""
@@ -183,6 +186,11 @@ class Comparison:
             logit_margin=self.logit_margin,
             largest_logit_difference=float(np.abs(logits - model_logits).max()),
         )
+
+
+def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:
+    """Signals ``[N, C, L]`` as the engine computes them, images of one row; anything else as it is."""
+    return value.unsqueeze(2) if value.dim() == 3 and actual.dim() == 4 else value
 
 
 def _kind(output: Tensor) -> str:

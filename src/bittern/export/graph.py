@@ -28,9 +28,9 @@ class Origin:
         entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs}
         node.meta["custom"] = {**node.meta.get("custom", {}), _ORIGIN: entry}
 
-    def absorb(self, node: fx.Node, output: str | None = None) -> "Origin":
-        """This origin after its node took over the work of ``node`` and now gives its result, or ``output``."""
-        return Origin((*self.sources, *Origin.of(node).sources), self.path, (output or node.name,))
+    def absorb(self, node: fx.Node, result: fx.Node | None = None) -> "Origin":
+        """This origin after its node took over the work of ``node``, and gives what ``result`` (or ``node``) gave."""
+        return Origin((*self.sources, *Origin.of(node).sources), self.path, Origin.of(result or node).outputs[:1])
 
 
 class Graph:

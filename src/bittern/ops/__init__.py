@@ -3,6 +3,7 @@
 Importing this package registers all of them with torch.
 """
 
+from bittern.ops import channels as channels
 from bittern.ops import conv2d as conv2d
 from bittern.ops import conv2d_weight_only as conv2d_weight_only
 from bittern.ops import linear as linear

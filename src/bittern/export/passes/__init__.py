@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
+from bittern.export.passes.distribute_concat import distribute_pack, distribute_steps, merge_concats
 from bittern.export.passes.flatten_pixels import flatten_pixels
 from bittern.export.passes.fold_batch_norm import fold_batch_norm
 from bittern.export.passes.fold_constants import fold_constants
@@ -14,21 +15,42 @@ from bittern.export.passes.lower_linear import lower_linear
 from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.order_memory import order_memory
+from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.remove_copies import remove_copies
+from bittern.export.passes.rewrite_batch_norm import rewrite_batch_norm
+from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
+from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_round import rewrite_round
+from bittern.export.passes.rewrite_scalars import rewrite_scalars
+from bittern.export.passes.rewrite_split import rewrite_split
+from bittern.export.passes.sink_binarize import sink_binarize
+from bittern.export.passes.widen_conv1d import widen_conv1d
 
 PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
+    rewrite_scalars,
     fold_constants,
     fold_batch_norm,
     rewrite_pooling,
+    rewrite_split,
+    widen_conv1d,
+    sink_binarize,
     lower_convolution,
     lower_linear,
     lower_weight_only,
     lower_max_pool,
+    distribute_steps,
     absorb_epilogue,
+    distribute_pack,
+    pack_before_slice,
+    merge_concats,
     fuse_pack,
     integer_thresholds,
+    rewrite_batch_norm,
+    rewrite_layer_norm,
+    rewrite_matmul,
+    rewrite_round,
     flatten_pixels,
     order_memory,
 )

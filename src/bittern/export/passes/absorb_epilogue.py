@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
-from bittern.export.passes.binary import item, per_channel
-from bittern.export.passes.fold_batch_norm import BATCH_NORM, batch_norm_affine
+from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, clamp_bounds, item, per_channel
 from bittern.ops import epilogue
 
 aten = torch.ops.aten
@@ -56,7 +55,7 @@ def _absorb(graph: Graph, layer: fx.Node, user: fx.Node, steps: Steps) -> Steps 
         g, h = batch_norm_affine(graph, user, channels)
         return _affine(_affine(steps, "mul", g), "add", h)
     named = arguments(user) if hasattr(user.target, "_schema") else {}
-    if (bounds := _clamp_bounds(user, named)) is not None:
+    if (bounds := clamp_bounds(user, named)) is not None:
         return _clamp(steps, *bounds)
     if user.target in (aten.prelu.default, aten.leaky_relu.default):
         slope = named["weight"] if user.target is aten.prelu.default else named["negative_slope"]
@@ -134,22 +133,6 @@ def _last(steps: Steps) -> int:
     return max((epilogue.FIELDS.index(field) for field in steps), default=-1)
 
 
-def _clamp_bounds(user: fx.Node, named: dict[str, Any]) -> tuple[float | None, float | None] | None:
-    """Bounds of a ReLU-like operator; None for any other operator."""
-    match user.target:
-        case aten.relu.default:
-            return 0.0, None
-        case aten.relu6.default:
-            return 0.0, 6.0
-        case aten.hardtanh.default:
-            return float(named["min_val"]), float(named["max_val"])
-        case aten.clamp.default | aten.clamp_min.default | aten.clamp_max.default:
-            bounds = named.get("min"), named.get("max")
-            low, high = (None if bound is None else float(bound) for bound in bounds)
-            return low, high
-    return None
-
-
 def _is_residual(layer: fx.Node, other: object, user: fx.Node) -> bool:
     return (
         isinstance(other, fx.Node)
@@ -181,7 +164,7 @@ def _rebuild(graph: Graph, layer: fx.Node, user: fx.Node, result: fx.Node, steps
         field: graph.add_constant(value.float(), user) if isinstance(value, Tensor) else value
         for field, value in steps.items()
     }
-    origin = Origin.of(layer).absorb(user, result.name)
+    origin = Origin.of(layer).absorb(user, result)
     fused = graph.call(result, layer.target, layer.args, origin, kwargs)  # type: ignore[arg-type]
     graph.replace(result, fused)
     if user is not result:

@@ -1,15 +1,16 @@
 """What the passes mean by binary: weights with one magnitude per filter, and activations that come from `binarize`."""
 
-import operator
-
 import torch
 from torch import Tensor, fx
 
 import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.passes.threshold import find_threshold
+from bittern.ops import layout
 
 BINARIZE = torch.ops.bittern.binarize.default
 PACK = torch.ops.bittern.pack.default
+NEGATE = torch.ops.bittern.negate.default
 MAX_POOL = torch.ops.aten.max_pool2d.default
 
 REAL_VALUED = "real-valued"
@@ -50,22 +51,42 @@ def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:
     """The packed form of a node for which :func:`is_packable` holds. One tensor is packed once."""
     if node.target is MAX_POOL:
         return packed_max_pool(graph, node, packed(graph, node.args[0], channel_dim))  # type: ignore[arg-type]
-    x, threshold = _split_threshold(graph, node.args[0], channel_dim)  # type: ignore[arg-type]
+    rule = find_threshold(graph, node, channel_dim)
+    x = rule.source
     for user in x.users:
-        if user.target is PACK and user.args[2] == channel_dim and _same(graph, user.args[1], threshold):
+        if user.target is PACK and user.args[2] == channel_dim and _same(graph, user.args[1], rule.threshold):
+            bits = user
+            break
+    else:
+        # Right behind its input, so that every later reader of the same tensor can share it.
+        position = _behind(x)
+        constant = None if rule.threshold is None else graph.add_constant(rule.threshold, position)
+        output = Origin.of(node).outputs[0] if rule.negated is None else None
+        origin = Origin((*rule.sources, *Origin.of(node).sources), Origin.of(node).path, [output])
+        bits = graph.call(position, PACK, (x, constant, channel_dim), origin)
+    return bits if rule.negated is None else _negated(graph, bits, rule.negated, node)
+
+
+def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx.Node:
+    """``bits`` with the given ``channels`` (bool ``[C]``) negated, which makes them those of ``node``."""
+    mask = layout.pack_bits(channels)
+    for user in bits.users:
+        if user.target is NEGATE and _same(graph, user.args[1], mask):
             return user
-    # Right behind its input, so that every later reader of the same tensor can share it.
-    position = x.next
+    position = _behind(bits)
+    origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(node).outputs)
+    return graph.call(position, NEGATE, (bits, graph.add_constant(mask, position)), origin)
+
+
+def _behind(node: fx.Node) -> fx.Node:
+    position = node.next
     while position.op == "placeholder":
         position = position.next
-    constant = None if threshold is None else graph.add_constant(threshold, position)
-    sources = () if threshold is None else Origin.of(node.args[0]).sources  # type: ignore[arg-type]
-    origin = Origin((*sources, *Origin.of(node).sources), Origin.of(node).path, [node.name])
-    return graph.call(position, PACK, (x, constant, channel_dim), origin)
+    return position
 
 
-def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, output: str | None = None) -> fx.Node:
-    """Max pooling ``pool`` on packed activations ``bits``; ``output``: the training node that the result equals."""
+def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, result: fx.Node | None = None) -> fx.Node:
+    """Max pooling ``pool`` on packed activations ``bits``, which gives the bits of ``result`` (or ``pool``)."""
     named = arguments(pool)
     kernel = pair(named["kernel_size"])
     stride = pair(named["stride"]) if named["stride"] else kernel
@@ -76,42 +97,9 @@ def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, output: str | No
         # ceil_mode adds windows that start inside the image and end outside: padding on the far side.
         span = (out - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
         before_after += [padding[axis], max(padding[axis], span - size - padding[axis])]
-    origin = Origin(Origin.of(pool).sources, Origin.of(pool).path, [output or pool.name])
+    origin = Origin(Origin.of(pool).sources, Origin.of(pool).path, Origin.of(result or pool).outputs)
     args = (bits, kernel, stride, before_after, dilation)
     return graph.call(pool, torch.ops.bittern.max_pool2d.default, args, origin)
-
-
-def per_channel(graph: Graph, value: object, like: fx.Node, channel_dim: int) -> Tensor | None:
-    """A constant that is one number per channel of ``like`` as float64 ``[C]``; None for anything else."""
-    target = [1] * len(shape(like))
-    target[channel_dim] = shape(like)[channel_dim]
-    if isinstance(value, (int, float)):
-        return torch.full((target[channel_dim],), float(value), dtype=torch.float64)
-    constant = graph.constant(value)
-    if constant is None or not constant.is_floating_point():
-        return None
-    try:
-        fits = list(torch.broadcast_shapes(constant.shape, target)) == target
-    except RuntimeError:
-        return None
-    return constant.double().expand(target).flatten() if fits else None
-
-
-def _split_threshold(graph: Graph, x: fx.Node, channel_dim: int) -> tuple[fx.Node, Tensor | None]:
-    """``x = y + c`` or ``y - c`` with c per channel as (y, -c or c): ``fl(y + c) < 0`` exactly where ``y < -c``.
-
-    Exact, because the rounded sum of two floats is negative, zero or positive as the true sum is.
-    """
-    signs = {torch.ops.aten.add.Tensor: -1.0, torch.ops.aten.sub.Tensor: 1.0}
-    if x.op != "call_function" or x.target not in signs or x.kwargs.get("alpha", 1) != 1:
-        return x, None
-    left, right = x.args[:2]
-    if x.target is torch.ops.aten.add.Tensor and graph.constant(left) is not None:
-        left, right = right, left
-    if not isinstance(left, fx.Node) or shape(left) != shape(x):
-        return x, None
-    value = per_channel(graph, right, x, channel_dim)
-    return (x, None) if value is None else (left, (signs[x.target] * value).float())
 
 
 def _same(graph: Graph, constant: object, value: Tensor | None) -> bool:
@@ -124,8 +112,3 @@ def _same(graph: Graph, constant: object, value: Tensor | None) -> bool:
 def pair(value: int | list[int]) -> list[int]:
     values = [value] if isinstance(value, int) else list(value)
     return values * 2 if len(values) == 1 else values
-
-
-def item(node: fx.Node, index: int) -> fx.Node | None:
-    """The ``getitem`` node that reads output ``index`` of ``node``, if there is one."""
-    return next((user for user in node.users if user.target is operator.getitem and user.args[1] == index), None)

@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from bittern.export.graph import Graph, Origin, shape, view_shape
-from bittern.export.passes.fold_batch_norm import BATCH_NORM
+from bittern.export.passes.per_channel import BATCH_NORM
 
 _VIEW = torch.ops.aten.view.default
 _CHANNELS_LAST = (

@@ -5,28 +5,14 @@
 BatchNorm behind a binary layer keeps the weights' signs: `absorb_epilogue` takes it as multiplier and addend.
 """
 
-import operator
-
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
 from bittern.export.passes.binary import why_not_binary_weight
+from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item
 
-BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 _FLOAT_LAYERS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding, torch.ops.aten.linear.default)
-
-
-def batch_norm_affine(graph: Graph, node: fx.Node, channels: int) -> tuple[Tensor, Tensor]:
-    """BatchNorm in evaluation mode as ``x * g + h``; float64 ``[channels]`` each."""
-    named = arguments(node)
-    mean, variance = graph.constant(named["running_mean"]), graph.constant(named["running_var"])
-    assert mean is not None
-    assert variance is not None
-    gamma, beta = graph.constant(named["weight"]), graph.constant(named["bias"])
-    one = torch.ones(channels, dtype=torch.float64)
-    g = (one if gamma is None else gamma.double()) / torch.sqrt(variance.double() + named["eps"])
-    return g, (0 * one if beta is None else beta.double()) - mean.double() * g
 
 
 def why_not(layer: fx.Node, graph: Graph) -> str | None:
@@ -59,7 +45,8 @@ def fold_batch_norm(graph: Graph) -> None:
         offset = h if bias is None else bias.double() * g + h
         named["weight"] = graph.add_constant(folded.float(), layer)
         named["bias"] = graph.add_constant(offset.float(), layer)
-        result = next(user for user in norm.users if user.target is operator.getitem)
-        origin = Origin.of(layer).absorb(norm, result.name)
+        result = item(norm, 0)
+        assert result is not None
+        origin = Origin.of(layer).absorb(norm, result)
         folded_layer = graph.call(norm, layer.target, list(named.values()), origin)  # type: ignore[arg-type]
         graph.replace(result, folded_layer)

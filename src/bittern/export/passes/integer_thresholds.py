@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Origin, sole_user
+from bittern.export.passes.binary import NEGATE
 from bittern.ops import layout
 from bittern.ops.epilogue import Epilogue, below
 
@@ -35,7 +36,8 @@ def integer_thresholds(graph: Graph) -> None:
         }
         threshold = steps.pop("threshold", None)
         depth, channels, unpack_arguments = _geometry(layer)
-        found = solve(Epilogue(**steps), threshold, depth, channels)
+        negate, negated = _negation(graph, layer, channels)
+        found = solve(Epilogue(**steps), threshold, depth, channels, negated)
         if found is None:
             graph.refuse(layer, "its bits change more than once with the dot product (a negative PReLU slope)")
             continue
@@ -46,7 +48,21 @@ def integer_thresholds(graph: Graph) -> None:
         signs = torch.where(turned.reshape(-1, 1, 1, 1), -signs, signs)
         weight = graph.add_constant(layout.pack_weight(signs, unpack_arguments[3]), layer)
         args = (layer.args[0], weight, *layer.args[2:], graph.add_constant(integers, layer))
-        graph.replace(layer, graph.call(layer, _FORMS[layer.target], args, Origin.of(layer)))
+        origin = Origin.of(layer) if negate is None else Origin.of(layer).absorb(negate)
+        bits = graph.call(layer, _FORMS[layer.target], args, origin)
+        if negate is not None:
+            graph.replace(negate, bits)
+        graph.replace(layer, bits)
+
+
+def _negation(graph: Graph, layer: fx.Node, channels: int) -> tuple[fx.Node | None, Tensor | None]:
+    """The `negate` that alone reads the bits of ``layer``, and its channels as bool ``[channels]``."""
+    user = sole_user(layer)
+    if user is None or user.target is not NEGATE:
+        return None, None
+    mask = graph.constant(user.args[1])
+    assert mask is not None
+    return user, layout.unpack_bits(mask, channels)
 
 
 def why_not(layer: fx.Node) -> str | None:
@@ -54,8 +70,13 @@ def why_not(layer: fx.Node) -> str | None:
     return "a residual is added before its bits are taken" if layer.kwargs.get("residual") is not None else None
 
 
-def solve(epilogue: Epilogue, threshold: Tensor | None, depth: int, channels: int) -> tuple[Tensor, Tensor] | None:
+def solve(
+    epilogue: Epilogue, threshold: Tensor | None, depth: int, channels: int, negated: Tensor | None = None
+) -> tuple[Tensor, Tensor] | None:
     """Integers t and flags such that ``bit = d < t``, or ``bit = -d < t`` where the flag is set, for |d| <= depth.
+
+    Args:
+        negated: bool ``[channels]``, where the epilogue's bit is the opposite of the wanted one.
 
     Returns:
         int32 ``[channels]`` and bool ``[channels]``; None if some channel's bits change more than once.
@@ -68,6 +89,8 @@ def solve(epilogue: Epilogue, threshold: Tensor | None, depth: int, channels: in
         tensors: dict[str, Any] = {n: value[part] for n, value in vars(epilogue).items() if isinstance(value, Tensor)}
         finish = replace(epilogue, **tensors)
         bits = below(finish(dots, 1), None if threshold is None else threshold[part], 1)
+        if negated is not None:
+            bits = bits ^ negated[part]
         changes = (bits[1:] != bits[:-1]).sum(0)
         if bool((changes > 1).any()):
             return None

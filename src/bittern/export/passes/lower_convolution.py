@@ -52,7 +52,7 @@ def lower_convolution(graph: Graph) -> None:
         filters = graph.add_constant(layout.pack_weight(weight, named["groups"]), conv)
         pad = conv.args[0]
         padding_sources = Origin.of(pad).sources if isinstance(pad, fx.Node) and pad is not source else ()
-        origin = Origin((*padding_sources, *Origin.of(conv).sources), Origin.of(conv).path, [conv.name])
+        origin = Origin((*padding_sources, *Origin.of(conv).sources), Origin.of(conv).path, Origin.of(conv).outputs)
         kwargs = scale_and_bias(graph, weight, bias, conv)
         graph.replace(
             conv, graph.call(conv, torch.ops.bittern.conv2d.default, (bits, filters, *geometry), origin, kwargs)

@@ -25,5 +25,7 @@ def lower_max_pool(graph: Graph) -> None:
         for pack in list(pool.users):
             # No node of the training graph equals the bits of the tensor before it was pooled.
             inner = Origin(Origin.of(pack).sources, Origin.of(pack).path, [None])
+            if isinstance(threshold := pack.args[1], fx.Node):
+                pool.prepend(threshold)
             bits = graph.call(pool, PACK, (pool.args[0], *pack.args[1:]), inner)
-            graph.replace(pack, packed_max_pool(graph, pool, bits, Origin.of(pack).outputs[0]))
+            graph.replace(pack, packed_max_pool(graph, pool, bits, pack))

@@ -1,17 +1,23 @@
-"""Removes copies that change nothing: what is left of dropout in evaluation mode, and calls of `contiguous`.
+"""Removes copies that change nothing: what is left of dropout in evaluation mode, calls of `contiguous`, expansions to
+the same shape.
 
 A copy that changes the order of memory stays, in the spelling that XNNPACK takes.
 """
 
 import torch
+from torch import fx
 
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Origin, shape
 
 aten = torch.ops.aten
 _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
 
 
 def remove_copies(graph: Graph) -> None:
+    for node in graph.calls(aten.expand.default):
+        source = node.args[0]
+        if isinstance(source, fx.Node) and shape(source) == shape(node):
+            graph.replace(node, source)
     for node in graph.calls(*_COPIES):
         source = node.all_input_nodes[0]
         order = node.kwargs.get("memory_format")

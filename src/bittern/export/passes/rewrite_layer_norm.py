@@ -1,0 +1,69 @@
+"""LayerNorm and means over one axis as matrix products, which XNNPACK takes where it does not take the originals.
+
+mean(x)[..., 0] = x @ (1 / D ... 1 / D)        LayerNorm(x) = (x - mean) * rsqrt(mean((x - mean)^2) + eps) * g + h
+"""
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.passes.per_channel import item
+
+aten = torch.ops.aten
+_NORMS = (aten.native_layer_norm.default, aten.layer_norm.default)
+
+
+def rewrite_layer_norm(graph: Graph) -> None:
+    for node in graph.calls(*_NORMS):
+        named = arguments(node)
+        source = named["input"]
+        if len(named["normalized_shape"]) != 1 or shape(source)[-1] != named["normalized_shape"][0]:
+            continue
+        result = node if node.target is aten.layer_norm.default else item(node, 0)
+        if result is None:
+            continue
+        graph.replace(result, _normalized(graph, node, source, named))
+        if result is not node:
+            graph.module.graph.erase_node(node)
+    for node in graph.calls(aten.mean.dim):
+        named = arguments(node)
+        rank = len(shape(named["self"]))
+        axes = [axis % rank for axis in named["dim"] or ()]
+        # Over the pixels of an image XNNPACK pools.
+        if rank not in (2, 3) or len(axes) != 1 or axes[0] == 0:
+            continue
+        graph.replace(node, _mean_over(graph, node, named["self"], axes[0], named["keepdim"]))
+
+
+def _normalized(graph: Graph, node: fx.Node, x: fx.Node, named: dict[str, Any]) -> fx.Node:
+    origin = Origin(Origin.of(node).sources, Origin.of(node).path, [None])
+
+    def call(target: Any, *args: Any) -> fx.Node:
+        return graph.call(node, target, args, origin)
+
+    centered = call(aten.sub.Tensor, x, _mean(graph, node, x, origin))
+    variance = _mean(graph, node, call(aten.mul.Tensor, centered, centered), origin)
+    y = call(aten.mul.Tensor, centered, call(aten.rsqrt.default, call(aten.add.Tensor, variance, named["eps"])))
+    y = y if named["weight"] is None else call(aten.mul.Tensor, y, named["weight"])
+    y = y if named["bias"] is None else call(aten.add.Tensor, y, named["bias"])
+    Origin.of(node).attach(y)
+    return y
+
+
+def _mean(graph: Graph, before: fx.Node, x: fx.Node, origin: Origin) -> fx.Node:
+    """The mean over the last axis, which stays with size 1."""
+    count = shape(x)[-1]
+    weight = graph.add_constant(torch.full((1, count), 1.0 / count), before)
+    return graph.call(before, aten.linear.default, (x, weight), origin)
+
+
+def _mean_over(graph: Graph, node: fx.Node, x: fx.Node, axis: int, keep: bool) -> fx.Node:
+    origin, last = Origin.of(node), len(shape(x)) - 1
+    order = [i for i in range(last + 1) if i != axis] + [axis]
+    turned = x if axis == last else graph.call(node, aten.permute.default, (x, order), origin)
+    mean = _mean(graph, node, turned, origin)
+    if keep and axis == last:
+        return mean
+    return graph.call(node, aten.view.default, (mean, list(shape(node))), origin)

@@ -1,0 +1,23 @@
+"""Splits along channels as slices, which XNNPACK takes where it does not take splits."""
+
+import operator
+
+import torch
+
+from bittern.export.graph import Graph, Origin, arguments, shape
+
+aten = torch.ops.aten
+
+
+def rewrite_split(graph: Graph) -> None:
+    for node in graph.calls(aten.split.Tensor, aten.split_with_sizes.default):
+        named = arguments(node)
+        source = named["self"]
+        axis = named["dim"] % len(shape(source))
+        start = 0
+        for index, part in enumerate(node.meta["val"]):
+            size = int(part.shape[axis])
+            for user in [u for u in node.users if u.target is operator.getitem and u.args[1] == index]:
+                origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(user).outputs)
+                graph.replace(user, graph.call(user, aten.slice.Tensor, (source, axis, start, start + size), origin))
+            start += size

@@ -1,0 +1,51 @@
+"""Moves `binarize` behind whatever only moves values: signs of moved values are moved signs.
+
+    view(binarize(x)) = binarize(view(x)),   cat(binarize(a), binarize(b)) = binarize(cat(a, b))
+
+Layers then find their input's `binarize` right in front of them, however it was reshaped, split or joined.
+"""
+
+import torch
+from torch import fx
+
+from bittern.export.graph import Graph, Origin
+from bittern.export.passes.binary import BINARIZE
+
+aten = torch.ops.aten
+_MOVES = (
+    aten.view.default,
+    aten._unsafe_view.default,
+    aten.reshape.default,
+    aten.permute.default,
+    aten.transpose.int,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.slice.Tensor,
+    aten.select.int,
+    aten.expand.default,
+    aten.pixel_shuffle.default,
+    aten.pixel_unshuffle.default,
+    aten._to_copy.default,
+)
+
+
+def sink_binarize(graph: Graph) -> None:
+    for node in graph.calls(*_MOVES, aten.cat.default):
+        joined = node.target is aten.cat.default
+        inputs = list(node.args[0]) if joined else [node.args[0]]  # type: ignore[arg-type]
+        if not all(isinstance(x, fx.Node) and x.target is BINARIZE for x in inputs):
+            continue
+        if node.meta["val"].dtype != torch.float32:
+            continue
+        values = [x.args[0] for x in inputs]  # type: ignore[union-attr]
+        origin = Origin.of(node)
+        moved = graph.call(
+            node,
+            node.target,  # type: ignore[arg-type]
+            (values if joined else values[0], *node.args[1:]),
+            Origin(origin.sources, origin.path, [None]),
+            node.kwargs,
+        )
+        signs = tuple(source for x in inputs for source in Origin.of(x).sources)  # type: ignore[arg-type]
+        graph.replace(node, graph.call(node, BINARIZE, (moved,), Origin(signs, origin.path, origin.outputs)))

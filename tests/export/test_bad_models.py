@@ -1,0 +1,190 @@
+"""Modules that cannot be exported: the message names the module, the operator and the way out, in a few lines."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bittern.export import ExportError, ExportWarning, to_pte
+from bittern.ops import binarize
+
+LONGEST = 700
+"""Characters of a message; torch's own run to several thousand."""
+
+
+class Call(nn.Module):
+    def __init__(self, function: Callable[[nn.Module, Tensor], object], **modules: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> object:
+        return self.function(self, x)
+
+
+def network(function: Callable[[nn.Module, Tensor], object], **modules: nn.Module) -> nn.Module:
+    """``function`` as module ``blocks.1``, behind another layer."""
+    net = nn.Sequential()
+    net.add_module("blocks", nn.Sequential(nn.Conv2d(3, 3, 1), Call(function, **modules)))
+    return net
+
+
+@torch.library.custom_op("bittern_tests::no_fake", mutates_args=())
+def no_fake(x: Tensor) -> Tensor:
+    return x * 2
+
+
+@torch.library.custom_op("bittern_tests::no_kernel", mutates_args=())
+def no_kernel(x: Tensor) -> Tensor:
+    return x * 2
+
+
+no_kernel.register_fake(torch.empty_like)
+
+
+def halve_until_small(_: nn.Module, x: Tensor) -> Tensor:
+    while x.abs().max() > 1:
+        x = x / 2
+    return x
+
+
+REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]] = {
+    "if": (lambda _, x: x * 2 if x.sum() > 0 else x, ("blocks.1 (Call)", "decides by values", "torch.where")),
+    "while": (halve_until_small, ("blocks.1 (Call)", "decides by values", "test_bad_models.py:")),
+    "range": (lambda _, x: sum(x for _ in range(int(x.abs().max()))), ("blocks.1", "decides by values")),
+    "cond": (
+        lambda _, x: torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: x + 1, (x,)),
+        ("cond", "blocks.1", "control flow", "torch.where"),
+    ),
+    "item": (lambda _, x: x * x.mean().item(), ("aten::item in blocks.1", ".item()", "keep it a tensor")),
+    "nonzero": (lambda _, x: x.nonzero().float(), ("aten::nonzero in blocks.1", "depends on the values")),
+    "mask": (lambda _, x: x[x > 0], ("in blocks.1", "depends on the values", "torch.where")),
+    "complex": (lambda _, x: torch.fft.fft(x).abs(), ("aten::fft_fft in blocks.1", "complex")),
+    "float64": (lambda _, x: x.double().exp().float(), ("in blocks.1", "float64", ".float()")),
+    "random": (lambda _, x: x + torch.rand_like(x), ("aten::rand_like in blocks.1", "random", "self.training")),
+    "no fake": (
+        lambda _, x: no_fake(x),
+        ("blocks.1 (Call)", "no fake kernel", "::no_fake", "register_fake"),
+    ),
+    "no kernel": (lambda _, x: no_kernel(x), ("bittern_tests::no_kernel in blocks.1", "no kernel in the engine")),
+    "numpy": (lambda _, x: torch.from_numpy(x.numpy() * 2), ("blocks.1 (Call)", "numpy", "torch operators")),
+    "two results": (lambda _, x: (x, x * 2), ("returns 2 values", "one tensor")),
+    "no result": (lambda _, x: None, ("returns None", "one tensor")),
+    "integers": (lambda _, x: x.argmax(1), ("returns torch.int64", "float32", "logits")),
+    "one number": (lambda _, x: x.sum(), ("one number", "one row for each image")),
+    "shape": (
+        lambda _, x: F.conv2d(x, torch.ones(2, 4, 1, 1)),
+        ("blocks.1 (Call) fails", "4 channels"),
+    ),
+    "own error": (lambda _, x: {}["no such key"], ("blocks.1 (Call) fails", "no such key")),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_message_names_the_module_and_the_way_out(case: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:  # type: ignore[type-arg]
+    function, parts = REFUSED[case]
+    with pytest.raises(ExportError) as caught:
+        to_pte(network(function), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    message = str(caught.value)
+    for part in parts:
+        assert part in message
+    assert len(message) <= LONGEST
+    assert "\n" not in message
+    assert not list(tmp_path.iterdir())
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
+# Operators for which ExecuTorch has a program, but no kernel, or one that fails: found by a run in another process.
+CANNOT_RUN: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]] = {
+    "sort": (lambda _, x: x.sort(-1)[0], ("aten::sort in blocks.1",)),
+    "topk": (lambda _, x: x.topk(2)[0], ("aten::topk in blocks.1",)),
+    "3-D convolution": (lambda self, x: self.c(x[:, :, None])[:, :, 0], ("aten::convolution in blocks.1.c",)),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT_RUN)
+def test_operators_that_only_fail_when_they_run_are_found_before(case: str, tmp_path: Path) -> None:
+    function, parts = CANNOT_RUN[case]
+    net = network(function, c=nn.Conv3d(3, 4, 1))
+    with pytest.raises(ExportError, match="the engine cannot run") as caught:
+        to_pte(net, torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    for part in (*parts, "operators that XNNPACK takes"):
+        assert part in str(caught.value)
+    assert len(str(caught.value)) <= LONGEST
+    assert not list(tmp_path.iterdir())
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class WritesIntoItsInput(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.add_(1)
+
+
+class Counts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+@pytest.mark.parametrize(
+    ("module", "parts"),
+    [
+        (TwoInputs(), ("TwoInputs.forward(x", "one tensor alone", "wrap it")),
+        (WritesIntoItsInput(), ("writes into x", "x.add_()")),
+        (Counts(), ("writes into calls", "keeps nothing between calls")),
+        (nn.Sequential(nn.Conv2d(3, 4, 1).half()), ("0.weight is torch.float16", "module.float()")),
+        (nn.Sequential(nn.LazyConv2d(4, 1)), ("0.weight has no shape yet", "run the lazy module once")),
+        (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(4, 8, 3)), ("1 (Conv2d) fails", "4 channels, but got 8")),
+        (nn.Conv2d(3, 8, 11), ("Conv2d fails", "Kernel size can't be greater")),
+    ],
+    ids=["two inputs", "writes input", "writes buffer", "half", "lazy", "channels", "kernel"],
+)
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_modules_of_another_kind_are_told_apart(module: nn.Module, parts: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as caught:
+        to_pte(module, torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    for part in parts:
+        assert part in str(caught.value)
+    assert len(str(caught.value)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "one float32 tensor, got torch.uint8; use example.float()"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.long), "one float32 tensor, got torch.int64"),
+        ((torch.zeros(1, 3, 8, 8),) * 2, "one float32 tensor, got tuple"),
+        (torch.zeros(0, 3, 8, 8), "the example input is empty"),
+        (torch.tensor(1.0), "no dimensions"),
+    ],
+)
+def test_examples_of_another_kind_are_refused(example: Tensor, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=message):
+        to_pte(nn.Conv2d(3, 4, 1), example, tmp_path / "x.pte")
+
+
+def test_what_looks_unusual_but_runs_is_exported(tmp_path: Path) -> None:
+    """An LSTM has dropout inside, a size decides, a branch is chosen by a setting: none of it depends on values."""
+
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        rows = x.flatten(2) if x.shape[1] == 3 and not self.training else x
+        rows, _ = self.lstm(torch.where(rows > 0, rows, binarize(rows)))
+        return {"logits": rows[:, -1]}["logits"]
+
+    net = network(forward, lstm=nn.LSTM(64, 8, batch_first=True)).train()
+    with pytest.warns(ExportWarning):
+        export = to_pte(net, torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    assert export.metadata.output_shape == (1, 8)

@@ -58,7 +58,8 @@ def command(
         return
     print_facts(
         [
-            ("source", f"{info.origin.source}: {file}, SHA-256 {info.origin.sha256}"),
+            ("source", f"{info.origin.source}: {file}"),
+            ("SHA-256", info.origin.sha256),
             ("model", info.model + "".join(f", {key} {value}" for key, value in info.options.items())),
             ("tensors", f"{imported.tensors} of {imported.tensors} used, {count_text(parameters)} parameters"),
         ]

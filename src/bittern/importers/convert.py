@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from bittern._files import write_atomically
-from bittern.data import Preprocessing
+from bittern.data import get_dataset
 from bittern.importers.errors import CheckpointError
 from bittern.importers.recognise import Candidate, recognise
 from bittern.importers.slots import fill
@@ -18,9 +18,6 @@ from bittern.importers.stored import Checkpoint
 from bittern.models import get_model
 from bittern.nn import BinaryConv2d
 from bittern.train.runs import Origin, RunInfo, run_files, versions
-
-IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""What Larq Zoo and the authors' PyTorch code alike do with pixels."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +107,18 @@ def check_free(folder: Path) -> None:
 
 def _info(found: Candidate, file: Path, digest: str) -> RunInfo:
     options: dict[str, Any] = found.options
-    size = options["image_size"]
+    shape = (options["in_channels"], options["image_size"], options["image_size"])
+    data = get_dataset(found.source.dataset) if found.source.dataset is not None else None
+    if data is not None and (data.input_shape, len(data.class_names)) != (shape, options["num_classes"]):
+        data = None  # trained on something else
     return RunInfo(
         model=found.source.model,
         options=options,
-        input_shape=(options["in_channels"], size, size),
-        preprocessing=IMAGENET_PIXELS,
+        input_shape=shape,
+        preprocessing=found.source.pixels,
         versions=versions(),
+        class_names=data.class_names if data is not None else None,
+        dataset=data.name if data is not None else None,
         origin=Origin(found.source.name, file.name, digest),
     )
 
@@ -133,7 +135,7 @@ def _warnings(found: Candidate) -> list[str]:
             texts.append(f"{zeros} binary weights are exactly 0: the source multiplies by 0 there, Bittern by +1")
     if found.options["num_classes"] != get_model(found.source.model).num_classes:
         texts.append(
-            f"a network of {found.options['num_classes']} classes is not the published one: its pixels are taken to be "
-            "scaled as ImageNet's; see preprocessing in model.json"
+            f"a network of {found.options['num_classes']} classes is not the published one; pixels are taken to be "
+            "prepared as for that, see preprocessing in model.json"
         )
     return texts

@@ -5,6 +5,7 @@ Keras writes them; so no memory is taken that the file does not fill, and no oth
 """
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,10 @@ def _checkpoint(file: Any, path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} has no list of layers: it is no weights file of Keras 2{keras3}")
     tensors: dict[str, Stored] = {}
     layers: list[tuple[str, tuple[str, ...]]] = []
-    for layer in _names(group.attrs, "layer_names"):
+    for layer in _names(group.attrs, "layer_names", path):
         inside = group[_own(group, layer, path)]
         weights: list[str] = []
-        for name in _names(inside.attrs, "weight_names"):
+        for name in _names(inside.attrs, "weight_names", path):
             short = name.split("/")[-1].removesuffix(":0")
             where = f"{layer}/{short}"
             if where in tensors:
@@ -103,11 +104,17 @@ def _has(attributes: Any, name: str) -> bool:
     return name in attributes or f"{name}0" in attributes
 
 
-def _names(attributes: Any, name: str) -> Iterator[str]:
+def _names(attributes: Any, name: str, path: Path) -> Iterator[str]:
     """A list of names; Keras cuts one that is too long for an attribute into ``name0``, ``name1`` ..."""
     keys = (
         [name] if name in attributes else [f"{name}{i}" for i in range(len(attributes)) if f"{name}{i}" in attributes]
     )
     for key in keys:
+        attribute = attributes.get_id(key)
+        size = prod(attribute.shape)
+        if size == 0:  # of a layer without weights
+            continue
+        if attribute.dtype.kind not in "SO" or size * attribute.dtype.itemsize > path.stat().st_size:
+            raise CheckpointError(f"{path}: {key} is no list of names as Keras writes it, or is longer than the file")
         for text in np.atleast_1d(attributes[key]):
             yield text.decode() if isinstance(text, bytes) else str(text)

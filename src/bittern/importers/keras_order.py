@@ -91,11 +91,11 @@ def _aligned(
     """Pairs of indices; None where one side has nothing for the other. Both sides are all there, in their order."""
     exact = SequenceMatcher(None, [_key(layer) for layer in wanted], [_key(layer) for layer in found], autojunk=False)
     for _, i, i_end, j, j_end in exact.get_opcodes():
-        # Between equal runs: layers with the same names of weights are the same, misshapen.
+        # Between equal runs: layers with the same names of weights are the same, misshapen; so are as many others.
         a, b = [sorted(layer) for layer in wanted[i:i_end]], [sorted(layer) for layer in found[j:j_end]]
         kinds = SequenceMatcher(None, [tuple(names) for names in a], [tuple(names) for names in b], autojunk=False)
         for kind, p, p_end, q, q_end in kinds.get_opcodes():
-            if kind == "equal":
+            if kind == "equal" or (kind == "replace" and p_end - p == q_end - q):
                 yield from zip(range(i + p, i + p_end), range(j + q, j + q_end), strict=True)
             else:
                 yield from ((index, None) for index in range(i + p, i + p_end))

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from typing import Any
 
+from bittern.data import Preprocessing
 from bittern.importers.keras_order import Order
 from bittern.importers.slots import Shape
 from bittern.importers.source import Options, Source
@@ -47,7 +49,7 @@ def _real_to_binary(kind: str) -> Callable[[Checkpoint], Options]:
     return options
 
 
-def _densenet(dilated: bool | None = None) -> Callable[[Checkpoint], Options]:
+def _densenet(*, dilated: bool) -> Callable[[Checkpoint], Options]:
     """``dilated``: whether poolings between stages are left out, which shapes do not show but names of layers do."""
 
     def options(file: Checkpoint) -> Options:
@@ -55,7 +57,7 @@ def _densenet(dilated: bool | None = None) -> Callable[[Checkpoint], Options]:
         sections = _sections(rest)
         pools = sum(layer.startswith("max_pooling2d") for layer, _ in file.layers)
         all_pools = len(sections) - 1 + (stem[0] == 7)
-        if dilated is not None and pools and (pools < all_pools) != dilated:
+        if pools and (pools < all_pools) != dilated:
             raise ValueError(f"{pools} poolings of {all_pools}")
         return {"depths": tuple(map(len, sections)), "channels": stem[3], "growth": sections[0][0][3]}
 
@@ -86,8 +88,9 @@ def _row(
     order: Order | None = None,
     *,
     name: str = _ZOO,
+    **more: Any,
 ) -> Source:
-    return Source(name, model, _with_classes(options), (order or Order()).match)
+    return Source(name, model, _with_classes(options), (order or Order()).match, **more)
 
 
 SOURCES: tuple[Source, ...] = (
@@ -98,13 +101,20 @@ SOURCES: tuple[Source, ...] = (
     _row("binary-resnet-e-18", _resnet),
     _row("real-to-binary", _real_to_binary("r2b")),
     _row("strong-baseline", _real_to_binary("baseline")),
-    _row("binary-densenet-28", _densenet()),
+    _row("binary-densenet-28", _densenet(dilated=False)),
     _row("binary-densenet-37", _densenet(dilated=False)),
     _row("binary-densenet-37-dilated", _densenet(dilated=True)),
-    _row("binary-densenet-45", _densenet()),
+    _row("binary-densenet-45", _densenet(dilated=False)),
     _row("meliusnet-22", _meliusnet),
     _row("xnor-net", _alexnet, Order(clip=1.0)),
     _row("binary-alexnet", _alexnet, Order(flattened=("classifier.0",))),
     _row("dorefanet", _alexnet, Order(flattened=("hidden.1",))),
-    _row("binarynet", _alexnet, Order(flattened=("classifier.0",)), name="code of Bop's authors"),
+    _row(
+        "binarynet",
+        _alexnet,
+        Order(flattened=("classifier.0",)),
+        name="code of Bop's authors",
+        pixels=Preprocessing(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        dataset="cifar10",
+    ),
 )

@@ -1,5 +1,6 @@
 """Which source and which model a checkpoint is of: every row of the list is tried on its names and shapes."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,23 +52,24 @@ def recognise(
             raise CheckpointError(f"no published checkpoints of {model!r} are known; those of {names} are")
     every = [_try(row, file, image_size) for row in SOURCES]
     fitting = [candidate for candidate in every if candidate is not None and not candidate.match.differences]
-    named = [candidate for candidate in fitting if model in (None, candidate.source.model)]
-    steps = {candidate.source.step for candidate in named}
+    # A file that is another model's as published is not this one's of other widths.
+    least = min((candidate.odd for candidate in fitting), default=0)
+    best = [candidate for candidate in fitting if candidate.odd == least]
+    named = [candidate for candidate in best if model in (None, candidate.source.model)]
+    if not named:
+        raise CheckpointError(_refusal(file, what, model, best, image_size))
     chosen = [candidate for candidate in named if step in (None, candidate.source.step)]
-    if named and not chosen:
-        told = f"step {steps.pop()}" if steps != {0} else "no step of two"
-        raise CheckpointError(f"{what} is of {named[0].source.name}, {told}; leave --step {step} out")
-    if chosen:
-        least = min(candidate.odd for candidate in chosen)
-        return _only([candidate for candidate in chosen if candidate.odd == least], what)
-    raise CheckpointError(_refusal(file, what, model, fitting, image_size))
+    if not chosen:
+        raise CheckpointError(f"{what} is of {named[0].source.name}: leave --step {step} out")
+    return _only(chosen, what)
 
 
 def _try(row: Source, file: Checkpoint, image_size: int | None) -> Candidate | None:
     """None if the file's shapes cannot be those of any network of the row's kind."""
     try:
-        read = row.options(file)
-        return _candidate(row, file, read, image_size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about layers without weights
+            return _candidate(row, file, row.options(file), image_size)
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
         return None  # whatever shapes of another network lead to
 
@@ -90,8 +92,8 @@ _SHAPE = ("num_classes", "precision")
 
 
 def _only(candidates: Sequence[Candidate], what: str) -> Candidate:
-    if len(candidates) == 1:
-        return candidates[0]
+    if len({repr(candidate.network) for candidate in candidates}) == 1:
+        return candidates[0]  # of a family, where only the published widths differ
     models = sorted({candidate.source.model for candidate in candidates})
     if len(models) > 1:
         raise CheckpointError(f"{what} has the tensors of {_either(models)}: name the model by --model")
@@ -111,7 +113,8 @@ def _refusal(
     tried = [candidate for row in rows if (candidate := _try(row, file, image_size)) is not None]
     if model is not None or not tried:
         tried += [_candidate(row, file, {}, image_size) for row in rows]
-    nearest = min(tried, key=lambda candidate: (len(candidate.match.differences), candidate.odd))
+    wrong = [candidate for candidate in tried if candidate.match.differences]
+    nearest = min(wrong, key=lambda candidate: (len(candidate.match.differences), candidate.odd))
     name, differences = nearest.source.model, nearest.match.differences
     if model is None and len(nearest.match.pairs) < len(file.tensors) / 2:
         first = ", ".join(f"{name} {tensor.shape}" for name, tensor in list(file.tensors.items())[:3])

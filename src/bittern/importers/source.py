@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from bittern.data import Preprocessing
 from bittern.importers.slots import Match
 from bittern.importers.stored import Checkpoint
 from bittern.models import create, get_model
 
 Options = dict[str, Any]
 """Keywords of ``bittern.models.create``."""
+
+IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What Larq Zoo and the authors' PyTorch code alike do with pixels."""
 
 CHANNELS = 3
 """All known checkpoints are of RGB images."""
@@ -29,6 +33,8 @@ class Source:
         match: the file's tensors, and where they go in the network.
         step: of two-step training; 0 if there is one step only.
         zero_stays: the source's sign of 0 is 0, where ours is +1.
+        pixels: what the source does with them.
+        dataset: the one of ours that the published network was trained on, if we have it.
     """
 
     name: str
@@ -37,6 +43,8 @@ class Source:
     match: Callable[[Checkpoint, nn.Module], Match]
     step: int = 0
     zero_stays: bool = False
+    pixels: Preprocessing = IMAGENET_PIXELS
+    dataset: str | None = None
 
 
 def build(model: str, options: Options) -> nn.Module:

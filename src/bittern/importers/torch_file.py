@@ -3,6 +3,7 @@
 Nothing in the file is run: ``weights_only`` refuses every pickle that asks for more than tensors and plain containers.
 """
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from functools import partial
@@ -28,6 +29,19 @@ def read_torch(path: Path) -> Checkpoint:
         CheckpointError: the file is cut short, wants code to be run, declares more than it holds, or has no
             ``state_dict``.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
+        state = _read(path)
+    prefix = _PARALLEL if all(name.startswith(_PARALLEL) for name in state) else ""
+    return Checkpoint(
+        {
+            name.removeprefix(prefix): Stored(tuple(tensor.shape), partial(_identity, tensor.detach()))
+            for name, tensor in state.items()
+        }
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
     zipped = _check_zip(path)
     try:
         with FakeTensorMode():  # shapes and sizes, without memory for them
@@ -37,20 +51,14 @@ def read_torch(path: Path) -> Checkpoint:
     storages = {s._cdata: s.nbytes() for s in (t.untyped_storage() for t in _tensors(declared))}
     if sum(storages.values()) > path.stat().st_size:
         raise CheckpointError(
-            f"{path} of {path.stat().st_size} bytes declares tensors of {sum(storages.values())}: it is damaged"
+            f"{path} of {path.stat().st_size} bytes declares tensors of {sum(storages.values())}: "
+            "it is damaged or cut short"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:
         raise CheckpointError(_refusal(path, error)) from error
-    state = _state_dict(content, path)
-    prefix = _PARALLEL if all(name.startswith(_PARALLEL) for name in state) else ""
-    return Checkpoint(
-        {
-            name.removeprefix(prefix): Stored(tuple(tensor.shape), partial(_identity, tensor.detach()))
-            for name, tensor in state.items()
-        }
-    )
+    return _state_dict(content, path)
 
 
 def _identity(tensor: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "binary-resnet-e-18": _RESNET,
     "binary-resnet-e-cifar": _CIFAR,
     "binarynet": {"image_size": 18, "widths": (32, 32, 64, 64, 32, 32, 64, 64)},
-    "bnext-t": {"image_size": 16, "widths": (32, 64, 64, 128)},
+    "bnext-t": {"image_size": 16, "widths": (32, 64, 64)},
     "cifar-resnet": _CIFAR,
     "digits-resnet": {},
     "digits-transformer": {"depth": 1},
@@ -38,7 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "quicknet-large": _QUICKNET,
     "quicknet-small": _QUICKNET,
     "react-resnet-18": _RESNET,
-    "reactnet-a": {"image_size": 16, "widths": (32, 64, 64, 128)},
+    "reactnet-a": {"image_size": 16, "widths": (32, 64, 64)},
     "real-to-binary": _RESNET,
     "real-to-binary-cifar": _CIFAR,
     "strong-baseline": _RESNET,
@@ -67,3 +67,26 @@ def full(name: str) -> torch.nn.Module:
 def costs(name: str) -> ModelSummary:
     info = get_model(name)
     return summary(full(name), (info.in_channels, info.image_size, info.image_size))
+
+
+def trained(name: str, batch: int = 2) -> tuple[torch.nn.Module, torch.Tensor]:
+    """The small network as if it had been trained, in eval mode, and images.
+
+    No BatchNorm is the identity: its statistics and every vector of parameters (scales, thresholds, slopes, biases) are
+    random, and a quarter of the BatchNorms' factors negative, so that no sign, order or epsilon can be wrong unseen.
+    """
+    torch.manual_seed(0)
+    model, x = small(name), small_input(name, batch)
+    with torch.no_grad():
+        for module in model.modules():
+            for parameter in module.parameters(recurse=False):
+                if parameter.numel() == max(parameter.shape, default=1):
+                    parameter.add_(0.3 * torch.randn_like(parameter))
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.5, 3)
+                if module.weight is not None:
+                    module.weight.mul_(torch.where(torch.rand_like(module.weight) < 0.25, -1, 1))
+    return model.eval(), x

@@ -54,9 +54,9 @@ def command(
         raise typer.BadParameter("--data is for --int8, which is calibrated on images")
     check_target(out)
     network = find_source(source, image_size)
+    images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
-    images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
     deployed = export_source(network, out, batch=batch or 1, max_batch=max_batch, int8=images)
     export, explanation = deployed.export, deployed.export.explanation
     for warning in deployed.warnings:

@@ -15,6 +15,8 @@ from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import Results, run_in_process, supported_isas
 from models.small import MODELS, trained
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def layers(model: nn.Module) -> set[str]:
     return {path for path, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear)}

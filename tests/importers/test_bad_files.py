@@ -271,20 +271,22 @@ def test_hdf5_of_something_else_is_refused_and_keras_3_named(tmp_path: Path) -> 
     assert "TF_USE_LEGACY_KERAS=1" in refusal(tmp_path / "y.weights.h5")
 
 
-def test_a_list_of_names_that_declares_more_than_the_file_holds_is_refused_before_memory_is_taken(
-    tmp_path: Path,
-) -> None:
+def test_a_name_that_declares_a_length_of_gigabytes_takes_no_memory(tmp_path: Path) -> None:
     path = unpacked(LARQ, tmp_path)
     with h5py.File(path) as file:
         attribute = file.attrs.get_id("layer_names")
-        count = attribute.shape[0]
-    content = path.read_bytes()
-    small = struct.pack("<QQ", count, count)  # the attribute's dimension, now and at most
-    assert content.count(small) == 1
-    path.write_bytes(content.replace(small, struct.pack("<QQ", 2**30, 2**30)))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert "longer than the file" in refusal(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20
+        (count,) = attribute.shape
+    content = bytearray(path.read_bytes())
+    sizes = struct.pack("<QQ", count, count)  # behind them is the first name's length
+    assert content.count(sizes) == 1
+    at = content.index(sizes) + len(sizes)
+    assert content[at : at + 4] == struct.pack("<I", len("input_1"))
+    content[at : at + 4] = struct.pack("<I", 2**32 - 1)
+    path.write_bytes(content)
+    limits, before = resource.getrlimit(resource.RLIMIT_AS), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "damaged" in refusal(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kB
+    assert resource.getrlimit(resource.RLIMIT_AS) == limits
 
 
 def test_a_tensor_listed_twice_is_refused(tmp_path: Path) -> None:

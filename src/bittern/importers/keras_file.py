@@ -4,7 +4,9 @@ Nothing in the file is trusted. Only datasets that lie in the file itself are re
 Keras writes them; so no memory is taken that the file does not fill, and no other file is opened.
 """
 
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from bittern.importers.errors import CheckpointError
 from bittern.importers.stored import Checkpoint, Stored
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+_ROOM = 2**28
 _WEIGHTS = "model_weights"  # the group of a whole saved model that holds what a weights file holds
 
 
@@ -28,12 +31,27 @@ def read_keras(path: Path) -> Checkpoint:
         CheckpointError: the file is cut short, damaged, no weights file of Keras 2, or declares more than it holds.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with _little_memory(), h5py.File(path, "r") as file:
             return _checkpoint(file, path)
     except CheckpointError:
         raise
     except Exception as error:  # h5py raises whatever HDF5 stumbles over
         raise CheckpointError(f"{path} is damaged or cut short: {error}") from error
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Inside it the process grows by ``_ROOM`` bytes at most: HDF5 takes memory for the length that a string declares,
+    up to 4 GB, before it looks for the string."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    room = pages * resource.getpagesize() + _ROOM
+    soft = room if limits[0] == resource.RLIM_INFINITY else min(room, limits[0])
+    resource.setrlimit(resource.RLIMIT_AS, (soft, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 def _checkpoint(file: Any, path: Path) -> Checkpoint:

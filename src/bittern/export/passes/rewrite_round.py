@@ -9,11 +9,14 @@ import torch
 from torch import fx
 
 from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.passes.absorb_epilogue import LAYERS
 from bittern.export.passes.per_channel import clamp_bounds
+from bittern.ops import epilogue
 
 aten = torch.ops.aten
 _SHIFT = 1.5 * 2**23
 _MOST = 2**22
+_CLAMPS = (["dot_min", "dot_max"], ["act_min", "act_max"])
 
 
 def rewrite_round(graph: Graph) -> None:
@@ -40,6 +43,11 @@ def largest(graph: Graph, node: Any) -> float | None:
         return 1.0
     if not hasattr(node.target, "_schema"):
         return None
+    if node.target in LAYERS:
+        # The clamp may have become the last step of a layer's epilogue.
+        given = [field for field in epilogue.FIELDS if node.kwargs.get(field) is not None]
+        ends = [node.kwargs[field] for field in given[-2:]]
+        return max(abs(float(end)) for end in ends) if given[-2:] in _CLAMPS else None  # type: ignore[arg-type]
     bounds = clamp_bounds(node, arguments(node))
     if bounds is not None and None not in bounds:
         return max(abs(bound) for bound in bounds if bound is not None)

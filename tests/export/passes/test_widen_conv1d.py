@@ -31,7 +31,7 @@ def test_a_chain_of_layers_keeps_its_epilogues_and_thresholds() -> None:
         y = y + NORM(conv(y, padding=2, dilation=2))
         return conv(F.relu(NORM(conv(y, padding="same"))) - SHIFT, taps=1)
 
-    check(network, ["pack", "conv2d_float_packed", "conv2d_float_packed", "conv2d_threshold", "conv2d"])
+    check(network, ["pack", "conv2d_float_packed", "conv2d_packed", "conv2d_threshold", "conv2d"])
 
 
 def test_groups_pads_and_pooling_are_those_of_images() -> None:

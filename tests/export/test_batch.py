@@ -71,9 +71,12 @@ def test_every_batch_gives_the_very_numbers_of_single_images(name: str, tmp_path
 
 def test_only_the_images_given_are_computed(tmp_path: Path) -> None:
     engine = load(to_pte(small_net(), images(1), tmp_path / "net.pte", max_batch=8).path)
-    for count in (3, 8, 11):
-        # As the operators saw them; slices are joined.
-        assert {len(output) for call in engine.trace(images(count).numpy()) for output in call.outputs} == {count}
+    for count in (3, 8, 1):
+        (batch, _), *others = engine._batches(images(count).numpy())
+        assert not others
+        # As the operators saw them.
+        assert {len(output) for _, _, outputs in engine._engine.trace(batch) for output in outputs} == {count}
+    assert {len(output) for call in engine.trace(images(11).numpy()) for output in call.outputs} == {11}
     assert engine.profile(images(3).numpy(), runs=1)
 
 

@@ -322,9 +322,15 @@ struct Maker {
 // The first row whose prefix an operator's name has.
 constexpr Maker kMakers[] = {{"conv2d_weight_only", make_conv2d_weight_only},
                              {"linear_weight_only", make_linear_weight_only},
-                             {"conv2d", make_conv2d}, {"linear", make_linear},     {"pack", make_pack},
-                             {"unpack", make_unpack}, {"binarize", make_binarize}, {"max_pool2d", make_max_pool2d},
-                             {"cat", make_cat},       {"slice", make_slice},       {"negate", make_negate}};
+                             {"conv2d", make_conv2d},
+                             {"linear", make_linear},
+                             {"pack", make_pack},
+                             {"unpack", make_unpack},
+                             {"binarize", make_binarize},
+                             {"max_pool2d", make_max_pool2d},
+                             {"cat", make_cat},
+                             {"slice", make_slice},
+                             {"negate", make_negate}};
 
 void make(Builder& b, const OperatorInfo& info) {
   std::string name = info.name;

@@ -2,7 +2,7 @@
 
 Convolutions and linear layers get 8-bit weights (a scale per channel) and 8-bit activations (a scale per tensor, from
 calibration images); so do the activations behind them, and sums and products of such results alone. A sum that reads a
-result of Bittern's operators stays float, as it is the residual path, where 8 bits would cost accuracy and save no time.
+result of Bittern's operators stays float: that is the residual path, where 8 bits would cost accuracy and no time.
 """
 
 from collections.abc import Iterator, Sequence

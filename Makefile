@@ -3,7 +3,7 @@
 #   make demo     train, export, run and time a small binary network
 #   make test     lint, types, and all tests
 #   make fuzz     look for arguments and files that the engine does not survive: SECONDS=600 of it (docs/testing.md)
-#   make bench    measure against other engines; make bench-kernels and make bench-networks are its parts
+#   make bench    measure against other engines; make bench-kernels, bench-networks, bench-macs are its parts
 #
 # Variables:
 #   PYTHON         the Python (>= 3.11) that .venv is made from
@@ -19,7 +19,7 @@ SETUP := .venv/.setup
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*' -not -path '*/fuzz/*')
 
-.PHONY: demo test test-fast lint format fuzz bench bench-kernels bench-networks setup clean
+.PHONY: demo test test-fast lint format fuzz bench bench-kernels bench-networks bench-macs setup clean
 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
@@ -55,6 +55,9 @@ bench-kernels: $(NATIVE)
 
 bench-networks: $(NATIVE)
 	@$(BIN)/python -m benchmarks networks $(BENCH_FLAGS)
+
+bench-macs: $(NATIVE)
+	@$(BIN)/python -m benchmarks macs $(BENCH_FLAGS)
 
 setup: $(NATIVE)
 

@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks kernels``, ``networks`` or ``report``, all three without a name; ``rates``.
+"""The command line: ``python -m benchmarks kernels``, ``networks``, ``macs``, ``report``, all without a name; ``rates``
 
 What an interrupted run has finished is kept: the next run of the same committed revision goes on behind it. CSV files
 are replaced whole, group by group; the tables of README.md and the plots are made from them at the end.
@@ -15,7 +15,21 @@ from functools import partial as bind
 from pathlib import Path
 from typing import Any
 
-from benchmarks import choices, environments, isas, kernels, layers, network_times, plots, rates, results, tables
+from benchmarks import (
+    choices,
+    environments,
+    isas,
+    kernels,
+    layers,
+    macs_vs_latency,
+    network_times,
+    plots,
+    proof,
+    rates,
+    results,
+    split,
+    tables,
+)
 from benchmarks.driver import Driver
 from benchmarks.environments import BUILD, ROOT
 from bittern.cli._machine import this_machine
@@ -60,8 +74,8 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["kernels", "networks", "report", "rates"],
-        help="the first three by default; rates: what `bittern inspect` predicts latencies from",
+        choices=["kernels", "networks", "macs", "report", "rates"],
+        help="all but rates by default; rates: what `bittern inspect` predicts latencies from",
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only layers or networks whose name holds TEXT")
     parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
@@ -103,10 +117,9 @@ def main() -> int:
             if options.what in (None, "kernels"):
                 _kernels(driver, options, folder, finish, about)
             if options.what in (None, "networks"):
-                chosen = [source for source in network_times.SOURCES if options.only in source.name]
-                chosen = [s for s in chosen if s.engine == "Bittern"] if options.no_rivals else chosen
-                measure = bind(network_times.measure, driver, chosen, rounds=options.rounds, say=say, **about)
-                finish("networks", folder / "networks.csv", measure)
+                _networks(driver, options, folder, finish, about)
+            if options.what in (None, "macs"):
+                _macs(driver, options, folder, finish, about)
         if not partial:
             progress.clear(groups)
     plots.draw(folder)
@@ -131,6 +144,28 @@ def _kernels(driver: Driver, options: argparse.Namespace, folder: Path, finish: 
     finish("isas", folder / "isas.csv", measure_isas)
     finish("choices", folder / "choices.csv", bind(choices.ask, alone, repeats=10 * options.rounds, say=say, **about))
     finish("memory", folder / "memory.csv", bind(isas.ask_memory, alone, **about))
+
+
+def _networks(driver: Driver, options: argparse.Namespace, folder: Path, finish: Finish, about: dict[str, str]) -> None:
+    from bittern.models import list_models
+
+    chosen = [source for source in network_times.SOURCES if options.only in source.name]
+    own = [source for source in chosen if source.engine == "Bittern"]
+    chosen = own if options.no_rivals else chosen
+    measure = bind(network_times.measure, driver, chosen, rounds=options.rounds, say=say, **about)
+    finish("networks", folder / "networks.csv", measure)
+    where = bind(split.measure, driver, [source.network for source in own], say=say, **about)
+    finish("networks split", folder / "networks-split.csv", where)
+    names = [name for name in list_models() if options.only in name]
+    finish("proof", folder / "proof.csv", bind(proof.measure, driver, names, say=say, **about))
+
+
+def _macs(driver: Driver, options: argparse.Namespace, folder: Path, finish: Finish, about: dict[str, str]) -> None:
+    chosen = [name for name in macs_vs_latency.networks() if options.only in name]
+    frontier = not options.no_rivals
+    study = bind(macs_vs_latency.measure, driver, chosen, frontier=frontier, rounds=options.rounds, say=say, **about)
+    finish("macs", folder / "macs.csv", study)
+    finish("macs split", folder / "macs-split.csv", bind(split.measure, driver, chosen, say=say, **about))
 
 
 if __name__ == "__main__":

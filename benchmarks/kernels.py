@@ -64,12 +64,16 @@ RIVAL_SOURCES = [
 ]
 
 
+_SOURCES = (".py", ".cc", ".h", ".inc")
+
+
 def source_digest(*folders: str) -> str:
     """Names what model files were built from, so that stale ones are not used."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(ROOT.glob(f"{folder}/**/*.py") if (ROOT / folder).is_dir() else [ROOT / folder]):
-            digest.update(path.read_bytes())
+        for path in sorted((ROOT / folder).rglob("*") if (ROOT / folder).is_dir() else [ROOT / folder]):
+            if path.suffix in _SOURCES:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 

@@ -1,7 +1,8 @@
-"""Whole networks of 224x224 images, batch 1, in Bittern and its rivals: ``python -m benchmarks networks``."""
+"""Whole networks for 224x224 images, batch 1, in Bittern and its rivals: ``python -m benchmarks networks``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.driver import Column, Driver, FailedError, Sample
 from benchmarks.environments import LARQ, MODELS, RIVALS, VENV, MissingError, Say
@@ -31,7 +32,7 @@ class Source:
         return f"{self.network} {self.precision} {self.engine}"
 
 
-def _rivals(network: str) -> list[Source]:
+def rivals(network: str) -> list[Source]:
     sources = []
     for precision in ("float", "int8"):
         onnx = (RIVALS, "network_onnx", precision, ".onnx")
@@ -52,26 +53,34 @@ def _larq(network: str) -> list[Source]:
     ]
 
 
-def _bittern(network: str) -> Source:
+def bittern(network: str) -> Source:
     return Source(network, "binary", "Bittern", VENV, "executorch", "network_pte", "bittern", ".pte")
 
 
 SOURCES = [
-    *(_bittern(network) for network in ("quicknet", "quicknet-small", "quicknet-large")),
+    *(bittern(network) for network in ("quicknet", "quicknet-small", "quicknet-large", "reactnet-a", "bi-real-net-18")),
     *_larq("quicknet"),
-    *_rivals("resnet-18"),
-    *_rivals("mobilenet-v2"),
+    *rivals("resnet-18"),
+    *rivals("mobilenet-v2"),
 ]
 
+EXPORTER = ("benchmarks/networks", "src/bittern/export", "src/bittern/models", "src/bittern/nn", "src/bittern/ops")
+"""What the programs of Bittern depend on."""
 
-def _column(driver: Driver, source: Source, threads: int) -> Column:
+
+def model_file(source: Source) -> Path:
+    """Where the file of ``source`` lies, or will. Its name tells what it was built from."""
     sources = [f"benchmarks/build_models/{source.builder}.py", "benchmarks/networks"]
-    sources += ["src/bittern/export", "src/bittern/models", "src/bittern/ops"] if source.form == "bittern" else []
-    path = MODELS / f"{source.network}-{source.form}-{source_digest(*sources)}{source.suffix}"
+    digest = source_digest(*(sources[:1] + list(EXPORTER) if source.form == "bittern" else sources))
+    return MODELS / f"{source.network}-{source.form}-{digest}{source.suffix}"
+
+
+def column(driver: Driver, source: Source, threads: int) -> Column:
+    """The column of ``source``, its model file built; with a reason where that fails."""
+    path = model_file(source)
     reason = ""
-    subject = {"network": source.network, "form": source.form}
     try:
-        driver.build(source.environment, source.builder, subject, path)
+        driver.build(source.environment, source.builder, {"network": source.network, "form": source.form}, path)
     except (MissingError, FailedError) as error:
         reason = str(error)
     name = f"{source.name}, {threads} thread{'s' if threads > 1 else ''}"
@@ -90,14 +99,14 @@ def measure(
         for index, source in enumerate(sources):
             if threads == 1:
                 say(f"[{index + 1}/{len(sources)}] building {source.name}, if it is not there")
-            columns[source, threads] = _column(driver, source, threads)
+            columns[source, threads] = column(driver, source, threads)
     samples = driver.measure(columns.values(), rounds=rounds, seconds=0.03, aloud=True)
     rows = []
-    for (source, threads), column in columns.items():
-        sample = samples[column.name]
-        measured = _footprint(driver, column, sample) if threads == 1 else (0.0, 0.0, 0.0)
+    for (source, threads), each in columns.items():
+        sample = samples[each.name]
+        measured = _footprint(driver, each, sample) if threads == 1 else (0.0, 0.0, 0.0)
         rows.append(_row(source, threads, sample, measured, machine, revision))
-        say(f"{column.name}: {sample.reason or f'{sample.median * 1e3:.2f} ms'}")
+        say(f"{each.name}: {sample.reason or f'{sample.median * 1e3:.2f} ms'}")
     return rows
 
 
@@ -117,10 +126,12 @@ def _footprint(driver: Driver, column: Column, sample: Sample) -> tuple[float, f
 def _row(
     source: Source, threads: int, sample: Sample, measured: tuple[float, float, float], machine: str, revision: str
 ) -> NetworkRow:
-    times, rounds = (0.0, 0.0, 0.0, 0.0), 0
-    if not sample.reason:
-        low, high = sample.quartiles
-        times = (sample.median * 1e3, low * 1e3, high * 1e3, min(sample.shortest) * 1e3)
-        rounds = len(sample.medians)
     named = (source.network, source.precision, source.engine, sample.reason, threads)
-    return NetworkRow(*named, *times, rounds, *measured, machine, revision)
+    return NetworkRow(*named, *milliseconds(sample), len(sample.medians), *measured, machine, revision)
+
+
+def milliseconds(sample: Sample) -> tuple[float, float, float, float]:
+    """Median, quartiles, shortest; zeros where there are none."""
+    if sample.reason:
+        return 0.0, 0.0, 0.0, 0.0
+    return sample.median * 1e3, sample.quartiles[0] * 1e3, sample.quartiles[1] * 1e3, min(sample.shortest) * 1e3

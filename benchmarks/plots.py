@@ -1,4 +1,4 @@
-"""Plots of the CSV files: a roofline of the layers, and the latencies of networks and layers as ratios."""
+"""Plots of the CSV files: a roofline of the layers, latencies of networks and layers, and what networks cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import study
 from benchmarks.kernels import FLOATS, INT8S, PACKED, csv_path
 from benchmarks.layers import GROUPS, TITLES
-from benchmarks.results import LayerRow, MemoryRow, NetworkRow, layer_rows, read
+from benchmarks.results import LayerRow, MemoryRow, NetworkRow, SplitRow, StudyRow, layer_rows, read
 from benchmarks.tables import per_cycle
 
 _STYLE: Any = {
@@ -26,16 +27,23 @@ _OWN, _OTHER = "#c2410c", "#64748b"
 def draw(folder: Path) -> None:
     """Writes an SVG file for everything that there are rows of."""
     with plt.rc_context(_STYLE):
-        rows = layer_rows(folder, GROUPS)
+        layers = layer_rows(folder, GROUPS)
         memory = read(folder / "memory.csv", MemoryRow)
-        if any(row.column == PACKED and not row.status for row in rows) and memory:
-            _roofline(folder / "roofline.svg", rows, memory)
+        if any(row.column == PACKED and not row.status for row in layers) and memory:
+            _roofline(folder / "roofline.svg", layers, memory)
         key = read(csv_path(folder, "3x3"), LayerRow)
         if key:
             _layers(folder / "layers.svg", key)
         networks = [row for row in read(folder / "networks.csv", NetworkRow) if row.threads == 1 and not row.status]
         if networks:
             _networks(folder / "networks.svg", networks)
+        rows = read(folder / "macs.csv", StudyRow)
+        splits = {split.network: split for split in read(folder / "macs-split.csv", SplitRow)}
+        if study.own(rows):
+            _macs(folder / "macs.svg", study.own(rows))
+            _accuracy(folder / "accuracy.svg", [row for row in study.measured(rows) if row.top1])
+        if splits:
+            _split(folder / "split.svg", [row for row in study.own(rows) if row.network in splits], splits)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -114,4 +122,71 @@ def _networks(path: Path, rows: Sequence[NetworkRow]) -> None:
     axes.margins(x=0.12)
     axes.set(title=f"{rows[0].machine}, one thread", xlabel="milliseconds an image", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
+    _save(figure, path)
+
+
+def _macs(path: Path, rows: Sequence[StudyRow]) -> None:
+    """Latency over what multiply-accumulates alone predict, and what `bittern inspect` does. On the line: right."""
+    costs = study.mac_costs(rows)
+    figure, panels = plt.subplots(figsize=(9.6, 4.6), ncols=2, sharey=True)
+    guesses = [("from MACs alone", [study.from_macs(row, costs) for row in rows])]
+    guesses.append(("predicted by bittern inspect", [row.predicted_ms for row in rows]))
+    for axes, (text, guess) in zip(panels, guesses, strict=True):
+        milliseconds = [*guess, *(row.median_ms for row in rows)]
+        ends = [min(milliseconds) / 1.3, max(milliseconds) * 1.5]
+        axes.plot(ends, ends, color="0.6", ls="--", lw=1)
+        for x, row in zip(guess, rows, strict=True):
+            _point(axes, x, row.median_ms, row.network, _OWN)
+        axes.set(xscale="log", yscale="log", xlabel=f"milliseconds {text}")
+    panels[0].set(ylabel="milliseconds measured")
+    figure.suptitle(f"{rows[0].machine}, one thread", fontsize=9)
+    _save(figure, path)
+
+
+def _point(axes: Axes, x: float, y: float, name: str, color: str) -> None:
+    axes.plot(x, y, "o", color=color, markersize=5)
+    axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6)
+
+
+def _accuracy(path: Path, rows: Sequence[StudyRow]) -> None:
+    """Published accuracy over latency: every network in its fastest engine. Lines join what is beaten by nobody."""
+    figure, axes = plt.subplots(figsize=(7.2, 5.2))
+    for color, text, binary in ((_OWN, "binary, Bittern", True), (_OTHER, "float and int8, fastest engine", False)):
+        group = [row for row in rows if (row.precision == "binary") == binary]
+        fastest = {(row.network, row.precision): row for row in reversed(group)}  # rows are sorted, fastest first
+        for (network, precision), row in fastest.items():
+            _point(axes, row.median_ms, row.top1, network if binary else f"{network}, {precision}", color)
+        front = [row for row in fastest.values() if study.beaten_by(row, group) is None]
+        front.sort(key=lambda row: row.median_ms)
+        axes.step([row.median_ms for row in front], [row.top1 for row in front], where="post", color=color, label=text)
+    axes.set(title=f"{rows[0].machine}, one thread", xlabel="milliseconds an image", ylabel="published top-1, %")
+    axes.set(xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(which="both", color="0.92")
+    axes.set_axisbelow(True)
+    axes.margins(x=0.12)
+    axes.legend(fontsize=8, loc="lower right")
+    _save(figure, path)
+
+
+def _split(path: Path, rows: Sequence[StudyRow], splits: dict[str, SplitRow]) -> None:
+    """Milliseconds by what they go to, one bar a network."""
+    order = sorted(rows, key=lambda row: row.median_ms)
+    figure, axes = plt.subplots(figsize=(7.2, 0.9 + 0.26 * len(order)))
+    parts = [
+        ("binary kernels", "binary_ms", _OWN),
+        ("stem", "stem_ms", "#1e293b"),
+        ("other float", "middle_ms", _OTHER),
+    ]
+    parts += [("head", "head_ms", "#cbd5e1"), ("glue", "glue_ms", "#facc15")]
+    left = [0.0] * len(order)
+    for text, field, color in parts:
+        found = [(row, splits[row.network]) for row in order]
+        widths = [row.median_ms * getattr(split, field) / split.total_ms for row, split in found]
+        axes.barh(range(len(order)), widths, left=left, color=color, label=text)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.set_yticks(range(len(order)), [row.network for row in order])
+    axes.invert_yaxis()
+    axes.set(title=f"{order[0].machine}, one thread", xlabel="milliseconds an image")
+    axes.legend(fontsize=8)
     _save(figure, path)

@@ -98,6 +98,82 @@ class MemoryRow:
     revision: str
 
 
+@dataclass(frozen=True)
+class StudyRow:
+    """One network for 224x224 images on one thread. Milliseconds as in `LayerRow`.
+
+    ``variant``: what was changed (benchmarks/rewrites.py), nothing if empty; in so many operators (``changed``).
+    ``predicted_ms``: what `bittern inspect` predicts; 0 for rivals. ``top1``: published accuracy in percent, 0 if none.
+    """
+
+    network: str
+    variant: str
+    precision: str
+    engine: str
+    status: str
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    minimum_ms: float
+    rounds: int
+    changed: int
+    binary_macs: int
+    float_macs: int
+    predicted_ms: float
+    top1: float
+    machine: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """Where the time of a network in Bittern goes, in milliseconds (benchmarks/split.py)."""
+
+    network: str
+    binary_ms: float
+    stem_ms: float
+    middle_ms: float
+    head_ms: float
+    glue_ms: float
+    machine: str
+    revision: str
+
+    @property
+    def float_ms(self) -> float:
+        return self.stem_ms + self.middle_ms + self.head_ms
+
+    @property
+    def total_ms(self) -> float:
+        return self.binary_ms + self.float_ms + self.glue_ms
+
+
+@dataclass(frozen=True)
+class ProofRow:
+    """A network's program compared with PyTorch and with its operators' references on ``images`` images.
+
+    ``packed``, ``unpacked``, ``fallbacks``: nodes, as `bittern export --explain` counts. ``bits``, ``floats``: values
+    compared with the references. ``model_differences``: bits. ``margin``: bittern.export.verification. ``passed``: 1
+    or 0. ``status`` is empty, or why nothing was compared.
+    """
+
+    network: str
+    status: str
+    isa: str
+    images: int
+    packed: int
+    unpacked: int
+    fallbacks: int
+    bits: int
+    floats: int
+    reference_differences: int
+    model_differences: int
+    margin: float
+    equal_predictions: int
+    passed: int
+    machine: str
+    revision: str
+
+
 Row = TypeVar("Row")
 
 

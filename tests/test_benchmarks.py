@@ -4,14 +4,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from benchmarks import kernels, tables
+import torch
+from benchmarks import kernels, macs_vs_latency, networks, plots, rewrites, split, study, tables
 from benchmarks.driver import Column, Driver, FailedError, Sample
 from benchmarks.environments import RIVALS, VENV, MissingError, build_native
 from benchmarks.layers import GROUPS, KEY_LAYERS, LAYERS
-from benchmarks.results import RESULTS, LayerRow, NetworkRow, read, write
+from benchmarks.results import RESULTS, LayerRow, NetworkRow, ProofRow, SplitRow, StudyRow, read, write
 from benchmarks.tables import generated, generated_part, write_readme
+from torch import Tensor, nn
+
+from bittern.models import summary
+from bittern.nn import BinaryConv2d
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"machine": "a machine", "revision": "abc"}
@@ -87,6 +93,136 @@ def test_a_rival_that_is_not_there_gives_a_row_that_says_why(monkeypatch: pytest
             assert column.reason == "not installed: no matching distribution"
         samples = driver.measure([column], rounds=1, seconds=0.001)
     assert samples == {source.column: Sample(reason="not installed: no matching distribution")}
+
+
+def study_row(network: str, milliseconds: float, macs: tuple[int, int], top1: float = 60.0, **other: Any) -> StudyRow:
+    names = {"variant": "", "precision": "binary", "engine": "Bittern", "status": "", **other}
+    times = (milliseconds,) * 4
+    changed = 4 if names["variant"] and not names["status"] else 0
+    return StudyRow(network, *names.values(), *times, 3, changed, *macs, 2.0, top1, *MACHINE.values())
+
+
+def test_costs_of_macs_are_found_where_latency_follows_from_them() -> None:
+    macs = [(1_000_000_000, 10_000_000), (2_000_000_000, 200_000_000), (0, 30_000_000)]
+    rows = [study_row(f"net-{i}", binary * 2e-9 + real * 1e-7, (binary, real)) for i, (binary, real) in enumerate(macs)]
+    assert study.mac_costs(rows) == pytest.approx((2e-9, 1e-7))
+    assert [study.from_macs(row, (2e-9, 1e-7)) for row in rows] == pytest.approx([row.median_ms for row in rows])
+
+
+def test_no_multiply_accumulate_costs_less_than_nothing() -> None:
+    rows = [study_row("a", 10.0, (1_000, 1_000)), study_row("b", 10.0, (1_000, 9_000))]
+    assert min(study.mac_costs(rows)) == 0.0
+
+
+def test_ranks_are_compared_and_equal_values_share_one() -> None:
+    assert study.rank_correlation([1, 2, 3], [10, 200, 3000]) == pytest.approx(1.0)
+    assert study.rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
+    assert study.rank_correlation([1, 1, 2], [1, 2, 3]) == pytest.approx(0.866, abs=1e-3)
+
+
+def test_a_network_is_beaten_by_a_faster_one_that_is_as_accurate() -> None:
+    slow, fast = study_row("slow", 10.0, (1, 1), 60.0), study_row("fast", 5.0, (1, 1), 60.0)
+    better = study_row("better", 11.0, (1, 1), 70.0)
+    rows = [slow, fast, better]
+    assert [study.beaten_by(row, rows) for row in rows] == [fast, None, None]
+
+
+def test_the_study_compares_variants_with_the_network_as_it_is(tmp_path: Path) -> None:
+    macs = (1_000_000_000, 100_000_000)
+    rows = [study_row("net", 10.0, macs, 60.0), study_row("net", 8.0, macs, variant="no shortcuts")]
+    rows += [study_row("net", 0.0, macs, variant="zeros", status="nothing to change")]
+    rows += [study_row("net", 9.0, macs, variant="ones")]
+    rows += [study_row("resnet-18", 40.0, (0, 1_800_000_000), 69.8, precision="float", engine="XNNPACK")]
+    rows += [study_row("mobilenet-v2", 5.0, (0, 300_000_000), 71.9, precision="float", engine="OpenVINO")]
+    write(tmp_path / "macs.csv", rows)
+    write(tmp_path / "macs-split.csv", [SplitRow("net", 5.0, 1.0, 2.0, 1.0, 1.0, *MACHINE.values())])
+    text = generated(tmp_path)
+    assert "| net | 10.00 | 8.00 | +25.0% | 10.00 | 9.00 | +11.1% | 1.00 | 10% |" in text
+    assert (
+        "| net | 10.00 | 0.0% | 1000 | 100 | 50% | 10% | 20% | 10% | 10% | 200 | 100 | 10.00 | +0% | 2.00 | -80% |"
+        in text
+    )
+    assert "| net | binary | Bittern | 60.0 % | 10.00 | 0.0% | mobilenet-v2, float, OpenVINO |" in text
+    assert "| mobilenet-v2 | float | OpenVINO | 71.9 % | 5.00 | 0.0% |  |" in text
+    plots.draw(tmp_path)
+    assert {file.name for file in tmp_path.glob("*.svg")} == {"macs.svg", "accuracy.svg", "split.svg"}
+
+
+def test_time_is_split_at_the_first_and_the_last_layer_on_bits() -> None:
+    nodes = [("XnnpackBackend", 20.0), ("bittern::conv2d_weight_only_packed", 10.0), ("bittern::pack", 2.0)]
+    nodes += [("bittern::conv2d_float_packed", 30.0), ("aten::add", 3.0), ("XnnpackBackend", 5.0)]
+    nodes += [("bittern::linear", 20.0), ("XnnpackBackend", 10.0)]
+    assert split.shares(nodes) == pytest.approx((0.5, 0.3, 0.05, 0.1, 0.05))
+    assert split.shares([("XnnpackBackend", 5.0)]) == (0.0, 1.0, 0.0, 0.0, 0.0)
+
+
+def test_a_difference_from_the_references_is_no_proof(tmp_path: Path) -> None:
+    counts = (2, 20, 0, 0, 1000, 2000)
+    rows = [ProofRow("good", "", "avx2", *counts, 0, 5, 1e-6, 2, 1, *MACHINE.values())]
+    rows += [ProofRow("bad", "", "avx2", *counts, 3, 5, 1e-6, 2, 0, *MACHINE.values())]
+    write(tmp_path / "proof.csv", rows)
+    text = generated(tmp_path)
+    assert "| good | 2 | 20 | 0 | 0 | 1,000 | 2,000 | 0 | 5 | 1.0e-06 | 2 of 2 | yes |" in text
+    assert "| bad | 2 | 20 | 0 | 0 | 1,000 | 2,000 | 3 | 5 | 1.0e-06 | 2 of 2 | NO |" in text
+
+
+class Residual(nn.Module):
+    """Two binary convolutions with a shortcut each, the second one with a convolution in it."""
+
+    def __init__(self, pad_value: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.first = BinaryConv2d(8, 8, 3, padding=1, pad_value=pad_value)
+        self.second = BinaryConv2d(8, 16, 3, 2, padding=1, pad_value=pad_value)
+        self.shortcut = nn.Conv2d(8, 16, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.first(x)
+        y: Tensor = self.second(x) + self.shortcut(x)
+        return y
+
+
+def test_without_shortcuts_only_the_deeper_path_is_left() -> None:
+    model, x = Residual(0).eval(), torch.randn(1, 3, 8, 8)
+    changed, count = rewrites.rewrite(model, x, rewrites.without_shortcuts)
+    assert count == 2
+    assert torch.equal(changed(x), model.second(model.first(model.stem(x))))
+    assert not any("shortcut" in name for name, _ in (*changed.named_parameters(), *changed.named_buffers()))
+
+
+@pytest.mark.parametrize("present", [0, 1])
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_the_border_of_binary_convolutions_is_changed_and_no_other(present: int, wanted: int) -> None:
+    model, other = Residual(present).eval(), Residual(wanted).eval()
+    other.load_state_dict(model.state_dict())
+    x = torch.randn(1, 3, 8, 8)
+    changed, count = rewrites.rewrite(model, x, rewrites.pad_with(wanted))
+    assert count == (0 if present == wanted else 2)
+    torch.testing.assert_close(changed(x), other(x))
+
+
+def test_networks_are_random_throughout_and_the_same_every_time() -> None:
+    model, again = networks.create("digits-resnet"), networks.create("digits-resnet")
+    for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+        assert a.numel() == 1 or len(a.unique()) > 1, name
+    factors = torch.cat([module.weight for module in model.modules() if isinstance(module, nn.BatchNorm2d)])
+    assert 0 < (factors < 0).float().mean() < 0.3
+
+
+def test_efficientnet_lite0_has_the_published_size() -> None:
+    with torch.device("meta"):
+        model = networks.build("efficientnet-lite0")
+    costs = summary(model, networks.input_shape("efficientnet-lite0"))
+    assert round(sum(p.numel() for p in model.parameters()) * 1e-6, 1) == 4.7  # github.com/tensorflow/tpu
+    assert 380e6 < costs.float_macs < 407e6
+
+
+def test_every_network_of_the_study_has_a_published_accuracy_and_costs() -> None:
+    for network in (*macs_vs_latency.networks(), *macs_vs_latency.PUBLISHED):
+        assert macs_vs_latency._top1(network, "float") > 0
+    assert "digits-resnet" not in macs_vs_latency.networks()
 
 
 @pytest.mark.slow

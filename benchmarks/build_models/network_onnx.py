@@ -25,7 +25,7 @@ class _Noise(CalibrationDataReader):  # type: ignore[misc]
 def build(subject: dict[str, Any], path: Path) -> None:
     """Forms: "float", "int8": unsigned activations, signed weights with one scale a filter."""
     torch.set_num_threads(1)
-    model, x = create(subject["network"]), example()
+    model, x = create(subject["network"]), example(subject["network"])
     exported = path.with_name(f"{path.stem}-exported.onnx")
     simple = path.with_name(f"{path.stem}-simple.onnx")
     torch.onnx.export(model, (x,), exported, input_names=["x"], dynamo=True, external_data=False)

@@ -1,33 +1,75 @@
-"""Networks for 224x224 images with random weights, and BatchNorm statistics of what passes through them."""
+"""Networks with random weights, and BatchNorm statistics of what passes through them."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.networks.efficientnet_lite0 import EfficientNetLite0
 from benchmarks.networks.mobilenet_v2 import MobileNetV2
 from benchmarks.networks.resnet18 import ResNet18
 
+RIVALS: dict[str, Callable[[], nn.Module]] = {
+    "resnet-18": ResNet18,
+    "mobilenet-v2": MobileNetV2,
+    "efficientnet-lite0": EfficientNetLite0,
+}
+"""Networks that are not binary, for 224x224 images. All others are models of Bittern's registry."""
 
-def example() -> Tensor:
-    return torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+
+def input_shape(name: str) -> tuple[int, int, int]:
+    """(C, H, W) of what the network was designed for."""
+    if name in RIVALS:
+        return (3, 224, 224)
+    from bittern.models import get_model
+
+    info = get_model(name)
+    return (info.in_channels, info.image_size, info.image_size)
+
+
+def example(name: str) -> Tensor:
+    return torch.randn(1, *input_shape(name), generator=torch.Generator().manual_seed(0))
+
+
+def build(name: str) -> nn.Module:
+    """The network as its constructor leaves it."""
+    if name in RIVALS:
+        return RIVALS[name]()
+    from bittern.models import create as create_of_registry
+
+    return create_of_registry(name)
 
 
 def create(name: str) -> nn.Module:
-    """ "resnet-18", "mobilenet-v2" or a model of Bittern's registry, in evaluation mode."""
+    """The network in evaluation mode, with every number random; the same in every process."""
     torch.manual_seed(0)
-    if name == "resnet-18":
-        return _calibrated(ResNet18())
-    if name == "mobilenet-v2":
-        return _calibrated(MobileNetV2())
-    from bittern.models import create as create_of_registry
-
-    return _calibrated(create_of_registry(name))
+    return _calibrated(_randomized(build(name)), input_shape(name))
 
 
-def _calibrated(model: nn.Module) -> nn.Module:
+def _randomized(model: nn.Module) -> nn.Module:
+    """What starts as a constant differs between channels, as after training; a tenth of BatchNorm's factors is below 0.
+
+    Else thresholds would be 0 and packed tensors the same, and programs would share what trained networks cannot.
+    """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
+                parameter.add_(torch.randn_like(parameter), alpha=0.2)
+        for norm in _norms(model):
+            if norm.affine:
+                norm.weight.abs_().mul_(torch.where(torch.rand_like(norm.weight) < 0.1, -1.0, 1.0))
+    return model
+
+
+def _calibrated(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """With default statistics, activations would shrink from layer to layer to denormal numbers, which are slow."""
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
+    for norm in _norms(model):
         norm.momentum = 1.0
     with torch.no_grad():
-        model.train()(torch.randn(4, 3, 224, 224))
+        model.train()(torch.randn(4, *shape))
     return model.eval()
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]

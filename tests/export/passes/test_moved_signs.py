@@ -114,3 +114,24 @@ def test_a_step_that_mixes_channels_stays_behind_joined_layers() -> None:
     deployed = deploy(lambda x: torch.cat([conv(binarize(x), POINT), conv(binarize(x), -POINT)], 1).mean(1))
     assert deployed.operators == ["pack", "conv2d", "conv2d", "aten::cat", "aten::mean"]
     deployed.check_equal()
+
+
+def test_channels_that_were_appended_last_are_improved_where_they_are() -> None:
+    """MeliusNet's pair of blocks."""
+    grow, improve = quarters(32, 64, 3, 3, seed=1), quarters(32, 96, 3, 3, seed=2)
+
+    def pair(x: Tensor) -> Tensor:
+        x = torch.cat([x, F.conv2d(binarize(x), binarize(grow), padding=1)], 1)
+        y = F.conv2d(binarize(x), binarize(improve), padding=1)
+        return torch.cat([x[:, :-32], x[:, -32:] + y], 1)
+
+    deployed = deploy(pair)
+    assert deployed.operators == ["pack", "conv2d_float_packed", "cat", "conv2d", "aten::cat"]
+    assert deployed.graph.calls(torch.ops.bittern.conv2d.default)[0].kwargs.keys() == {"residual"}
+    deployed.check_equal()
+
+
+def test_a_slice_within_a_part_stays_a_slice() -> None:
+    deployed = deploy(lambda x: torch.cat([x, F.relu(x)], 1)[:, 32:100])
+    assert deployed.operators == ["aten::relu", "aten::cat", "aten::slice"]
+    deployed.check_equal()

@@ -25,6 +25,7 @@ from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
 from bittern.export.passes.rewrite_split import rewrite_split
 from bittern.export.passes.sink_binarize import sink_binarize
+from bittern.export.passes.slice_concat import slice_concat
 from bittern.export.passes.widen_conv1d import widen_conv1d
 
 PIPELINE: tuple[Callable[[Graph], None], ...] = (
@@ -34,6 +35,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     fold_batch_norm,
     rewrite_pooling,
     rewrite_split,
+    slice_concat,
     widen_conv1d,
     sink_binarize,
     lower_convolution,

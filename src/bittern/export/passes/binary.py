@@ -54,7 +54,7 @@ def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:
     rule = find_threshold(graph, node, channel_dim)
     x = rule.source
     for user in x.users:
-        if user.target is PACK and user.args[2] == channel_dim and _same(graph, user.args[1], rule.threshold):
+        if user.target is PACK and user.args[2] == channel_dim and same_constant(graph, user.args[1], rule.threshold):
             bits = user
             break
     else:
@@ -71,7 +71,7 @@ def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx
     """``bits`` with the given ``channels`` (bool ``[C]``) negated, which makes them those of ``node``."""
     mask = layout.pack_bits(channels)
     for user in bits.users:
-        if user.target is NEGATE and _same(graph, user.args[1], mask):
+        if user.target is NEGATE and same_constant(graph, user.args[1], mask):
             return user
     position = _behind(bits)
     origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(node).outputs)
@@ -102,7 +102,8 @@ def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, result: fx.Node 
     return graph.call(pool, torch.ops.bittern.max_pool2d.default, args, origin)
 
 
-def _same(graph: Graph, constant: object, value: Tensor | None) -> bool:
+def same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:
+    """Whether an operand holds ``value``, or is None as it is."""
     if constant is None or value is None:
         return constant is None and value is None
     other = graph.constant(constant)

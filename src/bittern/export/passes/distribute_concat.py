@@ -12,12 +12,12 @@ from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
 from bittern.export.passes.absorb_epilogue import LAYERS
-from bittern.export.passes.binary import PACK
+from bittern.export.passes.binary import PACK, same_constant
 from bittern.export.passes.per_channel import BATCH_NORM, clamp_bounds, item, per_channel
 from bittern.ops import layout
 
 aten = torch.ops.aten
-_CAT = aten.cat.default
+CAT = aten.cat.default
 _MOST_PARTS = 5
 """Parts of one concatenation that XNNPACK takes."""
 _WITH_CONSTANT = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.prelu.default)
@@ -25,10 +25,10 @@ _WITH_CONSTANT = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Te
 
 def distribute_steps(graph: Graph) -> None:
     """Per-channel steps, where a packed layer that nothing else reads is among the parts."""
-    for node in graph.calls(_CAT):
+    for node in graph.calls(CAT):
         rank = len(shape(node))
         layers = [part.target for part in _parts(node) if part.target in LAYERS and sole_user(part) is node]
-        cat: fx.Node | None = node if any(LAYERS[layer] % rank == _axis(node) for layer in layers) else None
+        cat: fx.Node | None = node if any(LAYERS[layer] % rank == axis_of(node) for layer in layers) else None
         while cat is not None:
             cat = _distribute_step(graph, cat)
 
@@ -38,9 +38,9 @@ def distribute_pack(graph: Graph) -> None:
     for pack in graph.calls(PACK):
         cat, threshold, channel_dim = pack.args
         assert isinstance(channel_dim, int)
-        if not isinstance(cat, fx.Node) or cat.target is not _CAT or _axis(cat) != channel_dim % len(shape(cat)):
+        if not isinstance(cat, fx.Node) or cat.target is not CAT or axis_of(cat) != channel_dim % len(shape(cat)):
             continue
-        parts = _leaves(cat)
+        parts = leaves_of(cat)
         if any(shape(part)[channel_dim] % layout.WORD_BITS for part in parts[:-1]):
             graph.refuse(pack, "the parts of its input do not end at a multiple of 32 channels")
             continue
@@ -48,9 +48,8 @@ def distribute_pack(graph: Graph) -> None:
         start, bits = 0, None
         for part in parts:
             count = shape(part)[channel_dim]
-            piece = None if value is None else graph.add_constant(value[start : start + count], pack)
             origin = Origin(Origin.of(pack).sources, Origin.of(pack).path, [None])
-            words = graph.call(pack, PACK, (part, piece, channel_dim), origin)
+            words = _pack(graph, part, None if value is None else value[start : start + count], pack, origin)
             bits = words if bits is None else graph.call(pack, torch.ops.bittern.cat.default, (bits, words), origin)
             start += count
         assert bits is not None
@@ -58,29 +57,40 @@ def distribute_pack(graph: Graph) -> None:
         graph.replace(pack, bits)
 
 
+def _pack(graph: Graph, part: fx.Node, threshold: Tensor | None, before: fx.Node, origin: Origin) -> fx.Node:
+    """The bits of ``part``, which may be there already."""
+    threshold = None if threshold is None or not bool(threshold.any()) else threshold
+    for user in part.users:
+        shared = user.target is PACK and user.args[2] == before.args[2] and user < before
+        if shared and same_constant(graph, user.args[1], threshold):
+            return user
+    constant = None if threshold is None else graph.add_constant(threshold, before)
+    return graph.call(before, PACK, (part, constant, before.args[2]), origin)
+
+
 def merge_concats(graph: Graph) -> None:
     """Concatenations of concatenations that nothing else reads."""
-    for cat in reversed(graph.calls(_CAT)):
+    for cat in reversed(graph.calls(CAT)):
         outer = sole_user(cat)
-        if outer is not None and outer.target is _CAT and _axis(outer) == _axis(cat):
+        if outer is not None and outer.target is CAT and axis_of(outer) == axis_of(cat):
             continue
-        leaves = _leaves(cat, sole=True)
+        leaves = leaves_of(cat, sole=True)
         if len(leaves) == len(_parts(cat)):
             continue
         origin = Origin.of(cat)
         while len(leaves) > _MOST_PARTS:
             groups = [leaves[i : i + _MOST_PARTS] for i in range(0, len(leaves), _MOST_PARTS)]
             inner = Origin(origin.sources, origin.path, [None])
-            leaves = [graph.call(cat, _CAT, (g, _axis(cat)), inner) if len(g) > 1 else g[0] for g in groups]
-        graph.replace(cat, graph.call(cat, _CAT, (leaves, _axis(cat)), origin))
+            leaves = [graph.call(cat, CAT, (g, axis_of(cat)), inner) if len(g) > 1 else g[0] for g in groups]
+        graph.replace(cat, graph.call(cat, CAT, (leaves, axis_of(cat)), origin))
 
 
-def _leaves(cat: fx.Node, *, sole: bool = False) -> list[fx.Node]:
+def leaves_of(cat: fx.Node, *, sole: bool = False) -> list[fx.Node]:
     """The parts of ``cat``, and of parts that are concatenations along the same axis; ``sole``: read by it alone."""
     leaves = []
     for part in _parts(cat):
-        nested = part.target is _CAT and _axis(part) == _axis(cat) and (not sole or sole_user(part) is cat)
-        leaves += _leaves(part, sole=sole) if nested else [part]
+        nested = part.target is CAT and axis_of(part) == axis_of(cat) and (not sole or sole_user(part) is cat)
+        leaves += leaves_of(part, sole=sole) if nested else [part]
     return leaves
 
 
@@ -88,14 +98,14 @@ def _parts(cat: fx.Node) -> list[fx.Node]:
     return list(cat.args[0])  # type: ignore[arg-type]
 
 
-def _axis(cat: fx.Node) -> int:
+def axis_of(cat: fx.Node) -> int:
     return int(arguments(cat)["dim"]) % len(shape(cat))
 
 
 def _distribute_step(graph: Graph, cat: fx.Node) -> fx.Node | None:
     """``cat`` of the parts behind the step that alone reads it; None if there is no such step."""
     step = sole_user(cat)
-    axis, parts = _axis(cat), _parts(cat)
+    axis, parts = axis_of(cat), _parts(cat)
     if step is None or step.op != "call_function":
         return None
     pieces = _pieces(graph, step, cat, parts, channel_dim=1 if axis == 1 else -1)
@@ -108,7 +118,7 @@ def _distribute_step(graph: Graph, cat: fx.Node) -> fx.Node | None:
         results.append(graph.call(step, operator.getitem, (result, 0), origin) if target is BATCH_NORM else result)
     replaced = item(step, 0) if step.target is BATCH_NORM else step
     assert replaced is not None
-    joined = graph.call(step, _CAT, (results, axis), Origin.of(cat).absorb(step, replaced))
+    joined = graph.call(step, CAT, (results, axis), Origin.of(cat).absorb(step, replaced))
     graph.replace(replaced, joined)
     graph.module.graph.erase_node(step) if replaced is not step else None
     graph.module.graph.erase_node(cat)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Origin, arguments, shape, view_shape
 from bittern.export.passes.per_channel import item
 
 aten = torch.ops.aten
@@ -66,4 +66,4 @@ def _mean_over(graph: Graph, node: fx.Node, x: fx.Node, axis: int, keep: bool) -
     mean = _mean(graph, node, turned, origin)
     if keep and axis == last:
         return mean
-    return graph.call(node, aten.view.default, (mean, list(shape(node))), origin)
+    return graph.call(node, aten.view.default, (mean, view_shape(node)), origin)

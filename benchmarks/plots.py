@@ -46,8 +46,9 @@ def draw(folder: Path) -> None:
             _split(folder / "split.svg", [row for row in study.own(rows) if row.network in splits], splits)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.tight_layout()
+def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
+    """``bottom``: the share of the height that a legend of the figure needs."""
+    figure.tight_layout(rect=(0, bottom, 1, 1))
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -126,36 +127,40 @@ def _networks(path: Path, rows: Sequence[NetworkRow]) -> None:
 
 
 def _macs(path: Path, rows: Sequence[StudyRow]) -> None:
-    """Latency over what multiply-accumulates alone predict, and what `bittern inspect` does. On the line: right."""
-    costs = study.mac_costs(rows)
-    figure, panels = plt.subplots(figsize=(9.6, 4.6), ncols=2, sharey=True)
-    guesses = [("from MACs alone", [study.from_macs(row, costs) for row in rows])]
-    guesses.append(("predicted by bittern inspect", [row.predicted_ms for row in rows]))
-    for axes, (text, guess) in zip(panels, guesses, strict=True):
-        milliseconds = [*guess, *(row.median_ms for row in rows)]
-        ends = [min(milliseconds) / 1.3, max(milliseconds) * 1.5]
-        axes.plot(ends, ends, color="0.6", ls="--", lw=1)
-        for x, row in zip(guess, rows, strict=True):
-            _point(axes, x, row.median_ms, row.network, _OWN)
-        axes.set(xscale="log", yscale="log", xlabel=f"milliseconds {text}")
-    panels[0].set(ylabel="milliseconds measured")
-    figure.suptitle(f"{rows[0].machine}, one thread", fontsize=9)
+    """What is predicted over what was measured: by multiply-accumulates alone, and by `bittern inspect`."""
+    order, costs = sorted(rows, key=lambda row: row.median_ms), study.mac_costs(rows)
+    figure, axes = plt.subplots(figsize=(7.2, 1.1 + 0.26 * len(order)))
+    guesses = [("from MACs alone", _OTHER, [study.from_macs(row, costs) for row in order])]
+    guesses.append(("by bittern inspect", _OWN, [row.predicted_ms for row in order]))
+    for text, color, guess in guesses:
+        ratios = [each / row.median_ms for each, row in zip(guess, order, strict=True)]
+        axes.plot(ratios, range(len(order)), "o", color=color, label=text, markersize=6)
+    axes.axvline(1, color="0.3", linewidth=1)
+    axes.set(title=f"{order[0].machine}, one thread", xlabel="latency predicted / measured")
+    _rows_of(axes, order)
+    axes.legend(fontsize=8)
     _save(figure, path)
 
 
-def _point(axes: Axes, x: float, y: float, name: str, color: str) -> None:
-    axes.plot(x, y, "o", color=color, markersize=5)
-    axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=6)
+def _rows_of(axes: Axes, order: Sequence[StudyRow]) -> None:
+    axes.set_yticks(range(len(order)), [f"{row.network}, {row.median_ms:.3g} ms" for row in order])
+    axes.invert_yaxis()
+    axes.grid(axis="x", which="both", color="0.92")
+    axes.set_axisbelow(True)
 
 
 def _accuracy(path: Path, rows: Sequence[StudyRow]) -> None:
     """Published accuracy over latency: every network in its fastest engine. Lines join what is beaten by nobody."""
-    figure, axes = plt.subplots(figsize=(7.2, 5.2))
+    figure, axes = plt.subplots(figsize=(9.6, 7.2))
     for color, text, binary in ((_OWN, "binary, Bittern", True), (_OTHER, "float and int8, fastest engine", False)):
         group = [row for row in rows if (row.precision == "binary") == binary]
         fastest = {(row.network, row.precision): row for row in reversed(group)}  # rows are sorted, fastest first
-        for (network, precision), row in fastest.items():
-            _point(axes, row.median_ms, row.top1, network if binary else f"{network}, {precision}", color)
+        for index, row in enumerate(sorted(fastest.values(), key=lambda row: (row.top1, row.median_ms))):
+            name = row.network if binary else f"{row.network}, {row.precision}"
+            left = index % 2  # names in turn on either side, as many points lie close together
+            place: Any = {"xytext": (-6 if left else 6, -2), "ha": "right" if left else "left"}
+            axes.plot(row.median_ms, row.top1, "o", color=color, markersize=5)
+            axes.annotate(name, (row.median_ms, row.top1), textcoords="offset points", fontsize=7, **place)
         front = [row for row in fastest.values() if study.beaten_by(row, group) is None]
         front.sort(key=lambda row: row.median_ms)
         axes.step([row.median_ms for row in front], [row.top1 for row in front], where="post", color=color, label=text)
@@ -170,23 +175,18 @@ def _accuracy(path: Path, rows: Sequence[StudyRow]) -> None:
 
 
 def _split(path: Path, rows: Sequence[StudyRow], splits: dict[str, SplitRow]) -> None:
-    """Milliseconds by what they go to, one bar a network."""
+    """Shares of the latency, one bar a network."""
     order = sorted(rows, key=lambda row: row.median_ms)
-    figure, axes = plt.subplots(figsize=(7.2, 0.9 + 0.26 * len(order)))
-    parts = [
-        ("binary kernels", "binary_ms", _OWN),
-        ("stem", "stem_ms", "#1e293b"),
-        ("other float", "middle_ms", _OTHER),
-    ]
-    parts += [("head", "head_ms", "#cbd5e1"), ("glue", "glue_ms", "#facc15")]
+    found = [splits[row.network] for row in order]
+    figure, axes = plt.subplots(figsize=(7.2, 1.5 + 0.26 * len(order)))
+    parts = [("binary kernels", "binary_ms", _OWN), ("stem", "stem_ms", "#1e293b")]
+    parts += [("other float", "middle_ms", _OTHER), ("head", "head_ms", "#cbd5e1"), ("glue", "glue_ms", "#facc15")]
     left = [0.0] * len(order)
     for text, field, color in parts:
-        found = [(row, splits[row.network]) for row in order]
-        widths = [row.median_ms * getattr(split, field) / split.total_ms for row, split in found]
+        widths = [100 * getattr(split, field) / split.total_ms for split in found]
         axes.barh(range(len(order)), widths, left=left, color=color, label=text)
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(order)), [row.network for row in order])
-    axes.invert_yaxis()
-    axes.set(title=f"{order[0].machine}, one thread", xlabel="milliseconds an image")
-    axes.legend(fontsize=8)
-    _save(figure, path)
+    axes.set(title=f"{order[0].machine}, one thread", xlabel="% of the time", xlim=(0, 100))
+    _rows_of(axes, order)
+    figure.legend(fontsize=8, ncols=len(parts), loc="lower center")
+    _save(figure, path, bottom=0.4 / figure.get_figheight())

@@ -12,8 +12,7 @@ from bittern.export.graph import Graph
 def fold_constants(graph: Graph) -> None:
     for node in graph.calls():
         values = [graph.constant(argument) for argument in node.all_input_nodes]
-        random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        if random or any(value is None for value in values):
+        if any(value is None for value in values):
             continue
         by_node = dict(zip(node.all_input_nodes, values, strict=True))
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), by_node.__getitem__)

@@ -212,6 +212,12 @@ def test_networks_are_random_throughout_and_the_same_every_time() -> None:
     assert 0 < (factors < 0).float().mean() < 0.3
 
 
+def test_batch_norm_with_offsets_alone_gets_random_offsets() -> None:
+    norm = nn.BatchNorm2d(8)
+    norm.register_parameter("weight", None)
+    assert len(networks._randomized(norm).get_parameter("bias").unique()) == 8
+
+
 def test_efficientnet_lite0_has_the_published_size() -> None:
     with torch.device("meta"):
         model = networks.build("efficientnet-lite0")

@@ -57,7 +57,7 @@ def _randomized(model: nn.Module) -> nn.Module:
             if parameter.numel() > 1 and bool((parameter == parameter.flatten()[0]).all()):
                 parameter.add_(torch.randn_like(parameter), alpha=0.2)
         for norm in _norms(model):
-            if norm.affine:
+            if norm.weight is not None:  # some have offsets alone
                 norm.weight.abs_().mul_(torch.where(torch.rand_like(norm.weight) < 0.1, -1.0, 1.0))
     return model
 

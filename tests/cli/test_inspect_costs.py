@@ -15,7 +15,7 @@ def test_the_table_has_precisions_memory_and_time() -> None:
     outcome = bittern("inspect", "bi-real-net-18")
     assert outcome.code == 0
     for text in (
-        "11,699,112 as Larq counts",
+        "11,699,112 with BatchNorm's moving statistics",
         "2.08 MB with 8 bits for all that is not binary",
         "46.8 MB in float",
         "4.01 MB at once at most, at stem.2",

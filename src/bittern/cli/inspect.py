@@ -168,7 +168,7 @@ def _print_reasons(costs: "ModelSummary") -> None:
 
 def _totals(costs: "ModelSummary", prediction: "Prediction") -> list[tuple[str, str]]:
     learned, binary = sum(costs.parameters.values()), costs.parameters.get(1, 0)
-    unlearned = f"; {count_text(costs.larq_parameters)} as Larq counts, with BatchNorm's moving statistics"
+    unlearned = f"; {count_text(costs.larq_parameters)} with BatchNorm's moving statistics, which Keras counts too"
     peak = costs.peak
     smaller = f", {costs.float_bytes / costs.bytes:.1f} times as much" if costs.bytes else ""
     return [

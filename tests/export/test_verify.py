@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -5,13 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import bittern
 from bittern.export import ExportError, ExportWarning, passes, to_pte, verify, verify_reference
 from bittern.export.graph import Graph
 from bittern.export.verification import Where
 from bittern.nn import BinaryConv2d, BinaryLinear
+from bittern.ops import binarize
 from bittern.runtime import Results
 
 
@@ -166,3 +169,45 @@ def test_large_images_are_compared_one_at_a_time_and_counted_through(tmp_path: P
     result = verify(net, tmp_path / "net.pte", x)
     assert result.passed
     assert result.images == 3
+
+
+MOVED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "flattened": lambda y, w: F.linear(binarize(y).flatten(1), binarize(w)),
+    "pooled": lambda y, w: F.linear(F.max_pool2d(binarize(y), 1).flatten(1), binarize(w)),
+    "joined": lambda y, w: F.linear(torch.cat([binarize(y)[:, :1], binarize(y)[:, 1:]], 1).flatten(1), binarize(w)),
+}
+
+
+@pytest.mark.parametrize("moved", MOVED)
+def test_a_sign_that_rounding_turns_is_explained_wherever_it_was_moved(moved: str, tmp_path: Path) -> None:
+    class Network(nn.Module):
+        def __init__(self, shift: float) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(2, 2, 1)
+            self.stem.weight.data = torch.eye(2).reshape(2, 2, 1, 1)
+            self.stem.bias.data = torch.full((2,), shift)
+            self.weight = nn.Parameter(torch.arange(40.0).reshape(5, 8) - 20)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return MOVED[moved](self.stem(x), self.weight)
+
+    images = np.ones((1, 2, 2, 2), np.float32)
+    images[0, 1, 0, 1] = 1e-7
+    to_pte(Network(0.0), torch.ones(1, 2, 2, 2), tmp_path / "m.pte")
+    near = verify(Network(-2e-7), tmp_path / "m.pte", images)
+    assert near.passed
+    assert near.model_differences == 1
+    assert not verify(Network(-2.0), tmp_path / "m.pte", images).passed
+
+
+def test_a_network_that_rounds_to_steps_is_compared_with_the_references_alone(tmp_path: Path) -> None:
+    signs = torch.where(torch.arange(12.0).reshape(3, 4) < 5, -1.0, 1.0)
+
+    class Steps(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(torch.round(x.clamp(0, 1) * 3) / 3, signs)
+
+    to_pte(Steps(), torch.zeros(1, 4), tmp_path / "m.pte")
+    result = verify(Steps(), tmp_path / "m.pte", np.full((1, 4), 0.5 + 1e-7, np.float32))
+    assert result.steps
+    assert result.passed

@@ -15,7 +15,7 @@ BATCH_NORM = {
     "binary-alexnet": {(1e-3, 0.1)},
     "binarynet": {(1e-3, 0.01)},
     "dorefanet": {(1e-4, 0.1)},
-    **dict.fromkeys((n for n in MODELS if "quick" in n), {(1e-3, 0.01), (1e-5, 0.1)}),
+    **{name: {(1e-3, 0.01), (1e-5, 0.1)} for name in MODELS if "quick" in name},
     "real-to-binary": {(1e-3, 0.01)},
     "real-to-binary-cifar": {(1e-3, 0.01)},
     "strong-baseline": {(1e-3, 0.01)},

@@ -109,6 +109,11 @@ def print_verification(result: "Verification") -> None:
         f"{count_text(result.reference_differences)} values from the reference, "
         f"{count_text(result.model_differences)} bits from the trained network"
     )
+    if result.steps and not result.int8:
+        print_line(
+            "The network rounds floats to steps, between which rounding errors decide. Checked is that Bittern's "
+            "operators equal their references"
+        )
     if result.int8:
         share = percent_text(result.equal_predictions / result.images)
         print_line(

@@ -14,6 +14,7 @@ from bittern.export.capture import capture, channels_last
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph
 from bittern.export.passes.binary import BINARIZE
+from bittern.export.passes.sink_binarize import MOVES
 from bittern.export.verification import LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator
@@ -61,7 +62,7 @@ class Comparison:
                     continue
                 if name not in self.nodes:
                     raise ExportError(f"the file was not exported from this model, which has no node {name}")
-                self.wanted |= {name, *(node.name for node in self.nodes[name].all_input_nodes[:1])}
+                self.wanted |= {name, *_binarized(self.nodes[name])}
         self.layers: dict[tuple[int, int], dict[str, Any]] = {}
         self.logit_margin = 0.0
         self.images = 0
@@ -185,7 +186,23 @@ class Comparison:
             model_predictions=tuple(int(i) for i in model_logits.argmax(-1)),
             logit_margin=self.logit_margin,
             largest_logit_difference=float(np.abs(logits - model_logits).max()),
+            steps=bool(self.graph.calls(torch.ops.aten.round.default)),
         )
+
+
+def _binarized(node: fx.Node) -> set[str]:
+    """The nodes whose values are binarized to the signs that ``node`` holds; its input where it holds none."""
+    if node.target is BINARIZE or not node.all_input_nodes:
+        return {source.name for source in node.all_input_nodes[:1]}
+    return set().union(*map(_binarized, node.all_input_nodes)) if _holds_signs(node) else set()
+
+
+def _holds_signs(node: fx.Node) -> bool:
+    """Whether ``node`` is a `binarize`, or moves or pools the result of one."""
+    if node.target is BINARIZE:
+        return True
+    moves = (*MOVES, torch.ops.aten.cat.default, torch.ops.aten.max_pool2d.default, torch.ops.aten.max_pool1d.default)
+    return node.target in moves and all(map(_holds_signs, node.all_input_nodes))
 
 
 def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class Verification:
 
     ``isa``: the instruction set of the engine, or "reference" if the references ran in its place. ``logit_margin``: the
     largest difference of the logits of images without a differing bit, as a share of the largest. ``int8``: float
-    layers of the file are rounded to 8 bits, so no margin is expected of them.
+    layers of the file are rounded to 8 bits, so no margin is expected of them. ``steps``: the network itself rounds
+    floats to steps (`torch.round`), and a value between two of them may come out a whole step away.
     """
 
     isa: str
@@ -73,6 +74,7 @@ class Verification:
     logit_margin: float
     largest_logit_difference: float
     int8: bool = False
+    steps: bool = False
 
     @property
     def equal_predictions(self) -> int:
@@ -90,13 +92,13 @@ class Verification:
     def passed(self) -> bool:
         """No difference from the references, and none from the model that rounding does not explain.
 
-        Of an int8 file the first alone: how far it is from the model is a matter of accuracy.
+        Of an int8 file, and of a network that rounds to steps, the first alone.
         """
-        return (self.int8 or self.logit_margin <= MARGIN) and all(map(self.layer_passed, self.layers))
+        return (self.int8 or self.steps or self.logit_margin <= MARGIN) and all(map(self.layer_passed, self.layers))
 
     def layer_passed(self, layer: LayerCheck) -> bool:
         """Whether ``layer`` is as it should be in this file."""
-        return layer.reference_differences == 0 if self.int8 else layer.passed
+        return layer.reference_differences == 0 if self.int8 or self.steps else layer.passed
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -104,6 +106,7 @@ class Verification:
             "images": self.images,
             "margin": MARGIN,
             "int8": self.int8,
+            "steps": self.steps,
             "passed": self.passed,
             "equal_predictions": self.equal_predictions,
             "logit_margin": self.logit_margin,

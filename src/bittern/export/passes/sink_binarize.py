@@ -1,4 +1,4 @@
-"""Moves `binarize` behind whatever only moves values: signs of moved values are moved signs.
+"""Moves `binarize` behind whatever moves values: signs of moved values are moved signs.
 
     view(binarize(x)) = binarize(view(x)),   cat(binarize(a), binarize(b)) = binarize(cat(a, b))
 
@@ -9,10 +9,10 @@ import torch
 from torch import fx
 
 from bittern.export.graph import Graph, Origin
-from bittern.export.passes.binary import BINARIZE
+from bittern.export.passes.binary import BINARIZE, MAX_POOL
 
 aten = torch.ops.aten
-_MOVES = (
+MOVES = (
     aten.view.default,
     aten._unsafe_view.default,
     aten.reshape.default,
@@ -27,11 +27,15 @@ _MOVES = (
     aten.pixel_shuffle.default,
     aten.pixel_unshuffle.default,
     aten._to_copy.default,
+    aten.clone.default,
 )
 
 
 def sink_binarize(graph: Graph) -> None:
-    for node in graph.calls(*_MOVES, aten.cat.default):
+    for node in graph.calls(*MOVES, aten.cat.default, MAX_POOL):
+        # Pooled signs that go straight to a layer are pooled as bits.
+        if node.target is MAX_POOL and not any(user.target in MOVES for user in node.users):
+            continue
         joined = node.target is aten.cat.default
         inputs = list(node.args[0]) if joined else [node.args[0]]  # type: ignore[arg-type]
         if not all(isinstance(x, fx.Node) and x.target is BINARIZE for x in inputs):

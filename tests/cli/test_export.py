@@ -70,6 +70,7 @@ def test_the_largest_batch_reaches_the_file(trained: Path, tmp_path: Path) -> No
     assert metadata.input_shape[0] == 5
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_the_runs_data_set(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.pte"
     outcome = bittern("export", trained, path, "--int8", "--calibration", 10, "--explain")
@@ -81,6 +82,7 @@ def test_int8_is_calibrated_on_the_runs_data_set(trained: Path, tmp_path: Path) 
     assert "int8: float layers are rounded to 8 bits" in checked.out
 
 
+@pytest.mark.slow
 def test_int8_is_calibrated_on_image_files_or_noise_where_weights_are_random(tmp_path: Path) -> None:
     folder = tmp_path / "images" / "of" / "digits"
     folder.mkdir(parents=True)

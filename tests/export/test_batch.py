@@ -15,6 +15,8 @@ from bittern.export import ExportError, to_pte
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import load
 
+pytestmark = pytest.mark.slow
+
 
 class Tokens(nn.Module):
     """Shapes from the batch: tokens, binary rows, and images of one pixel."""

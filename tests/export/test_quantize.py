@@ -18,6 +18,8 @@ from bittern.export.quantize import quantize
 from bittern.nn import BinaryConv2d
 from bittern.runtime import load
 
+pytestmark = pytest.mark.slow
+
 
 class Branches(nn.Module):
     """Sums of two float branches, and of a float branch with a binary one."""

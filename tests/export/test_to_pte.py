@@ -97,6 +97,7 @@ def test_every_operator_gives_the_modules_very_numbers(tmp_path: Path, isa: str)
     assert verification.reference_differences == verification.model_differences == 0
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "import torch, bittern, sys; from bittern import nn; torch.manual_seed(0);"

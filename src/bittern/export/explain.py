@@ -12,7 +12,8 @@ class Row:
     """One node of the training graph.
 
     ``runs``: "bittern", "xnnpack", "fallback" (ExecuTorch's own kernels, slow), "view" (no work) or "constant"
-    (computed at export). ``kernel``: the operator or delegate that does its work. ``reason``: why not bit-packed.
+    (computed at export). ``kernel``: the operator or delegate that does its work; "int8" for what XNNPACK computes on
+    8-bit integers. ``reason``: why not bit-packed.
     """
 
     node: str

@@ -103,7 +103,7 @@ _GEOMETRY_ARGUMENTS = 8
 _EPILOGUE_ARGUMENTS = len(epilogue.FIELDS)
 
 
-def _split(args: tuple[Any, ...]) -> tuple[Geometry, Epilogue, Tensor | None]:
+def split_arguments(args: tuple[Any, ...]) -> tuple[Geometry, Epilogue, Tensor | None]:
     """Operator arguments behind (x, weight) to geometry, epilogue and the packed output's threshold."""
     numbers: list[Any] = [
         tuple(value) if isinstance(value, (list, tuple)) else value for value in args[:_GEOMETRY_ARGUMENTS]
@@ -132,34 +132,35 @@ def _value(x: Tensor, weight: Tensor, geometry: Geometry, finish: Epilogue) -> T
     return torch.empty_like(v, memory_format=image_format(v.shape)).copy_(v)
 
 
-def _packed(v: Tensor, threshold: Tensor | None) -> Tensor:
+def packed(v: Tensor, threshold: Tensor | None) -> Tensor:
+    """Bits ``v < threshold`` of images ``[N, O, H, W]`` as int32 ``[N, H, W, ceil(O/32)]``."""
     """The packed output of ``v`` ``[N, O, OH, OW]``."""
     return layout.pack_bits(below(v, threshold, 1).movedim(1, -1))
 
 
 def _conv2d(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, _ = _split(args)
+    geometry, finish, _ = split_arguments(args)
     return _value(x, weight, geometry, finish)
 
 
 def _conv2d_packed(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = _split(args)
-    return _packed(_value(x, weight, geometry, finish), threshold)
+    geometry, finish, threshold = split_arguments(args)
+    return packed(_value(x, weight, geometry, finish), threshold)
 
 
 def _conv2d_float_packed(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    geometry, finish, threshold = _split(args)
+    geometry, finish, threshold = split_arguments(args)
     v = _value(x, weight, geometry, finish)
-    return v, _packed(v, threshold)
+    return v, packed(v, threshold)
 
 
 def _conv2d_threshold(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, _, _ = _split(args[:_GEOMETRY_ARGUMENTS])
-    return _packed(dot(x, weight, geometry), args[_GEOMETRY_ARGUMENTS])
+    geometry, _, _ = split_arguments(args[:_GEOMETRY_ARGUMENTS])
+    return packed(dot(x, weight, geometry), args[_GEOMETRY_ARGUMENTS])
 
 
 def _float_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = _split(args)
+    geometry, finish, threshold = split_arguments(args)
     shape = geometry.check(x, weight)
     finish.check(geometry.out_channels, shape)
     check_threshold(threshold, geometry.out_channels, torch.float32)

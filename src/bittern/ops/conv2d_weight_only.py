@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bittern.ops import epilogue, layout
 from bittern.ops._library import define, empty_image, image_format
-from bittern.ops.conv2d import Geometry, _packed, _split, check_threshold
+from bittern.ops.conv2d import Geometry, check_threshold, packed, split_arguments
 
 
 def _check(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, int, int, int]:
@@ -54,7 +54,7 @@ def sums(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _value(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor | None]:
-    geometry, finish, threshold = _split(args)
+    geometry, finish, threshold = split_arguments(args)
     finish.check(geometry.out_channels, _check(x, weight, geometry))
     v = finish(sums(x, weight, geometry), channel_dim=1)
     return torch.empty_like(v, memory_format=image_format(v.shape)).copy_(v), threshold
@@ -65,16 +65,16 @@ def _conv2d(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
 
 
 def _conv2d_packed(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    return _packed(*_value(x, weight, *args))
+    return packed(*_value(x, weight, *args))
 
 
 def _conv2d_float_packed(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
     v, threshold = _value(x, weight, *args)
-    return v, _packed(v, threshold)
+    return v, packed(v, threshold)
 
 
 def _float_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = _split(args)
+    geometry, finish, threshold = split_arguments(args)
     shape = _check(x, weight, geometry)
     finish.check(geometry.out_channels, shape)
     check_threshold(threshold, geometry.out_channels, torch.float32)

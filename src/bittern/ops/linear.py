@@ -23,7 +23,7 @@ from bittern.ops.epilogue import Epilogue, below
 _EPILOGUE_ARGUMENTS = len(epilogue.FIELDS)
 
 
-def _split(args: tuple[Any, ...]) -> tuple[Epilogue, Tensor | None]:
+def split_arguments(args: tuple[Any, ...]) -> tuple[Epilogue, Tensor | None]:
     """Operator arguments behind the features to epilogue and the packed output's threshold."""
     threshold = args[_EPILOGUE_ARGUMENTS] if len(args) > _EPILOGUE_ARGUMENTS else None
     return Epilogue(*args[:_EPILOGUE_ARGUMENTS]), threshold
@@ -60,33 +60,34 @@ def _value(x: Tensor, weight: Tensor, in_features: int, out_features: int, finis
     return finish(dot(x, weight, in_features, out_features), channel_dim=-1)
 
 
-def _packed(v: Tensor, threshold: Tensor | None) -> Tensor:
+def packed(v: Tensor, threshold: Tensor | None) -> Tensor:
+    """Bits ``v < threshold`` of rows ``[..., O]`` as int32 ``[..., ceil(O/32)]``."""
     return layout.pack_bits(below(v, threshold, -1))
 
 
 def _linear(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    return _value(x, weight, in_features, out_features, _split(args)[0])
+    return _value(x, weight, in_features, out_features, split_arguments(args)[0])
 
 
 def _linear_packed(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    finish, threshold = _split(args)
-    return _packed(_value(x, weight, in_features, out_features, finish), threshold)
+    finish, threshold = split_arguments(args)
+    return packed(_value(x, weight, in_features, out_features, finish), threshold)
 
 
 def _linear_float_packed(
     x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any
 ) -> tuple[Tensor, Tensor]:
-    finish, threshold = _split(args)
+    finish, threshold = split_arguments(args)
     v = _value(x, weight, in_features, out_features, finish)
-    return v, _packed(v, threshold)
+    return v, packed(v, threshold)
 
 
 def _linear_threshold(x: Tensor, weight: Tensor, in_features: int, out_features: int, threshold: Tensor) -> Tensor:
-    return _packed(dot(x, weight, in_features, out_features), threshold)
+    return packed(dot(x, weight, in_features, out_features), threshold)
 
 
 def _float_fake(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    finish, threshold = _split(args)
+    finish, threshold = split_arguments(args)
     shape = _check(x, weight, in_features, out_features)
     finish.check(out_features, shape)
     check_threshold(threshold, out_features, torch.float32)

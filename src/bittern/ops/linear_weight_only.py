@@ -17,8 +17,7 @@ from torch import Tensor
 from bittern.ops import epilogue, layout
 from bittern.ops._library import define
 from bittern.ops.conv2d import check_threshold
-from bittern.ops.epilogue import below
-from bittern.ops.linear import _split, check_weight
+from bittern.ops.linear import check_weight, packed, split_arguments
 
 
 def _check(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> tuple[int, ...]:
@@ -40,13 +39,9 @@ def sums(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> Tens
 
 
 def _value(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> tuple[Tensor, Tensor | None]:
-    finish, threshold = _split(args)
+    finish, threshold = split_arguments(args)
     finish.check(out_features, _check(x, weight, in_features, out_features))
     return finish(sums(x, weight, in_features, out_features), channel_dim=-1), threshold
-
-
-def _packed(v: Tensor, threshold: Tensor | None) -> Tensor:
-    return layout.pack_bits(below(v, threshold, -1))
 
 
 def _linear(*args: Any) -> Tensor:
@@ -54,16 +49,16 @@ def _linear(*args: Any) -> Tensor:
 
 
 def _linear_packed(*args: Any) -> Tensor:
-    return _packed(*_value(*args))
+    return packed(*_value(*args))
 
 
 def _linear_float_packed(*args: Any) -> tuple[Tensor, Tensor]:
     v, threshold = _value(*args)
-    return v, _packed(v, threshold)
+    return v, packed(v, threshold)
 
 
 def _float_fake(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    finish, threshold = _split(args)
+    finish, threshold = split_arguments(args)
     shape = _check(x, weight, in_features, out_features)
     finish.check(out_features, shape)
     check_threshold(threshold, out_features, torch.float32)

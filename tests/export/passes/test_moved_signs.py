@@ -29,6 +29,16 @@ MOVES: dict[str, tuple[Callable[[Tensor], Tensor], int, list[str]]] = {
     "shuffled": (lambda x: conv(F.pixel_shuffle(binarize(x), 2)), 256, ["conv2d"]),
     "cropped": (lambda x: conv(binarize(x)[:, :, 1:, :5]), 64, ["conv2d"]),
     "some of the channels": (lambda x: conv(binarize(x)[:, 7:71]), 96, ["conv2d"]),
+    "pooled and flattened": (
+        lambda x: F.linear(F.max_pool2d(binarize(x), 1).flatten(1), binarize(ROWS)),
+        64,
+        ["linear"],
+    ),
+    "pooled and joined": (
+        lambda x: conv(torch.cat([F.max_pool2d(binarize(x), 1), binarize(x - 1)], 1)),
+        32,
+        ["pack", "cat", "conv2d"],
+    ),
     "joined": (lambda x: conv(torch.cat([binarize(x), binarize(x - 1)], 1)), 32, ["pack", "cat", "conv2d"]),
     "joined within a word": (
         lambda x: conv(torch.cat([binarize(x[:, :20]), binarize(x[:, 20:] - 1)], 1)),

@@ -34,7 +34,7 @@ MOVES = (
 def sink_binarize(graph: Graph) -> None:
     for node in graph.calls(*MOVES, aten.cat.default, MAX_POOL):
         # Pooled signs that go straight to a layer are pooled as bits.
-        if node.target is MAX_POOL and not any(user.target in MOVES for user in node.users):
+        if node.target is MAX_POOL and not any(user.target in (*MOVES, aten.cat.default) for user in node.users):
             continue
         joined = node.target is aten.cat.default
         inputs = list(node.args[0]) if joined else [node.args[0]]  # type: ignore[arg-type]

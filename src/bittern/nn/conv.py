@@ -36,6 +36,9 @@ class BinaryConv2d(nn.Conv2d):
         binarize_weight: False uses the real ``W``, and no mean as scale: step 1 of AdamBNN's two-step training.
     """
 
+    latent_weights = ("weight",)
+    scales_and_thresholds = ("scale",)
+
     scale: nn.Parameter | None
 
     def __init__(

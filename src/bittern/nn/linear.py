@@ -18,6 +18,9 @@ class BinaryLinear(nn.Linear):
     arguments mean what they mean in ``BinaryConv2d``; ``a`` is per output feature.
     """
 
+    latent_weights = ("weight",)
+    scales_and_thresholds = ("scale",)
+
     scale: nn.Parameter | None
 
     def __init__(

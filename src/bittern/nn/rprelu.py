@@ -39,6 +39,8 @@ class RPReLU(nn.PReLU):
     Liu et al. 2020, ReActNet, arXiv:2003.03488, eq. 6, where ``shift_in`` is -gamma and ``shift_out`` is zeta.
     """
 
+    scales_and_thresholds = ("weight", "shift_in", "shift_out")
+
     def __init__(
         self,
         channels: int,

@@ -17,6 +17,8 @@ class RSign(nn.Module):
     Liu et al. 2020, ReActNet, arXiv:2003.03488, eq. 3-5; there the sign at the threshold itself is -1, here +1.
     """
 
+    scales_and_thresholds = ("shift",)
+
     def __init__(
         self,
         channels: int,

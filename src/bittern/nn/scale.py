@@ -12,6 +12,8 @@ class FactoredScale(nn.Module):
     All three vectors start at 1. Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 4.
     """
 
+    scales_and_thresholds = ("channel", "row", "column")
+
     def __init__(
         self,
         channels: int,

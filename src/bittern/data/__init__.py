@@ -1,14 +1,18 @@
-"""Data sets by name, decoded once into memory: ``load("cifar10", folder)``, and augmentation on tensors."""
+"""Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``; augmentation and mixing on tensors."""
 
 from bittern.data import cifar10 as cifar10
 from bittern.data import digits as digits
 from bittern.data.augment import AUGMENTATIONS as AUGMENTATIONS
 from bittern.data.augment import get_augmentation as get_augmentation
 from bittern.data.dataset import SPLITS as SPLITS
-from bittern.data.dataset import DataError as DataError
+from bittern.data.dataset import Dataset as Dataset
 from bittern.data.dataset import DatasetInfo as DatasetInfo
 from bittern.data.dataset import Preprocessing as Preprocessing
+from bittern.data.dataset import Source as Source
 from bittern.data.dataset import Split as Split
+from bittern.data.errors import DataError as DataError
 from bittern.data.registry import get_dataset as get_dataset
 from bittern.data.registry import list_datasets as list_datasets
 from bittern.data.registry import load as load
+from bittern.data.registry import open_dataset as open_dataset
+from bittern.data.stream import Stream as Stream

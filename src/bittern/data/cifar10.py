@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Progress, Split
+from bittern.data.dataset import DatasetInfo, Preprocessing, Split
 from bittern.data.parquet import ParquetSplit
+from bittern.data.samples import Progress
 
 _CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SHAPE = (3, 32, 32)

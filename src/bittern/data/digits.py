@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Progress, Split
+from bittern.data.dataset import DatasetInfo, Preprocessing, Split
+from bittern.data.samples import Progress
 
 SPLIT_SEED = 0
 """Seed of the fixed split: of each digit a random fifth, rounded, is the test split."""

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from bittern.data.dataset import DataError, Progress, Split
+from bittern.data.dataset import Split
+from bittern.data.errors import DataError, holds
+from bittern.data.samples import Progress
 
 _SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
 _MODES = {1: "L", 3: "RGB"}
@@ -106,9 +108,7 @@ def _shards(folder: Path, split: str) -> list[Path]:
     """Every shard of ``split``, in order; DataError if one is missing."""
     paths = sorted(folder.glob(f"{split}-*.parquet"))
     if not paths:
-        found = sorted(p.name for p in folder.iterdir())
-        holds = f"it holds {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}" if found else "it is empty"
-        raise DataError(f"no {split}-*.parquet in {folder} ({holds}); expected Hugging Face's parquet layout")
+        raise DataError(f"no {split}-*.parquet in {folder} ({holds(folder)}); expected Hugging Face's parquet layout")
     numbered = [m for m in (_SHARD.search(p.name) for p in paths) if m]
     for total in {int(m[2]) for m in numbered}:
         missing = sorted(set(range(total)) - {int(m[1]) for m in numbered if int(m[2]) == total})

@@ -1,23 +1,97 @@
 """The list of data sets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bittern._lookup import find
 from bittern.data.cifar10 import CIFAR10
-from bittern.data.dataset import SPLITS, DataError, DatasetInfo, Progress, Split
+from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, Preprocessing, Source, Split
 from bittern.data.digits import DIGITS
+from bittern.data.errors import DataError
+from bittern.data.images import index_images
+from bittern.data.samples import Progress
+from bittern.data.shards import index_shards
+from bittern.data.stream import Stream, default_workers
 
-_DATASETS: dict[str, DatasetInfo] = {row.name: row for row in (CIFAR10, DIGITS)}
+_IMAGENET = Preprocessing(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+IMAGES = DatasetInfo(
+    name="images",
+    class_names=(),
+    input_shape=(3, 224, 224),
+    preprocessing=_IMAGENET,
+    needs_folder=True,
+    index=index_images,
+    description="any images in a folder for each class, streamed; ImageNet's preprocessing",
+    source="train/CLASS/*.jpg and test/CLASS/*.jpg or val/CLASS/*.jpg",
+)
+
+IMAGE_SHARDS = DatasetInfo(
+    name="image-shards",
+    class_names=(),
+    input_shape=(3, 224, 224),
+    preprocessing=_IMAGENET,
+    needs_folder=True,
+    index=index_shards,
+    description="any images in tar shards, streamed; ImageNet's preprocessing",
+    source="train-000000.tar ... and test-000000.tar ... or val-000000.tar ... in WebDataset's layout",
+)
+
+_DATASETS: dict[str, DatasetInfo] = {row.name: row for row in (CIFAR10, DIGITS, IMAGE_SHARDS, IMAGES)}
 
 
 def list_datasets() -> list[str]:
-    """Every name that ``load`` knows, sorted."""
+    """Every name that ``open_dataset`` knows, sorted."""
     return sorted(_DATASETS)
 
 
 def get_dataset(name: str) -> DatasetInfo:
     """The row of ``name``; ValueError with the known names and the nearest if there is none."""
     return find("data set", name, _DATASETS)
+
+
+def open_dataset(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    image_size: int | None = None,
+    workers: int | None = None,
+    splits: tuple[str, ...] = SPLITS,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Data set ``name`` from ``folder``: decoded into memory, or, if it is a streamed one, indexed.
+
+    Args:
+        image_size: height and width of the images of a streamed set; None takes 224.
+        workers: processes that decode, for each epoch under way; None takes the CPUs that there are for this rank.
+
+    Raises:
+        DataError: the folder is missing, empty, half-written or holds something else. Files are checked before any is
+            decoded.
+        ValueError: an unknown name, or an argument that the data set cannot have.
+    """
+    info = get_dataset(name)
+    for split in splits:
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(map(repr, SPLITS))}, got {split!r}")
+    path = _checked_folder(info, folder)
+    if info.load is not None:
+        if image_size not in (None, info.input_shape[1]):
+            raise ValueError(f"the images of {name!r} have {info.input_shape[1]} pixels a side, got {image_size}")
+        return Dataset(info, info.load(path, splits, progress))
+    assert info.index is not None
+    assert path is not None
+    side = info.input_shape[1] if image_size is None else image_size
+    count = default_workers() if workers is None else workers
+    for what, value in (("image_size", side), ("workers", count)):
+        if value < 1:
+            raise ValueError(f"{what} must be at least 1, got {value}")
+    listing = info.index(path, splits, progress)
+    streams: dict[str, Source] = {
+        split: Stream(samples, side, training=split == "train", workers=count)
+        for split, samples in listing.splits.items()
+    }
+    return Dataset(replace(info, class_names=listing.class_names, input_shape=(3, side, side)), streams)
 
 
 def load(
@@ -29,19 +103,22 @@ def load(
     """The splits of data set ``name`` from ``folder``, decoded into memory.
 
     Raises:
-        DataError: the folder is missing, empty, half-written or holds something else. Files are checked before any is
-            decoded.
+        DataError: as `open_dataset`.
+        ValueError: as `open_dataset`, or the data set is a streamed one.
     """
-    info = get_dataset(name)
-    for split in splits:
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(map(repr, SPLITS))}, got {split!r}")
+    if get_dataset(name).streamed:
+        raise ValueError(f"data set {name!r} is streamed, not loaded into memory: bittern.data.open_dataset opens it")
+    opened = open_dataset(name, folder, splits=splits, progress=progress).splits
+    return {split: source for split, source in opened.items() if isinstance(source, Split)}
+
+
+def _checked_folder(info: DatasetInfo, folder: str | Path | None) -> Path | None:
     if not info.needs_folder:
-        return info.load(None, splits, progress)
+        return None
     if folder is None:
-        raise DataError(f"data set {name!r} is read from a folder: name it (--data DIR)")
+        raise DataError(f"data set {info.name!r} is read from a folder: name it (--data DIR)")
     path = Path(folder)
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
-        raise DataError(f"data folder {path} {what}; {name!r} needs a folder with {info.source}")
-    return info.load(path, splits, progress)
+        raise DataError(f"data folder {path} {what}; {info.name!r} needs a folder with {info.source}")
+    return path

@@ -1,0 +1,249 @@
+"""Tar shards in WebDataset's layout: ``train-000000.tar`` ... with members KEY.jpg and KEY.cls (the label as text).
+
+A shard is never unpacked: an index says where in it each image is, so that any image can be read by itself. It is built
+once and kept beside the shards.
+"""
+
+import io
+import json
+import os
+import re
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bittern._files import write_atomically
+from bittern.data.errors import DataError, holds, some
+from bittern.data.images import TEST_NAMES
+from bittern.data.samples import ENCODINGS, Listing, Location, Progress
+
+CLASSES_FILE = "classes.txt"
+"""Optional, beside the shards: a class name per line, in the order of the labels."""
+
+_SHARD = re.compile(r"-(\d+)\.tar$")
+_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^./][^./]*)\.(?P<suffix>[^/]+)")
+_LABEL = re.compile(rb"\s*(\d{1,9})\s*")
+_BLOCK = tarfile.BLOCKSIZE
+_VERSION = 1  # of the index file
+
+
+@dataclass(frozen=True)
+class ShardMembers:
+    """The images in the shards of a split: image i is ``keys[i]``, in file ``shards[shard[i]]``."""
+
+    folder: Path
+    shards: tuple[str, ...]
+    shard: npt.NDArray[np.int32]
+    keys: npt.NDArray[np.bytes_]
+    offsets: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    notes: tuple[tuple[str, str], ...]
+
+    def name(self, index: int) -> str:
+        return f"{self.shards[self.shard[index]]}/{os.fsdecode(self.keys[index])}"
+
+    def locate(self, index: int) -> Location:
+        path = self.folder / self.shards[self.shard[index]]
+        return Location(str(path), int(self.offsets[index]), int(self.sizes[index]))
+
+
+def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:
+    """Every image of ``splits``. A shard that is cut short is used up to there, and noted.
+
+    Raises:
+        DataError: no shards or a gap in their numbers, images without label or labels without image, a label that is no
+            number or of no class.
+    """
+    class_names = _class_names(folder)
+    listed: dict[str, ShardMembers] = {}
+    # Without names, the labels of train say how many classes there are.
+    for split in splits if class_names else dict.fromkeys(("train", *splits)):
+        listed[split] = _open_split(folder, ("train",) if split == "train" else TEST_NAMES, progress)
+    if class_names is None:
+        train = listed["train"]
+        class_names = tuple(map(str, range(int(train.labels.max()) + 1)))
+        if len(class_names) > len(train.labels):
+            raise DataError(
+                f"{train.name(int(train.labels.argmax()))} has label {len(class_names) - 1}, more than the "
+                f"{len(train.labels)} images of train; if it is right, name the classes in {folder / CLASSES_FILE}"
+            )
+    for members in listed.values():
+        worst = int(members.labels.argmax())
+        if members.labels[worst] >= len(class_names):
+            known = CLASSES_FILE if (folder / CLASSES_FILE).exists() else "train"
+            raise DataError(
+                f"{members.name(worst)} in {folder} has label {members.labels[worst]}, but {known} has the "
+                f"{len(class_names)} classes 0..{len(class_names) - 1}"
+            )
+    return Listing(class_names, {split: listed[split] for split in splits})
+
+
+def _class_names(folder: Path) -> tuple[str, ...] | None:
+    path = folder / CLASSES_FILE
+    if not path.exists():
+        return None
+    try:
+        names = tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not names or not all(name.strip() for name in names):
+        raise DataError(f"{path} must have a class name in each line, without empty lines")
+    return names
+
+
+def _open_split(folder: Path, names: tuple[str, ...], progress: Progress | None) -> ShardMembers:
+    """The index of the first of ``names`` that has shards: the one kept beside them, else built from them."""
+    for name in names:
+        paths = {int(m[1]): p for p in folder.glob(f"{name}-*.tar") if (m := _SHARD.search(p.name))}
+        if paths:
+            break
+    else:
+        raise DataError(
+            f"no {' or '.join(f'{name}-*.tar' for name in names)} in {folder} ({holds(folder)}); "
+            "expected shards train-000000.tar ... and test-000000.tar ... or val-000000.tar ..."
+        )
+    missing = sorted(set(range(max(paths))) - set(paths))
+    if missing:
+        raise DataError(
+            f"{folder} lacks shards {some(missing)} of {name}-*.tar, whose numbers go from 0 to {max(paths)}; "
+            "download them, or number the shards without gaps"
+        )
+    ordered = [paths[number] for number in sorted(paths)]
+    kept = folder / f".bittern-index-{name}.npz"
+    state = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in ordered]
+    index = _read_index(kept, folder, state)
+    if index is None:
+        index = _build_index(folder, name, ordered, progress)
+        _write_index(kept, index, state)
+    return index
+
+
+def _build_index(folder: Path, name: str, paths: list[Path], progress: Progress | None) -> ShardMembers:
+    columns: dict[str, list[Any]] = {key: [] for key in ("shard", "keys", "offsets", "sizes", "labels")}
+    notes = []
+    for number, path in enumerate(paths):
+        if progress:
+            progress(f"indexing {name}", number, len(paths))
+        samples, note = _scan(path)
+        if note is not None:
+            notes.append((path.name, note))
+        for sample in samples:
+            for column, value in zip(columns.values(), (number, *sample), strict=True):
+                column.append(value)
+    if progress:
+        progress(f"indexing {name}", len(paths), len(paths))
+    if not columns["keys"]:
+        why = f": {notes[0][0]} {notes[0][1]}" if notes else ""
+        raise DataError(f"the {len(paths)} shards {name}-*.tar in {folder} hold no images{why}")
+    return ShardMembers(
+        folder,
+        tuple(p.name for p in paths),
+        np.array(columns["shard"], np.int32),
+        np.array(columns["keys"]),
+        np.array(columns["offsets"], np.int64),
+        np.array(columns["sizes"], np.int64),
+        np.array(columns["labels"], np.int64),
+        tuple(notes),
+    )
+
+
+def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
+    """(member, offset, size, label) of every image in a shard, and what is wrong with its end, if anything is."""
+    images: dict[str, tuple[str, int, int]] = {}
+    labels: dict[str, int] = {}
+    reason, end = "", 0
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for member in tar:
+                    if member.offset_data + member.size > length:
+                        break
+                    end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
+                    match = _MEMBER.fullmatch(member.name)
+                    if match is None or not member.isfile() or member.issparse():
+                        continue
+                    key, suffix = match["key"], match["suffix"].lower()
+                    if suffix == "cls":
+                        labels[key] = _read_label(path, member, file)
+                    elif f".{suffix}" in ENCODINGS:
+                        if key in images:
+                            raise DataError(f"{path} has two images {images[key][0]} and {member.name}; leave one")
+                        images[key] = (member.name, member.offset_data, member.size)
+        except (tarfile.TarError, ValueError, OverflowError) as error:
+            if isinstance(error, DataError):
+                raise
+            reason = f" ({error})"
+        # A whole tar ends in blocks of zeros; where something else stands, tarfile stops as if it were the end.
+        file.seek(end)
+        whole = file.read(_BLOCK) == bytes(_BLOCK)
+    if whole:
+        bare = [images[key][0] for key in images.keys() - labels.keys()]
+        if bare:
+            raise DataError(f"{path} has images without label, such as {min(bare)}: each KEY.jpg needs a KEY.cls")
+        lone = labels.keys() - images.keys()
+        if lone:
+            raise DataError(
+                f"{path} has labels without image, such as {min(lone)}.cls: it needs {min(lone)}.jpg "
+                f"(or {', '.join(sorted(ENCODINGS - {'.jpg'}))})"
+            )
+    samples = [
+        (os.fsencode(name), offset, size, labels[key]) for key, (name, offset, size) in images.items() if key in labels
+    ]
+    note = f"is cut short or damaged at byte {end}{reason}; {len(samples)} images of it are used"
+    return samples, None if whole else note
+
+
+def _read_label(path: Path, member: tarfile.TarInfo, file: io.BufferedReader) -> int:
+    file.seek(member.offset_data)
+    text = file.read(min(member.size, 32))
+    match = _LABEL.fullmatch(text)
+    if match is None or member.size > 32:
+        raise DataError(f"{path}: {member.name} holds {text!r}, not the number of a class (0, 1, ...)")
+    return int(match[1])
+
+
+def _read_index(path: Path, folder: Path, state: list[list[Any]]) -> ShardMembers | None:
+    """The index in file ``path``; None if there is none, it is damaged, or a shard has another size or time now."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            head = json.loads(stored["head"].tobytes())
+            if head["version"] != _VERSION or head["state"] != state:
+                return None
+            return ShardMembers(
+                folder,
+                tuple(name for name, *_ in state),
+                stored["shard"],
+                stored["keys"],
+                stored["offsets"],
+                stored["sizes"],
+                stored["labels"],
+                tuple((str(name), str(reason)) for name, reason in head["notes"]),
+            )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _write_index(path: Path, index: ShardMembers, state: list[list[Any]]) -> None:
+    head = json.dumps({"version": _VERSION, "state": state, "notes": index.notes}).encode()
+    file = io.BytesIO()
+    np.savez(
+        file,
+        head=np.frombuffer(head, np.uint8),
+        shard=index.shard,
+        keys=index.keys,
+        offsets=index.offsets,
+        sizes=index.sizes,
+        labels=index.labels,
+    )
+    try:
+        write_atomically(path, file.getvalue())
+    except OSError:
+        return  # a data folder that cannot be written to: the index is built again next time

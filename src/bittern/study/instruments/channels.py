@@ -1,0 +1,51 @@
+"""Dead channels: signs that say the same whatever the image, and whether they come back."""
+
+import torch
+from torch import Tensor, nn
+
+from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.look import Look
+
+
+class Channels(Instrument):
+    """Channels whose sign never changes over all images and places seen in the steps sampled since the last snapshot.
+
+    Such a channel carries no information. ``revived``: of those that were dead in the window before, the share that is
+    not now. A channel is dimension 1 of an image or sequence, the last dimension of what enters a linear layer.
+    """
+
+    name = "channels"
+    source = "constant signs: Liu et al. 2021, AdamBNN, arXiv:2106.11309, section 3.2; the window is ours"
+    measures = (
+        Measure("dead_channels", "#{c: all signs of channel c equal} / #channels"),
+        Measure("revived_channels", "#{c: dead in the window before, not now} / #{c: dead in the window before}"),
+        Measure("positive_share", "#{signs of channel c = +1} / #{signs of channel c}", per="channel"),
+    )
+    observes = True
+
+    def __init__(self) -> None:
+        self._window: dict[str, Tensor] = {}
+        self._dead: dict[str, Tensor] = {}
+
+    def observe(self, module: nn.Module, x: Tensor, snapshot: bool) -> Tensor:
+        last = isinstance(module, nn.Linear) or x.dim() < 3
+        dimension = x.dim() - 1 if last else 1
+        negative = (x < 0).sum([d for d in range(x.dim()) if d != dimension])
+        return torch.cat((negative, negative.new_tensor([x.numel() // x.shape[dimension]])))
+
+    def read(self, look: Look, snapshot: bool) -> Values:
+        for site, sums in look.sums(self.name).items():
+            self._window[site] = self._window[site] + sums if site in self._window else sums
+        if not snapshot:
+            return {}
+        values: Values = {measure.name: {} for measure in self.measures}
+        for site, sums in self._window.items():
+            negative, count = sums[:-1], sums[-1]
+            dead = (negative == 0) | (negative == count)
+            values["dead_channels"][site] = dead.float().mean()
+            values["positive_share"][site] = 1 - negative / count
+            if (before := self._dead.get(site)) is not None:
+                values["revived_channels"][site] = (before & ~dead).sum() / before.sum().clamp(min=1)
+            self._dead[site] = dead
+        self._window = {}
+        return values

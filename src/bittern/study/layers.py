@@ -1,0 +1,78 @@
+"""What is watched: the latent weights of a network, whoever wrote its layers."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+ROLE = "latent_weights"
+"""Class attribute of a binary layer: the names of its parameters that pass a sign."""
+
+
+@dataclass(frozen=True)
+class LatentWeight:
+    """A parameter whose sign the network uses; dimension 0 counts its filters.
+
+    ``name``: the layer's path, with the parameter's name behind it only where the layer has several. ``binarized``:
+    False where the layer uses the real value for now (step 1 of two-step training). ``latent_free``: every value is
+    -1 or +1, as optimizers without latent weights keep them.
+    """
+
+    name: str
+    parameter: nn.Parameter
+    binarized: bool
+    latent_free: bool
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network inside DistributedDataParallel, Lightning Fabric's module or ``torch.compile``'s."""
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        elif hasattr(model, "_forward_module") or type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
+            model = model.get_submodule("_forward_module" if hasattr(model, "_forward_module") else "module")
+        else:
+            return model
+
+
+def latent_weights(model: nn.Module) -> list[LatentWeight]:
+    """In the order of the model's modules; a parameter that several layers share is listed once.
+
+    Raises:
+        ValueError: no module declares any.
+    """
+    found: list[LatentWeight] = []
+    for path, module in model.named_modules():
+        names: tuple[str, ...] = getattr(module, ROLE, ())
+        for name in names:
+            parameter = _parameter(module, name)
+            if parameter is None or any(parameter is weight.parameter for weight in found):
+                continue
+            label = path or type(module).__name__
+            found.append(
+                LatentWeight(
+                    label if len(names) == 1 else f"{label}.{name}",
+                    parameter,
+                    bool(getattr(module, "binarize_weight", True)),
+                    _only_signs(parameter),
+                )
+            )
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute {ROLE}; "
+            f'use bittern.nn\'s layers, or give yours {ROLE} = ("weight",)'
+        )
+    return found
+
+
+def _parameter(module: nn.Module, name: str) -> nn.Parameter | None:
+    """The parameter itself, also where ``torch.nn.utils.parametrize`` computes the attribute from it."""
+    parametrizations = getattr(module, "parametrizations", None)
+    if parametrizations is not None and name in parametrizations:
+        original = parametrizations[name].original
+        return original if isinstance(original, nn.Parameter) else None
+    value = getattr(module, name)
+    return value if isinstance(value, nn.Parameter) else None
+
+
+def _only_signs(parameter: Tensor) -> bool:
+    return parameter.device.type != "meta" and bool((parameter.detach().abs() == 1).all())

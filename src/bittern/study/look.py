@@ -1,0 +1,83 @@
+"""What the instruments see at one step of the training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bittern.study.layers import LatentWeight
+
+MOMENTS = {
+    "exp_avg": "first_moment",
+    "momentum_buffer": "first_moment",
+    "momentum": "first_moment",
+    "exp_avg_sq": "second_moment",
+    "variance": "second_moment",
+    "max_exp_avg_sq": "largest_second_moment",
+}
+"""Name of an optimizer's buffer -> what it is. Buffers of other names that have the weight's shape keep theirs."""
+
+
+class Look:
+    """Values of ``weights`` after step ``step``, in float32; each is fetched when first asked for.
+
+    Args:
+        before: the values before the step; None where they were not kept.
+        sums: instrument -> site -> what its ``observe`` returned, added up over the step's forward passes and all
+            processes.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        weights: Sequence[LatentWeight],
+        optimizers: Sequence[Optimizer] = (),
+        before: Mapping[str, Tensor] | None = None,
+        sums: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        self.step = step
+        self.weights = weights
+        self._optimizers = optimizers
+        self._before = before or {}
+        self._sums = sums or {}
+        self._updates: dict[str, Tensor] = {}
+
+    def value(self, weight: LatentWeight) -> Tensor:
+        return weight.parameter.detach().float()
+
+    def gradient(self, weight: LatentWeight) -> Tensor | None:
+        """Of the step, as the optimizer saw it; None if the layer got none."""
+        grad = weight.parameter.grad
+        return None if grad is None else grad.detach().float()
+
+    def update(self, weight: LatentWeight) -> Tensor | None:
+        """w_t - w_{t-1}: learning rate, decay and clipping included."""
+        if weight.name not in self._updates and weight.name in self._before:
+            self._updates[weight.name] = self.value(weight) - self._before[weight.name]
+        return self._updates.get(weight.name)
+
+    def moments(self, weight: LatentWeight) -> dict[str, Tensor]:
+        """The optimizer's buffers of the weight's shape, by the names of ``MOMENTS``."""
+        found: dict[str, Tensor] = {}
+        for optimizer in self._optimizers:
+            state: Mapping[str, Any] = optimizer.state.get(weight.parameter, {})
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == weight.parameter.shape and value.is_floating_point():
+                    found.setdefault(MOMENTS.get(name, name), value.detach().float())
+        return found
+
+    def sums(self, instrument: str) -> Mapping[str, Tensor]:
+        return self._sums.get(instrument, {})
+
+
+def per_filter(values: Tensor) -> list[int]:
+    """The dimensions that a mean over each filter goes over."""
+    return list(range(1, values.dim()))
+
+
+def histogram(values: Tensor, low: float, high: float, bins: int) -> Tensor:
+    """Counts of ``values`` [bins] between ``low`` and ``high``; what lies beyond counts in the outermost bins."""
+    index = ((values.flatten() - low) * (bins / (high - low))).nan_to_num_(nan=0.0).clamp_(0, bins - 1).long()
+    return torch.bincount(index, minlength=bins)

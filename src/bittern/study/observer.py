@@ -1,0 +1,47 @@
+"""The watch as an observer of ``bittern.train``."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from bittern.study.files import STUDY_FOLDER
+from bittern.study.ranks import is_first
+from bittern.study.watch import Watch
+from bittern.train.observer import Observer
+
+if TYPE_CHECKING:
+    from bittern.train.trainer import Position
+
+
+class TrainingObserver(Observer):
+    """Watches every stage of a run and writes into its folder, under ``study``; ``options`` are those of ``watch``."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._watch: Watch | None = None
+
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: "Position") -> None:
+        self.close()
+        if at.step == 0 and is_first():  # what an attempt left that ended before its first checkpoint
+            shutil.rmtree(folder / STUDY_FOLDER, ignore_errors=True)
+        # A stage is told from the one before by its number: its first step may be the step where a run was resumed.
+        self._watch = Watch(
+            model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
+        )
+
+    def step(self, at: "Position") -> None:
+        assert self._watch is not None
+        self._watch.step()
+
+    def epoch(self, at: "Position", row: Mapping[str, Any]) -> None:
+        assert self._watch is not None
+        self._watch.epoch(row["epoch"], row["stage"])
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None

@@ -1,0 +1,45 @@
+"""Several processes that train one network: what each must do alike, and what is added up."""
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+Sums = dict[str, dict[str, Tensor]]
+"""Instrument -> site -> sums [n]."""
+
+
+def is_first() -> bool:
+    return not _together() or torch.distributed.get_rank() == 0
+
+
+def add_up(sums: Sums) -> Sums:
+    """The sums over all processes, in one exchange; every process must bring the same sites."""
+    if not _together():
+        return sums
+    keys = sorted((instrument, site) for instrument, sites in sums.items() for site in sites)
+    if not keys:
+        return sums
+    parts = [sums[instrument][site].long() for instrument, site in keys]
+    joined = torch.cat(parts)
+    torch.distributed.all_reduce(joined)
+    result: Sums = {instrument: {} for instrument in sums}
+    for (instrument, site), part in zip(keys, joined.split([len(part) for part in parts]), strict=True):
+        result[instrument][site] = part
+    return result
+
+
+def agreed(number: int, device: torch.device) -> int:
+    """``number`` of the first process."""
+    if not _together():
+        return number
+    shared = torch.tensor([number], device=device)
+    torch.distributed.broadcast(shared, 0)
+    return int(shared)
+
+
+def _together() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and _world() > 1
+
+
+def _world() -> int:
+    return torch.distributed.get_world_size()

@@ -1,0 +1,106 @@
+"""When the instruments look, and what that costs."""
+
+from enum import StrEnum
+from statistics import median
+from time import perf_counter
+
+LADDER = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Steps between samples that a schedule which keeps to a budget chooses from."""
+
+_BLOCKS = 3
+"""A cost is believed after as many measurements."""
+
+
+class Kind(StrEnum):
+    """What happens at a step: ``PLAIN`` only counts flips, ``SAMPLE`` reads scalars, ``SNAPSHOT`` maps as well."""
+
+    PLAIN = "plain"
+    SAMPLE = "sample"
+    SNAPSHOT = "snapshot"
+
+
+class Schedule:
+    """Every ``every``-th step is a sample, every ``snapshot_every``-th sample a snapshot, as is the first step.
+
+    With ``adapt`` the distance of the samples grows along ``LADDER`` until the cost is within ``budget``, a share of
+    the training time. It never shrinks.
+    """
+
+    def __init__(self, every: int, snapshot_every: int, budget: float, adapt: bool) -> None:
+        self.every, self.snapshot_every, self.budget, self.adapt = every, snapshot_every, budget, adapt
+
+    def kind(self, step: int, first: bool) -> Kind:
+        """Of step number ``step``, counted from 1."""
+        if first or step % (self.every * self.snapshot_every) == 0:
+            return Kind.SNAPSHOT
+        return Kind.SAMPLE if step % self.every == 0 else Kind.PLAIN
+
+    def revise(self, cost: "Cost") -> None:
+        if not self.adapt or cost.samples < _BLOCKS:
+            return
+        affordable = (step for step in LADDER if cost.at(step, self.snapshot_every) <= 0.8 * self.budget)
+        self.every = max(self.every, next(affordable, LADDER[-1]))
+
+
+class Cost:
+    """The watch's share of the training time, from the durations of whole steps.
+
+    A plain step takes p seconds, c of them in the watch; a sample s, a snapshot t (medians, p and c of stretches
+    between samples, so that an evaluation now and then does not count)::
+
+        share = (c N_plain + (s - p + c) N_sample + (t - p + c) N_snapshot) / ((p - c) N)
+    """
+
+    def __init__(self) -> None:
+        self._ended = perf_counter()
+        self._stretch: list[float] = []
+        self._inside: list[float] = []
+        self._plain: list[float] = []
+        self._own: list[float] = []
+        self._dear: dict[Kind, list[float]] = {Kind.SAMPLE: [], Kind.SNAPSHOT: []}
+        self.steps: dict[Kind, int] = dict.fromkeys(Kind, 0)
+
+    @property
+    def samples(self) -> int:
+        return len(self._dear[Kind.SAMPLE])
+
+    def add(self, kind: Kind, began: float, count: bool = True) -> None:
+        """A step ended; the watch's part of it began at ``began``. Not ``count``: it is not typical."""
+        now = perf_counter()
+        duration = now - self._ended
+        self._ended = now
+        self.steps[kind] += 1
+        if not count:
+            return
+        if kind is Kind.PLAIN:
+            self._stretch.append(duration)
+            self._inside.append(now - began)
+            return
+        self._dear[kind].append(duration)
+        if self._stretch:
+            self._plain.append(sum(self._stretch) / len(self._stretch))
+            self._own.append(sum(self._inside) / len(self._inside))
+            self._stretch, self._inside = [], []
+
+    def resume(self) -> None:
+        """What went on since the last step, such as an evaluation, is no part of the next one."""
+        self._ended = perf_counter()
+
+    def at(self, every: int, snapshot_every: int) -> float:
+        """The share if every ``every``-th step were a sample; 0 as long as nothing is known."""
+        samples, snapshots = 1 / every * (1 - 1 / snapshot_every), 1 / (every * snapshot_every)
+        return self._share(1 - 1 / every, samples, snapshots)
+
+    @property
+    def share(self) -> float:
+        """Of the steps so far; 0 as long as nothing is known."""
+        return self._share(*(float(self.steps[kind]) for kind in Kind))
+
+    def _share(self, plain: float, samples: float, snapshots: float) -> float:
+        if not self._plain or not self.samples:
+            return 0.0
+        step, own = median(self._plain), median(self._own)
+        sample = median(self._dear[Kind.SAMPLE])
+        snapshot = median(self._dear[Kind.SNAPSHOT] or [sample])
+        extra = own * plain + max(0.0, sample - step + own) * samples + max(0.0, snapshot - step + own) * snapshots
+        return extra / ((step - own) * (plain + samples + snapshots))

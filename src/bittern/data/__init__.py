@@ -3,6 +3,7 @@
 from bittern.data import cifar10 as cifar10
 from bittern.data import digits as digits
 from bittern.data.augment import AUGMENTATIONS as AUGMENTATIONS
+from bittern.data.augment import Augmentation as Augmentation
 from bittern.data.augment import get_augmentation as get_augmentation
 from bittern.data.dataset import SPLITS as SPLITS
 from bittern.data.dataset import Dataset as Dataset
@@ -11,6 +12,8 @@ from bittern.data.dataset import Preprocessing as Preprocessing
 from bittern.data.dataset import Source as Source
 from bittern.data.dataset import Split as Split
 from bittern.data.errors import DataError as DataError
+from bittern.data.mixing import cutmix as cutmix
+from bittern.data.mixing import mixup as mixup
 from bittern.data.registry import get_dataset as get_dataset
 from bittern.data.registry import list_datasets as list_datasets
 from bittern.data.registry import load as load

@@ -1,41 +1,89 @@
-"""Augmentation of a whole batch at once, on the device where it is."""
+"""The list of augmentations."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bittern._lookup import find
+from bittern.data.colour import jitter, lighting
+from bittern.data.erase import cutout, random_erase
+from bittern.data.geometry import crop_and_flip, flip, resized_crop, rotate
 
-Augmentation = Callable[[Tensor], Tensor]
-"""uint8 [N, C, H, W] -> uint8 of the same shape; draws from torch's global generator of the device."""
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Steps that follow one another, each on a whole batch on its device.
+
+    Called with images [N, C, H, W], uint8 or floating-point with pixels 0..255, it gives new ones of the same shape and
+    dtype; it draws from torch's global generator of the device.
+    """
+
+    name: str
+    steps: tuple[Callable[[Tensor], Tensor], ...]
+    description: str
+    source: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        for step in self.steps:
+            images = step(images)
+        return images
 
 
-def crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
-    """A random H x W window of each image in a border of ``padding`` zeros, mirrored left to right half of the time."""
-    n, channels, height, width = images.shape
-    device = images.device
-    # One draw for all: offsets of the window, and whether to mirror.
-    draws = torch.rand(3, n, 1, device=device)
-    top, left = (draws[:2] * (2 * padding + 1)).long()
-    rows = top + torch.arange(height, device=device)
-    columns = left + torch.arange(width, device=device)
-    if flip:
-        columns = torch.where(draws[2] < 0.5, columns.flip(1), columns)
-    padded = F.pad(images, [padding] * 4).flatten(2)
-    # A flat index per pixel: gathering along one dimension is many times faster than indexing with four tensors.
-    index = rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)
-    return padded.gather(2, index.view(n, 1, -1).expand(n, channels, -1)).view_as(images)
-
+_CROP4_FLIP = partial(crop_and_flip, padding=4, flip=True)
+_RESNET = "He et al. 2015, arXiv:1512.03385, section 4.2"
+_INCEPTION = "Szegedy et al. 2014, arXiv:1409.4842"
 
 AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": lambda images: images,
-    "shift1": lambda images: crop_and_flip(images, 1, flip=False),
-    "crop2-flip": lambda images: crop_and_flip(images, 2, flip=True),
-    "crop4-flip": lambda images: crop_and_flip(images, 4, flip=True),
+    row.name: row
+    for row in (
+        Augmentation("none", (), "images as they are", ""),
+        Augmentation("shift1", (partial(crop_and_flip, padding=1, flip=False),), "moved by up to a pixel", ""),
+        Augmentation(
+            "crop2-flip", (partial(crop_and_flip, padding=2, flip=True),), "moved by up to 2 pixels, mirrored", ""
+        ),
+        Augmentation("crop4-flip", (_CROP4_FLIP,), "moved by up to 4 pixels, mirrored", _RESNET),
+        Augmentation(
+            "rotate15-crop4-flip",
+            (partial(rotate, degrees=15), _CROP4_FLIP),
+            "turned by up to 15 degrees, moved by up to 4 pixels, mirrored",
+            "Martinez et al. 2020, Real-to-Binary, arXiv:2003.11535, on CIFAR-100",
+        ),
+        Augmentation(
+            "crop4-flip-cutout16",
+            (_CROP4_FLIP, partial(cutout, side=16)),
+            "moved by up to 4 pixels, mirrored, a square of 16 pixels painted over",
+            "DeVries et al. 2017, arXiv:1708.04552, on CIFAR-10",
+        ),
+        Augmentation("flip", (flip,), "mirrored", _INCEPTION),
+        Augmentation(
+            "resized-crop-flip",
+            (resized_crop, flip),
+            "a box of 8 to 100 % enlarged to the full size, mirrored",
+            _INCEPTION,
+        ),
+        Augmentation(
+            "flip-lighting",
+            (partial(lighting, deviation=0.1), flip),
+            "mirrored, light of another colour",
+            "Krizhevsky et al. 2012; with it ReActNet (arXiv:2003.03488) and AdamBNN (arXiv:2106.11309)",
+        ),
+        Augmentation(
+            "flip-jitter",
+            (flip, partial(jitter, strength=0.4)),
+            "mirrored, brightness, contrast and saturation times 0.6 to 1.4",
+            "Howard 2013, arXiv:1312.5402, with the factors of fb.resnet.torch",
+        ),
+        Augmentation(
+            "flip-erase",
+            (flip, random_erase),
+            "mirrored, in half of the images a box painted over",
+            "Zhong et al. 2017, arXiv:1708.04896",
+        ),
+    )
 }
-"""By name: ``shift1`` moves by up to a pixel; ``crop2-flip`` and ``crop4-flip`` by up to two or four, and mirror."""
+"""By name. Those that begin with ``flip`` are for streamed images, which come as random crops already."""
 
 
 def get_augmentation(name: str) -> Augmentation:

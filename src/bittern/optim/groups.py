@@ -1,18 +1,83 @@
-"""Parameter groups: which parameters decay."""
+"""The parameters of a binary network by their role, and which of them decay."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters that require a gradient, as the two groups of a ``torch.optim`` optimizer.
+@dataclass(frozen=True)
+class ParameterSplit:
+    """The parameters of a network that require a gradient, by name, each in one of three roles.
 
-    Filters and matrices (2 dimensions or more) decay; what holds one value per channel - BatchNorm, shifts, slopes,
-    scales, biases - does not.
+    Attributes:
+        parameters: all of them, in the network's order.
+        binary: latent weights: the network reads their signs.
+        scales_and_thresholds: what belongs to binary layers and activations per channel: scales, shifts, slopes.
+        rest: real-valued filters and matrices, normalization, biases.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
+
+    parameters: dict[str, nn.Parameter]
+    binary: dict[str, nn.Parameter]
+    scales_and_thresholds: dict[str, nn.Parameter]
+    rest: dict[str, nn.Parameter]
+
+    def decay_groups(
+        self, weight_decay: float, *, decay_shifts: bool = False, decay_matrices: bool = True
+    ) -> list[dict[str, Any]]:
+        """All parameters as two groups of an optimizer, what decays and what does not.
+
+        Filters and matrices (2 dimensions or more) decay; what holds one value per channel - BatchNorm, shifts, slopes,
+        scales, biases - does not. The code of AdamBNN decays shifts too, and no matrices: ``decay_shifts`` is for the
+        scales and thresholds whose names begin with "shift", ``decay_matrices`` for what has 2 dimensions.
+        """
+
+        def decays(name: str, p: nn.Parameter) -> bool:
+            if name in self.scales_and_thresholds and name.rpartition(".")[2].startswith("shift"):
+                return decay_shifts
+            return p.dim() > 2 or (p.dim() == 2 and decay_matrices)
+
+        decayed = {name for name, p in self.parameters.items() if decays(name, p)}
+        return [
+            {"params": [p for n, p in self.parameters.items() if n in decayed], "weight_decay": weight_decay},
+            {"params": [p for n, p in self.parameters.items() if n not in decayed], "weight_decay": 0.0},
+        ]
+
+
+def split_parameters(model: nn.Module) -> ParameterSplit:
+    """The parameters of ``model`` by the roles that its modules give them.
+
+    A module names its own parameters in the attributes ``latent_weights`` and ``scales_and_thresholds``, tuples of
+    strings; a name whose parameter is None is passed over. If its ``binarize_weight`` is False, its weights are not
+    latent. A parameter that two modules share is latent if one of them says so.
+    """
+    latent = {id(p) for p in _named_in(model, "latent_weights")}
+    scales = {id(p) for p in _named_in(model, "scales_and_thresholds")}
+    split = ParameterSplit({}, {}, {}, {})
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            role = split.binary if id(p) in latent else split.scales_and_thresholds if id(p) in scales else split.rest
+            split.parameters[name] = role[name] = p
+    return split
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """``split_parameters(model).decay_groups(weight_decay)``: filters and matrices decay, the rest does not."""
+    return split_parameters(model).decay_groups(weight_decay)
+
+
+def _named_in(model: nn.Module, attribute: str) -> Iterator[nn.Parameter]:
+    for path, module in model.named_modules():
+        if attribute == "latent_weights" and not getattr(module, "binarize_weight", True):
+            continue
+        for name in getattr(module, attribute, ()):
+            if not hasattr(module, name):
+                own = ", ".join(n for n, _ in module.named_parameters(recurse=False)) or "none"
+                raise ValueError(
+                    f"{attribute} of {type(module).__name__} ({path or 'the model itself'}) names {name!r}, "
+                    f"which it does not have; its own parameters are: {own}"
+                )
+            value = getattr(module, name)
+            if isinstance(value, nn.Parameter):
+                yield value

@@ -1,0 +1,116 @@
+"""``BinaryOptimizer``: what the optimizers of binary weights share. Bookkeeping; the updates are pure functions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from bittern.optim._checks import check_ranges
+from bittern.optim._flip import make_binary_
+
+
+class BinaryOptimizer(Optimizer):
+    """Gathers parameters, gradients and state of each group and hands them to ``_update``.
+
+    State is made at a parameter's first step. It is float32 for parameters of float16 and bfloat16, where averages with
+    small weights would stand still; -1 and +1 lose nothing in these types.
+
+    Where ``latent_free``, the parameters are -1 and +1 from the moment they are handed over (``binarize`` of what they
+    were) and after each step. Gradients must then pass ``binarize`` at |w| = 1: by "ste" or "identity".
+    """
+
+    latent_free: ClassVar[bool] = True
+    buffers: ClassVar[tuple[str, ...]]
+    """Names of the state tensors that are as large as the parameter and start at 0."""
+    ranges: ClassVar[Mapping[str, str]]
+    """Interval of each hyper-parameter."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        check_ranges(self.ranges, {**self.defaults, **param_group})
+        super().add_param_group(param_group)
+        for p in self.param_groups[-1]["params"]:
+            if not p.is_floating_point():
+                self.param_groups.pop()
+                raise ValueError(f"{type(self).__name__} needs real floating-point parameters, got one of {p.dtype}")
+        if self.latent_free:
+            with torch.no_grad():
+                for p in self.param_groups[-1]["params"]:
+                    make_binary_(p)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:  # a checkpoint of a version that had fewer options
+            for key, value in self.defaults.items():
+                group.setdefault(key, value)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As in torch; but state keeps its type where torch would convert it to the parameter's."""
+        super().load_state_dict(state_dict)
+        saved = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        for index, p in zip(saved, params, strict=True):
+            for key, value in state_dict["state"].get(index, {}).items():
+                if key != "step" and isinstance(value, Tensor):
+                    self.state[p][key] = value.to(p.device)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step; returns what ``closure``, which computes the loss and the gradients anew, returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._check_capture(group)
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                states = [self._state_of(p, group) for p in params]
+                grads = [self._gradient(p, s[self.buffers[0]].dtype) for p, s in zip(params, states, strict=True)]
+                self._update(group, params, grads, states)
+        return loss
+
+    def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        state: dict[str, Any] = self.state[p]
+        if not state:
+            state.update(self._first_state(p, group))
+        return state
+
+    def _first_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        dtype = torch.promote_types(p.dtype, torch.float32)
+        return {name: torch.zeros_like(p, dtype=dtype) for name in self.buffers}
+
+    def _update(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        states: Sequence[dict[str, Any]],
+    ) -> None:
+        raise NotImplementedError
+
+    def _gradient(self, p: Tensor, dtype: torch.dtype) -> Tensor:
+        grad = p.grad
+        assert grad is not None
+        if grad.layout != torch.strided or grad.is_complex():
+            raise RuntimeError(
+                f"{type(self).__name__} needs dense real gradients, got {grad.layout}, {grad.dtype} "
+                f"for a parameter of shape {tuple(p.shape)}; make the layer's gradients dense (sparse=False)"
+            )
+        return grad if grad.dtype == dtype else grad.to(dtype)
+
+    def _check_capture(self, group: dict[str, Any]) -> None:
+        if group["capturable"] or torch.compiler.is_compiling() or not torch.cuda.is_available():
+            return
+        if torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                f"a CUDA graph would hold this step of {type(self).__name__} with today's hyper-parameters for good; "
+                "pass capturable=True, and those that change as 0-dimensional tensors on the device"
+            )
+
+
+def column(states: Sequence[dict[str, Any]], name: str) -> list[Tensor]:
+    """The state tensors called ``name``."""
+    return [state[name] for state in states]

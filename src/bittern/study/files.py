@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -104,15 +105,20 @@ class StudyWriter:
 
     def load_state(self) -> dict[str, npt.NDArray[Any]]:
         """What ``save_state`` wrote; nothing if it is missing or damaged: then the windows start anew."""
-        try:
-            with np.load(self.folder / STATE_FILE, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, EOFError):
-            return {}
+        return read_arrays(self.folder / STATE_FILE) or {}
 
     def close(self) -> None:
         self._steps.close()
         self._readings.close()
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """Every array of an ``.npz``; None if it is missing, cut short or something else."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
 
 
 def finite(value: Any) -> Any:

@@ -201,7 +201,8 @@ class Watch:
         for instrument in self._instruments if instruments is None else instruments:
             values |= {name: layers for name, layers in instrument.read(look, snapshot).items() if layers}
         scalars, arrays = _fetched(values)
-        self._writer.reading("sample", look.step, values=scalars)
+        if scalars:
+            self._writer.reading("sample", look.step, values=scalars)
         self._scalars.add(look.step, scalars)
         if snapshot:
             self._writer.snapshot(look.step, arrays)

@@ -67,10 +67,10 @@ def test_representation_shows_every_new_argument() -> None:
     text = repr(BinaryLinear(2, 4, scale="mean", binarize_input=False))
     assert text == (
         "BinaryLinear(in_features=2, out_features=4, bias=False, scale='mean', estimator='approx_sign', "
-        "weight_estimator='ste', binarize_input=False, binarize_weight=True)"
+        "weight_estimator='ste', binarize_input=False, binarize_weight=True, weight_transform='none')"
     )
 
 
 def test_an_unknown_scale_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ValueError, match="scale must be one of 'none', 'mean', 'layer_mean', 'learned', got 'max'"):
+    with pytest.raises(ValueError, match="scale must be one of 'none', 'mean', 'layer_mean', 'power_of_two', 'learned', got 'max'"):
         BinaryLinear(2, 2, scale="max")

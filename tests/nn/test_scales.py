@@ -35,6 +35,29 @@ def test_factored_scale_multiplies_a_channel_a_row_and_a_column() -> None:
     assert repr(layer) == "FactoredScale(2, 3, 4)"
 
 
+@pytest.mark.parametrize(
+    ("case", "equation", "names"),
+    [
+        (2, "nchw,chw->nchw", ["value"]),
+        (3, "nchw,c,hw->nchw", ["channel", "pixel"]),
+        (4, "nchw,c,h,w->nchw", ["channel", "row", "column"]),
+    ],
+)
+def test_a_factored_scale_has_the_factors_of_its_case(case: int, equation: str, names: list[str]) -> None:
+    layer, x = FactoredScale(2, 3, 4, case=case), torch.randn(5, 2, 3, 4)
+    assert [name for name, _ in layer.named_parameters()] == names
+    assert torch.equal(layer(x), x)
+    for parameter in layer.parameters():
+        parameter.data.normal_()
+    torch.testing.assert_close(layer(x), torch.einsum(equation, x, *layer.parameters()))
+    assert repr(layer) == f"FactoredScale(2, 3, 4{'' if case == 4 else f', case={case}'})"
+
+
+def test_case_one_is_a_scale_of_the_layer() -> None:
+    with pytest.raises(ValueError, match="case must be 2, 3 or 4, got 1; case 1 is scale='learned'"):
+        FactoredScale(2, 3, 4, case=1)
+
+
 def test_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"FactoredScale was made for images \(2, 3, 4\), got \(2, 3, 5\)"):
         FactoredScale(2, 3, 4)(torch.zeros(1, 2, 3, 5))

@@ -95,7 +95,8 @@ class Graph:
 
     def refuse(self, node: fx.Node, reason: str) -> None:
         """Notes why ``node`` was not turned into a packed operator, under the name it has in the training graph."""
-        self.reasons[Origin.of(node).sources[0]] = reason
+        for name in Origin.of(node).sources[:1]:  # a pass may have added it
+            self.reasons[name] = reason
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:
         """Gives all users of ``old`` to ``new`` and erases ``old``."""

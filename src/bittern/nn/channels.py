@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-Scale = Literal["none", "mean", "layer_mean", "learned"]
+Scale = Literal["none", "mean", "layer_mean", "power_of_two", "learned"]
 SCALES: tuple[str, ...] = get_args(Scale)
 
 
@@ -23,12 +23,17 @@ def mean_magnitude(weight: Tensor) -> Tensor:
 
 
 def output_scale(kind: str, weight: Tensor, learned: Tensor | None, *, binarized: bool) -> Tensor | None:
-    """What a binary layer multiplies to its outputs, [O]; None for nothing. The means are of binarized weights only."""
+    """What a binary layer multiplies to its outputs, [O]; None for nothing. The means are of binarized weights only.
+
+    ``weight``: the real weights whose signs the layer takes.
+    """
     match kind:
         case "mean":
             return mean_magnitude(weight) if binarized else None
         case "layer_mean":
             return weight.detach().abs().mean().expand(len(weight)) if binarized else None
+        case "power_of_two":
+            return mean_magnitude(weight).log2().round().exp2() if binarized else None
     return learned
 
 

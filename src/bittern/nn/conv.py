@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bittern.nn.channels import Scale, check_scale, output_scale, per_channel
+from bittern.nn.progress import register_progress
 from bittern.nn.same import pad_same
+from bittern.nn.weights import WeightTransform, binary_weight, check_weight_transform
 from bittern.ops.binarize import binarize
 from bittern.ops.estimators import get_estimator
 
@@ -26,20 +28,25 @@ class BinaryConv2d(nn.Conv2d):
     Args:
         scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
             pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2), ``"layer_mean"`` (the same over all filters; Zhou
-            et al. 2016, DoReFa-Net, arXiv:1606.06160) or ``"learned"`` (a parameter ``scale`` [O], first 1; Bulat and
-            Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863). In front of BatchNorm it is redundant.
+            et al. 2016, DoReFa-Net, arXiv:1606.06160), ``"power_of_two"`` (the mean of ``"mean"``, rounded to the
+            nearest power of two in its logarithm; Qin et al. 2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a
+            parameter ``scale`` [O], first 1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In
+            front of BatchNorm it is redundant.
         estimator: gradient estimator of the input's sign.
         weight_estimator: gradient estimator of the weight's sign.
         padding: as in torch; ``"same"`` with a stride too, where it is Keras' SAME (``same_padding``).
         pad_value: what the border holds, 0, +1 or -1. A border of 0 adds nothing to the sum.
         binarize_input: False takes ``x`` as it is, e.g. where an ``RSign`` stands before.
         binarize_weight: False uses the real ``W``, and no mean as scale: step 1 of AdamBNN's two-step training.
+        weight_transform: ``"none"``; ``"balanced"`` takes the signs of the standardized W of each filter, of which
+            then ``a`` is computed too; ``"adabin"`` has two values per filter (``nn.weights.binary_weight``).
     """
 
     latent_weights = ("weight",)
     scales_and_thresholds = ("scale",)
 
     scale: nn.Parameter | None
+    progress: Tensor | None
 
     def __init__(
         self,
@@ -61,6 +68,7 @@ class BinaryConv2d(nn.Conv2d):
         pad_value: int = 0,
         binarize_input: bool = True,
         binarize_weight: bool = True,
+        weight_transform: WeightTransform = "none",
     ) -> None:
         check_scale(scale)
         if pad_value not in PAD_VALUES:
@@ -87,8 +95,10 @@ class BinaryConv2d(nn.Conv2d):
         )
         if strided_same:
             self.padding = "same"
+        check_weight_transform(weight_transform, scale, self.weight[0].numel())
         self.strided_same = strided_same
         self.scale_kind = scale
+        self.weight_transform = weight_transform
         self.estimator = get_estimator(estimator).name
         self.weight_estimator = get_estimator(weight_estimator).name
         self.pad_value = pad_value
@@ -96,12 +106,15 @@ class BinaryConv2d(nn.Conv2d):
         self.binarize_weight = binarize_weight
         scales = nn.Parameter(torch.ones(out_channels, device=device, dtype=dtype)) if scale == "learned" else None
         self.register_parameter("scale", scales)
+        register_progress(self, estimator, weight_estimator, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.binarize_input:
-            x = binarize(x, self.estimator)
-        weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
-        scale = output_scale(self.scale_kind, self.weight, self.scale, binarized=self.binarize_weight)
+            x = binarize(x, self.estimator, self.progress)
+        weight = real = self.weight
+        if self.binarize_weight:
+            weight, real = binary_weight(self.weight, self.weight_transform, self.weight_estimator, self.progress)
+        scale = output_scale(self.scale_kind, real, self.scale, binarized=self.binarize_weight)
         if scale is None:
             return self._convolve(x, weight, self.bias)
         y = self._convolve(x, weight, None)
@@ -122,5 +135,6 @@ class BinaryConv2d(nn.Conv2d):
         return (
             f"{conv2d}, scale={self.scale_kind!r}, estimator={self.estimator!r}, "
             f"weight_estimator={self.weight_estimator!r}, pad_value={self.pad_value}, "
-            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}"
+            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}, "
+            f"weight_transform={self.weight_transform!r}"
         )

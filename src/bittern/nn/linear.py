@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bittern.nn.channels import Scale, check_scale, output_scale
+from bittern.nn.progress import register_progress
+from bittern.nn.weights import WeightTransform, binary_weight, check_weight_transform
 from bittern.ops.binarize import binarize
 from bittern.ops.estimators import get_estimator
 
@@ -22,6 +24,7 @@ class BinaryLinear(nn.Linear):
     scales_and_thresholds = ("scale",)
 
     scale: nn.Parameter | None
+    progress: Tensor | None
 
     def __init__(
         self,
@@ -36,22 +39,28 @@ class BinaryLinear(nn.Linear):
         weight_estimator: str = "ste",
         binarize_input: bool = True,
         binarize_weight: bool = True,
+        weight_transform: WeightTransform = "none",
     ) -> None:
         check_scale(scale)
+        check_weight_transform(weight_transform, scale, in_features)
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         self.scale_kind = scale
+        self.weight_transform = weight_transform
         self.estimator = get_estimator(estimator).name
         self.weight_estimator = get_estimator(weight_estimator).name
         self.binarize_input = binarize_input
         self.binarize_weight = binarize_weight
         scales = nn.Parameter(torch.ones(out_features, device=device, dtype=dtype)) if scale == "learned" else None
         self.register_parameter("scale", scales)
+        register_progress(self, estimator, weight_estimator, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.binarize_input:
-            x = binarize(x, self.estimator)
-        weight = binarize(self.weight, self.weight_estimator) if self.binarize_weight else self.weight
-        scale = output_scale(self.scale_kind, self.weight, self.scale, binarized=self.binarize_weight)
+            x = binarize(x, self.estimator, self.progress)
+        weight = real = self.weight
+        if self.binarize_weight:
+            weight, real = binary_weight(self.weight, self.weight_transform, self.weight_estimator, self.progress)
+        scale = output_scale(self.scale_kind, real, self.scale, binarized=self.binarize_weight)
         if scale is None:
             return F.linear(x, weight, self.bias)
         y = F.linear(x, weight) * scale
@@ -61,5 +70,6 @@ class BinaryLinear(nn.Linear):
         return (
             f"{super().extra_repr()}, scale={self.scale_kind!r}, estimator={self.estimator!r}, "
             f"weight_estimator={self.weight_estimator!r}, "
-            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}"
+            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}, "
+            f"weight_transform={self.weight_transform!r}"
         )

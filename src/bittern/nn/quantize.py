@@ -1,30 +1,20 @@
-"""``DoReFaActivation``: activations of a few bits."""
-
-from typing import Any
+"""DoReFa: activations and weights of a few bits."""
 
 import torch
 from torch import Tensor, nn
 
+from bittern.nn.straight_through import straight_through
 
-class _Round(torch.autograd.Function):
-    """Rounds, halves to even; the gradient passes unchanged."""
 
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.round()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad
+def _levels(bits: int) -> int:
+    if not 1 <= bits <= 16:
+        raise ValueError(f"bits must be in 1..16, got {bits}")
+    return (1 << bits) - 1
 
 
 def _round(x: Tensor) -> Tensor:
-    y: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
-    return y
+    """Rounds, halves to even; the gradient passes unchanged."""
+    return straight_through(x, x.round())
 
 
 class DoReFaActivation(nn.Module):
@@ -36,16 +26,35 @@ class DoReFaActivation(nn.Module):
     """
 
     def __init__(self, bits: int = 2) -> None:
-        if not 1 <= bits <= 16:
-            raise ValueError(f"bits must be in 1..16, got {bits}")
         super().__init__()
-        self.bits = bits
+        self.bits, self.levels = bits, _levels(bits)
 
     def forward(self, x: Tensor) -> Tensor:
-        levels = 2**self.bits - 1
-        scaled = x.clamp(0, 1) * levels
-        y: Tensor = (scaled.round() if torch.compiler.is_exporting() else _round(scaled)) / levels
-        return y
+        return _round(x.clamp(0, 1) * self.levels) / self.levels
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"
+
+
+class DoReFaWeight(nn.Module):
+    """Rounds weights to ``2**bits`` levels in [-1, 1], as a parametrization or a function of a weight::
+
+        y = 2 * round(n * (tanh(W) / (2 * m) + 1/2)) / n - 1,   n = 2**bits - 1,   m = max |tanh W|
+        dL/dW = dL/dy * (1 - tanh^2 W) / m                                         m is a constant; 0 where m is 0
+
+    One bit is -1 or +1 and exports packed; more are floats in the exported program.
+    Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160, eq. 9.
+    """
+
+    def __init__(self, bits: int = 2) -> None:
+        super().__init__()
+        self.bits, self.levels = bits, _levels(bits)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        tanh = weight.tanh()
+        largest = tanh.detach().abs().amax()
+        share = tanh * torch.where(largest > 0, 0.5 / largest, 0.0) + 0.5
+        return 2 * _round(share * self.levels) / self.levels - 1
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

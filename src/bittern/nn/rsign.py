@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from bittern.nn.channels import per_channel
+from bittern.nn.progress import register_progress
 from bittern.ops.binarize import binarize
 from bittern.ops.estimators import get_estimator
 
@@ -19,6 +20,8 @@ class RSign(nn.Module):
 
     scales_and_thresholds = ("shift",)
 
+    progress: Tensor | None
+
     def __init__(
         self,
         channels: int,
@@ -31,9 +34,10 @@ class RSign(nn.Module):
         self.channels = channels
         self.estimator = get_estimator(estimator).name
         self.shift = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
+        register_progress(self, estimator, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
-        return binarize(x + per_channel(self.shift, x), self.estimator)
+        return binarize(x + per_channel(self.shift, x), self.estimator, self.progress)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, estimator={self.estimator!r}"

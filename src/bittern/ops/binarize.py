@@ -54,29 +54,43 @@ class _Binarize(torch.autograd.Function):
     """Puts an estimator behind the operator."""
 
     @staticmethod
-    def forward(x: Tensor, estimator: Estimator) -> Tensor:
+    def forward(x: Tensor, estimator: Estimator, progress: Tensor | None) -> Tensor:
         return _operator(x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Estimator], output: Tensor) -> None:
-        x, ctx.estimator = inputs
-        ctx.save_for_backward(x)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Estimator, Tensor | None], output: Tensor) -> None:
+        x, ctx.estimator, progress = inputs
+        ctx.save_for_backward(*((x,) if progress is None else (x, progress)))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return ctx.estimator.backward(grad, x), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.estimator.backward(grad, *ctx.saved_tensors), None, None
 
 
-def binarize(x: Tensor, estimator: str = "ste") -> Tensor:
+def binarize(x: Tensor, estimator: str = "ste", progress: float | Tensor | None = None) -> Tensor:
     """-1 where ``x < 0``, else +1: same shape, dtype and memory layout as ``x``, which must be floating-point.
 
-    Backward: the equation of ``ESTIMATORS[estimator]``.
+    Backward: the equation of ``get_estimator(estimator)``.
+
+    Args:
+        progress: the share of the training done, in [0, 1], for estimators that change with it (``scheduled``); others
+            do not read it. None is 0. A 0-dim tensor, on the device of ``x``, changes without compiling again.
     """
     row = get_estimator(estimator)
     if torch.compiler.is_exporting():
         # An exported program has no backward: it shows the operator, in every mode, and no trace of the estimator.
         return _operator(x)
-    result: Tensor = _Binarize.apply(x, row)  # type: ignore[no-untyped-call]
+    result: Tensor = _Binarize.apply(x, row, _scheduled(progress, x) if row.scheduled else None)  # type: ignore[no-untyped-call]
     return result
+
+
+def _scheduled(progress: float | Tensor | None, x: Tensor) -> Tensor:
+    # float32 at least, so that an estimator's constants are as precise under autocast as without.
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    if isinstance(progress, Tensor):
+        return progress.to(dtype, copy=True)  # which may change before the backward pass
+    progress = 0.0 if progress is None else progress
+    if not 0 <= progress <= 1:
+        raise ValueError(f"progress is the share of the training done, in [0, 1], got {progress}")
+    return torch.tensor(progress, dtype=dtype, device=x.device)

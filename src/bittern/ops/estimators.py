@@ -4,8 +4,9 @@ An estimator is a training matter only. Every one has the same forward, ``torch.
 program does not show which one trained it.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,13 +19,15 @@ class Estimator:
     """One row of the registry.
 
     ``backward(grad, x)`` returns dL/dx for the incoming ``grad`` = dL/d binarize(x); all three have the shape and the
-    dtype of ``x``. It must not write to its arguments.
+    dtype of ``x``. It must not write to its arguments. If ``scheduled``, it changes during training and is called as
+    ``backward(grad, x, p)``; ``p`` is a 0-dim tensor, the share of the training done, in [0, 1].
     """
 
     name: str
-    backward: Callable[[Tensor, Tensor], Tensor]
+    backward: Callable[..., Tensor]
     equation: str
     source: str
+    scheduled: bool = False
 
 
 def _clipped(bound: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -43,6 +46,38 @@ def _approx_sign(grad: Tensor, x: Tensor) -> Tensor:
 
 def _identity(grad: Tensor, x: Tensor) -> Tensor:
     return grad
+
+
+def _swish_sign(beta: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def backward(grad: Tensor, x: Tensor) -> Tensor:
+        # With h = b x / 2: 1 / (1 + cosh 2h) = (1 - tanh^2 h) / 2, which never overflows.
+        h = x * (beta / 2)
+        tanh = h.tanh()
+        torch.addcmul(h.new_tensor(beta), h, tanh, value=-beta, out=h)
+        torch.addcmul(h.new_ones(()), tanh, tanh, value=-1, out=tanh)
+        return h.mul_(tanh).nan_to_num_(nan=0.0).mul_(grad)  # at infinity -inf * 0
+
+    return backward
+
+
+def _ede(grad: Tensor, x: Tensor, progress: Tensor) -> Tensor:
+    t = 10 ** (2 * progress - 1)
+    slope = (x * t).tanh_()
+    torch.addcmul(slope.new_ones(()), slope, slope, value=-1, out=slope)
+    return slope.mul_(t.clamp_min(1)).nan_to_num_(nan=0.0).mul_(grad)  # k t = max(1, t)
+
+
+_RESTE_FLAT, _RESTE_BOUND = 0.1, 1.5
+
+
+def _reste(grad: Tensor, x: Tensor, progress: Tensor) -> Tensor:
+    power = 1 / (1 + 2 * progress)
+    slope = x.abs()
+    inside = slope.le(_RESTE_BOUND)
+    steep = torch.gt(slope, _RESTE_FLAT, out=torch.empty_like(slope))
+    slope.clamp_min_(_RESTE_FLAT).pow_(power - 1)
+    slope.mul_(steep.mul_(power - 1).add_(1))  # power where steep, else 1
+    return slope.masked_fill_(inside.logical_not_(), 0).mul_(grad)
 
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -84,11 +119,62 @@ ESTIMATORS: dict[str, Estimator] = {
             "dL/dx = dL/dy",
             "Bengio et al. 2013, Estimating or Propagating Gradients Through Stochastic Neurons, arXiv:1308.3432",
         ),
+        Estimator(
+            "swish_sign",
+            _swish_sign(5.0),
+            "dL/dx = dL/dy * b * (2 - b x tanh(b x / 2)) / (1 + cosh(b x)), b = 5",
+            "Darabi et al. 2018, BNN+, arXiv:1812.11800",
+        ),
+        Estimator(
+            "ede",
+            _ede,
+            "dL/dx = dL/dy * k t (1 - tanh^2(t x)), t = 10^(2p - 1), k = max(1 / t, 1)",
+            "Qin et al. 2020, IR-Net, arXiv:1909.10788",
+            scheduled=True,
+        ),
+        Estimator(
+            "reste",
+            _reste,
+            "dL/dx = dL/dy * (|x|^(1/o - 1) / o if |x| > 0.1 else 0.1^(1/o - 1)) * 1{|x| <= 1.5}, o = 1 + 2p",
+            "Wu et al. 2023, Estimator Meets Equilibrium Perspective, arXiv:2308.06689",
+            scheduled=True,
+        ),
     )
 }
-"""Every estimator by name. In all of them a NaN in ``x`` is outside the interval."""
+"""Every estimator by name. In all of them but ``identity`` a NaN in ``x`` has the gradient 0. ``ste_C`` and
+``swish_sign_B`` are the equations of ``ste`` and ``swish_sign`` for any other clip C and slope B, such as ``ste_0.8``.
+"""
+
+_FAMILIES = {"ste": (_clipped, "<= 1", "<= {}"), "swish_sign": (_swish_sign, "b = 5", "b = {}")}
+_MEMBER = re.compile(r"(ste|swish_sign)_(\d+(?:\.\d+)?)")
+_members: dict[str, Estimator] = {}
 
 
 def get_estimator(name: str) -> Estimator:
-    """The estimator called ``name``; ValueError with the known names if there is none."""
-    return find("estimator", name, ESTIMATORS)
+    """The estimator called ``name``, a row or one of a family; ValueError with the known names if there is none."""
+    row = ESTIMATORS.get(name) or _members.get(name)
+    return row or _make_member(name)
+
+
+def _make_member(name: str) -> Estimator:
+    match = _MEMBER.fullmatch(name)
+    if match is None:
+        return find("estimator", name, ESTIMATORS)
+    family, number = match.groups()
+    if float(number) == 0:
+        raise ValueError(f"the number in an estimator's name must be above 0, got {name!r}")
+    make, default, pattern = _FAMILIES[family]
+    row = ESTIMATORS[family]
+    equation = row.equation.replace(default, pattern.format(number))
+    _members[name] = replace(row, name=name, backward=make(float(number)), equation=equation)
+    return _members[name]
+
+
+def passes_at_one(name: str) -> bool:
+    """Whether the gradient keeps its sign at x = -1 and x = +1 throughout training.
+
+    Optimizers without latent weights hold nothing but -1 and +1 and need it of their weights' estimator.
+    """
+    row, ends = get_estimator(name), torch.tensor([-1.0, 1.0])
+    schedule = [(torch.tensor(p / 4),) for p in range(5)] if row.scheduled else [()]
+    return all(bool((row.backward(torch.ones(2), ends, *p) > 0).all()) for p in schedule)

@@ -26,6 +26,7 @@ from bittern.export.passes.rewrite_scalars import rewrite_scalars
 from bittern.export.passes.rewrite_split import rewrite_split
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.slice_concat import slice_concat
+from bittern.export.passes.split_sets import split_sets
 from bittern.export.passes.widen_conv1d import widen_conv1d
 
 PIPELINE: tuple[Callable[[Graph], None], ...] = (
@@ -38,6 +39,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     slice_concat,
     widen_conv1d,
     sink_binarize,
+    split_sets,
     lower_convolution,
     lower_linear,
     lower_weight_only,

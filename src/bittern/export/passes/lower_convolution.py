@@ -8,7 +8,7 @@ from bittern.export.passes.binary import packed, pair, why_not_binary
 from bittern.ops import epilogue, layout
 
 CONVOLUTIONS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding)
-_PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
+PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
 
 
 def why_not(conv: fx.Node, graph: Graph) -> str | None:
@@ -74,7 +74,7 @@ def padded_input(conv: fx.Node) -> tuple[object, list[int] | None, float]:
     """The unpadded input, (top, bottom, left, right), and the padding's value. None: cannot be one padding."""
     own = own_padding(conv)
     source = conv.args[0]
-    if not isinstance(source, fx.Node) or source.target not in _PADS:
+    if not isinstance(source, fx.Node) or source.target not in PADS:
         return source, own, 0.0
     named = arguments(source)
     left, right, top, bottom = (list(named["pad"]) + [0] * 4)[:4]

@@ -56,15 +56,19 @@ def decode(encoded: bytes, side: int, key: str | None) -> bytes:
     """
     with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
         width, height = image.size
-        box = centre_crop(width, height) if key is None else random_resized_crop(width, height, Random(key))
-        if key is not None:
-            # JPEG can be decoded at 1/2, 1/4 or 1/8: as small as leaves the crop at least as large as the result.
-            shrink = side / min(box[2] - box[0], box[3] - box[1])
-            image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))
-        rgb = to_rgb(image)
-        across, down = rgb.width / width, rgb.height / height
-        scaled = (box[0] * across, box[1] * down, min(box[2] * across, rgb.width), min(box[3] * down, rgb.height))
-        return rgb.resize((side, side), Image.Resampling.BILINEAR, box=scaled).tobytes()
+        if key is None:
+            return _resize(to_rgb(image), centre_crop(width, height), side)
+        box = random_resized_crop(width, height, Random(key))
+        # JPEG can be decoded at 1/2, 1/4 or 1/8: as small as leaves the crop at least as large as the result.
+        shrink = side / min(box[2] - box[0], box[3] - box[1])
+        drafted = image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))
+        scale = drafted[1][2] / width if drafted else 1.0
+        left, top, right, bottom = (edge * scale for edge in box)
+        return _resize(to_rgb(image), (left, top, right, bottom), side)
+
+
+def _resize(image: Image.Image, box: Box, side: int) -> bytes:
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=box).tobytes()
 
 
 def random_resized_crop(width: int, height: int, random: Random) -> Box:

@@ -67,12 +67,13 @@ def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | Non
         listed[split] = _open_split(folder, ("train",) if split == "train" else TEST_NAMES, progress)
     if class_names is None:
         train = listed["train"]
-        class_names = tuple(map(str, range(int(train.labels.max()) + 1)))
-        if len(class_names) > len(train.labels):
+        largest = int(train.labels.max())
+        if largest >= len(train.labels):
             raise DataError(
-                f"{train.name(int(train.labels.argmax()))} has label {len(class_names) - 1}, more than the "
-                f"{len(train.labels)} images of train; if it is right, name the classes in {folder / CLASSES_FILE}"
+                f"{train.name(int(train.labels.argmax()))} has label {largest}, but train only {len(train.labels)} "
+                f"images; if it is right, name the classes in {folder / CLASSES_FILE}"
             )
+        class_names = tuple(map(str, range(largest + 1)))
     for members in listed.values():
         worst = int(members.labels.argmax())
         if members.labels[worst] >= len(class_names):
@@ -213,7 +214,8 @@ def _read_label(path: Path, member: tarfile.TarInfo, file: io.BufferedReader) ->
 def _read_index(path: Path, folder: Path, state: list[list[Any]]) -> ShardMembers | None:
     """The index in file ``path``; None if there is none, it is damaged, or a shard has another size or time now."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # np.load leaves a damaged file open if it opens it itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = json.loads(stored["head"].tobytes())
             if head["version"] != _VERSION or head["state"] != state:
                 return None

@@ -1,5 +1,6 @@
 """CIFAR-10: 50,000 + 10,000 colour images of 32x32 pixels in 10 classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bittern.data.dataset import DatasetInfo, Preprocessing, Split
@@ -30,4 +31,20 @@ CIFAR10 = DatasetInfo(
     load=_load,
     description="60,000 colour images, 32x32, 10 classes",
     source="train-*.parquet and test-*.parquet in the layout of Hugging Face's uoft-cs/cifar10",
+)
+
+_HELD_OUT = 5000
+
+
+def _load_held_out(folder: Path | None, splits: tuple[str, ...], progress: Progress | None) -> dict[str, Split]:
+    train = _load(folder, ("train",), progress)["train"]
+    parts = {"train": slice(None, -_HELD_OUT), "test": slice(-_HELD_OUT, None)}
+    return {split: Split(train.images[parts[split]], train.labels[parts[split]]) for split in splits}
+
+
+CIFAR10_HELD_OUT = replace(
+    CIFAR10,
+    name="cifar10-held-out",
+    load=_load_held_out,
+    description="the training images of CIFAR-10, 45,000 to train on and 5,000 to choose settings by",
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bittern._lookup import find
-from bittern.data.cifar10 import CIFAR10
+from bittern.data.cifar10 import CIFAR10, CIFAR10_HELD_OUT
 from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, Preprocessing, Source, Split
 from bittern.data.digits import DIGITS
 from bittern.data.errors import DataError
@@ -37,7 +37,7 @@ IMAGE_SHARDS = DatasetInfo(
     source="train-000000.tar ... and test-000000.tar ... or val-000000.tar ... in WebDataset's layout",
 )
 
-_DATASETS: dict[str, DatasetInfo] = {row.name: row for row in (CIFAR10, DIGITS, IMAGE_SHARDS, IMAGES)}
+_DATASETS: dict[str, DatasetInfo] = {row.name: row for row in (CIFAR10, CIFAR10_HELD_OUT, DIGITS, IMAGE_SHARDS, IMAGES)}
 
 
 def list_datasets() -> list[str]:

@@ -141,7 +141,7 @@ def test_steps_are_a_line_each_where_there_is_no_terminal() -> None:
     with steps.shown(), steps.step("train") as step:
         reporter = StepReporter(step)
         reporter.epoch({"stage": "step1", "epoch": 2, "test_accuracy": 0.5})
-        reporter.step(3, 4, 0.1, 0.9)
+        reporter.step(3, 4, {"loss": 0.1, "accuracy": 0.9})
         assert step.note == "75%, step1 epoch 2, 50.00 % right"
         step.note = "done, and it took as long a note as does not fit into forty columns"
     (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]

@@ -17,16 +17,20 @@ def test_the_rich_reporter_prints_a_line_per_epoch_with_loss_and_accuracies(tmp_
     assert any(line.startswith("step2 epoch 1") for line in lines)
 
 
-def test_on_a_terminal_it_shows_loss_accuracy_and_time_left() -> None:
+def test_on_a_terminal_it_shows_loss_accuracy_flips_speed_and_time_left() -> None:
     text = io.StringIO()
-    with RichReporter(Console(file=text, width=120, force_terminal=True)) as reporter:
+    with RichReporter(Console(file=text, width=160, force_terminal=True)) as reporter:
         reporter.data("decoding train", 5, 10)
-        reporter.step(1, 20, 2.5, 0.125)
-        reporter.step(2, 20, 2.25, 0.25)
+        figures = {"loss": 2.5, "accuracy": 0.125, "flip_rate": None, "steps_per_second": 7.0, "waiting": 0.0}
+        reporter.step(1, 20, figures)
+        reporter.step(2, 20, {**figures, "loss": 2.25, "accuracy": 0.25, "flip_rate": 4e-3, "waiting": 0.31})
     shown = text.getvalue()
     assert "decoding train" in shown
     assert "loss 2.250" in shown
     assert "accuracy 25.0%" in shown
+    assert "flips 4.0e-03" in shown
+    assert "7.0 steps/s" in shown
+    assert "31% waiting for data" in shown
     assert "-:--:--" in shown or "0:00:" in shown
 
 

@@ -17,7 +17,7 @@ def test_every_recipe_builds_its_networks_with_the_shape_of_its_data(recipe: Rec
     for stage in recipe.stages:
         model = create(
             recipe.model,
-            num_classes=len(info.class_names),
+            num_classes=len(info.class_names) or 1000,
             in_channels=info.input_shape[0],
             image_size=info.input_shape[1],
             precision=stage.precision,
@@ -71,9 +71,9 @@ def test_a_setting_without_a_stage_holds_for_every_stage_and_one_with_it_goes_be
         ("batch_size", "0", "batch_size must be at least 1, got 0"),
         ("weight_decay", "-1", "step1.weight_decay must be at least 0, got -1.0"),
         ("label_smoothing", "1", r"label_smoothing must be in \[0, 1\), got 1.0"),
-        ("augmentation", "flip", "unknown augmentation 'flip': known are "),
-        ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, no"),
-        ("model.widths", "64,wide", "setting 'model.widths' takes integers, such as 64,128"),
+        ("augmentation", "flop", "unknown augmentation 'flop': known are "),
+        ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, double, no"),
+        ("model.widths", "64,wide", "setting 'model.widths' takes numbers, such as 64,128"),
     ],
 )
 def test_a_bad_override_is_refused_with_the_rule(key: str, value: object, message: str) -> None:
@@ -82,7 +82,7 @@ def test_a_bad_override_is_refused_with_the_rule(key: str, value: object, messag
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_names_and_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"unknown recipe 'digit': known are cifar10-quick, .*mean 'digits'\?"):
+    with pytest.raises(ValueError, match=r"unknown recipe 'digit': known are adambnn, .*mean 'digits'\?"):
         get_recipe("digit")
 
 

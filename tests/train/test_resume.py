@@ -23,7 +23,7 @@ def weights(out: Path) -> bytes:
 
 def log(out: Path) -> list[dict[str, str]]:
     with open(out / "log.csv", newline="") as file:
-        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+        return [{k: v for k, v in row.items() if k not in ("seconds", "waiting")} for row in csv.DictReader(file)]
 
 
 def raise_signal(number: signal.Signals) -> None:
@@ -54,7 +54,7 @@ import torch
 from bittern.train import Reporter, run
 torch.set_num_threads(1)
 class Print(Reporter):
-    def step(self, done, total, loss, accuracy):
+    def step(self, done, total, figures):
         print(done, flush=True)
 options = dict(epochs=2, overrides={TINY!r}, accelerator="cpu", checkpoint_seconds=0)
 run("digits", None, {str(out)!r}, progress=Print(), **options)
@@ -151,12 +151,12 @@ def test_resuming_otherwise_than_begun_is_refused_with_the_difference(
     [
         (lambda f: next(f.glob("state-*")).unlink(), r"state-\d+\.safetensors cannot be read"),
         (lambda f: next(f.glob("state-*")).write_bytes(b"x" * 100), "is damaged: its SHA-256"),
-        (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 1, '), "is not a checkpoint of Bittern"),
+        (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 2, '), "is not a checkpoint of Bittern"),
         (
             lambda f: (f / "checkpoint.json").write_bytes(
-                (f / "checkpoint.json").read_bytes().replace(b'"format": 1', b'"format": 9')
+                (f / "checkpoint.json").read_bytes().replace(b'"format": 2', b'"format": 9')
             ),
-            "has format 9, this Bittern reads 1",
+            "has format 9, this Bittern reads 2",
         ),
     ],
 )

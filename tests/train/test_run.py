@@ -1,6 +1,7 @@
 """What `run` leaves behind, and when it refuses to begin. The helpers `train` and `At` are in tiny.py."""
 
 import csv
+import dataclasses
 import json
 import signal
 import threading
@@ -10,12 +11,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bittern.data import DataError, load
+from bittern.data import DataError, Dataset, Split, load, open_dataset
 from bittern.train import RunError, TrainingError, load_run, run, with_overrides
+from bittern.train.ranks import Ranks
 from bittern.train.recipes import get_recipe
 from bittern.train.trainer import Position, Trainer
 from data.hf_parquet import write_cifar10
 from train.tiny import TINY, At, train
+
+
+def tiny_trainer(dataset: Dataset | None = None) -> Trainer:
+    recipe = with_overrides(get_recipe("digits"), TINY)
+    return Trainer(recipe, dataset or open_dataset("digits"), seed=0, ranks=Ranks("cpu", "32-true"))
+
+
+def numbered_digits() -> Dataset:
+    """The digits with numbers of their own as labels."""
+    digits = open_dataset("digits")
+    splits = {name: Split(s.images, torch.arange(len(s))) for name, s in load("digits").items()}
+    return dataclasses.replace(digits, splits=splits)
 
 
 def test_the_folder_holds_model_info_log_and_checkpoint(finished: Path) -> None:
@@ -123,19 +137,22 @@ def test_the_cifar_recipe_trains_on_a_folder_of_parquet_files(tmp_path: Path) ->
 
 
 def test_step_two_begins_with_the_weights_of_step_one() -> None:
-    recipe = with_overrides(get_recipe("digits"), TINY)
-    trainer = Trainer(recipe, load("digits"), seed=0, accelerator="cpu")
-    trainer.enter(0)
-    trainer.step(trainer.order(Position())[0], Position())
+    trainer = tiny_trainer()
+    trainer.enter(Position())
+    trainer.step(*next(trainer.epoch(Position())), Position())
     before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
-    trainer.enter(1)
+    trainer.enter(Position(stage=1))
     assert trainer.model.blocks[0].conv.binarize_weight
     assert all(torch.equal(t, before[name]) for name, t in trainer.model.state_dict().items())
 
 
 def test_every_epoch_has_an_order_of_its_own_in_which_each_image_comes_once() -> None:
-    trainer = Trainer(with_overrides(get_recipe("digits"), TINY), load("digits"), seed=0, accelerator="cpu")
-    orders = [torch.cat(trainer.order(Position(stage, epoch))) for stage in (0, 1) for epoch in (0, 1)]
+    trainer = tiny_trainer(numbered_digits())
+    orders = [
+        torch.cat([labels for _, labels in trainer.epoch(Position(stage, epoch))])
+        for stage in (0, 1)
+        for epoch in (0, 1)
+    ]
     assert all(len(order.unique()) == len(order) == 11 * 128 for order in orders)
     assert len({tuple(order.tolist()) for order in orders}) == 4
 

@@ -19,7 +19,7 @@ class At(Reporter):
         self.rows: list[Mapping[str, Any]] = []
         self.messages: list[str] = []
 
-    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, figures: Mapping[str, float | None]) -> None:
         self.steps.append(done)
         if self._act and done == self._step:
             self._act()

@@ -22,11 +22,26 @@ def command(
         typer.Option("--set", metavar="KEY=VALUE", help="Another setting; `bittern recipes RECIPE` lists all."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in RUN stands.")] = False,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", metavar="RUN", help="Run whose network teaches, for recipes with one.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", metavar="RUN", help="Run whose weights the first stage starts from.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode images, for data sets that are streamed.")
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option("--checkpoint-every", min=0, metavar="SECONDS", help="Between checkpoints in mid-epoch.")
+    ] = 60.0,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto, as Lightning Fabric names them.")] = "auto",
+    strategy: Annotated[str, typer.Option(help="Under torchrun: ddp or fsdp.")] = "auto",
     json: Json = False,
 ) -> None:
     """Train a recipe into a run folder.
 
-    Ctrl-C saves a checkpoint; --resume goes on from it, to the same final weights.
+    Ctrl-C saves a checkpoint; --resume goes on from it, to the same final weights. Several processes:
+    torchrun --nproc-per-node=N --no-python bittern train ...
     """
     overrides = parse_settings(settings or [])
     from bittern.cli._output import messages
@@ -43,12 +58,20 @@ def command(
             overrides=overrides,
             resume=resume,
             progress=RichReporter(messages()),
+            checkpoint_seconds=checkpoint_seconds,
+            accelerator=accelerator,
+            strategy=strategy,
+            workers=workers,
+            teacher=teacher,
+            start=start,
         )
     except TrainingInterrupted as error:
         say(str(error))
         raise typer.Exit(INTERRUPTED) from error
     except TrainingError as error:
         raise FailedError(str(error)) from error
+    if not result.first:  # one process of several speaks
+        return
     info = result.info
     if json:
         print_json({"run": str(result.folder), **info.to_json()})

@@ -91,7 +91,7 @@ def save_imported(imported: Imported, out: str | Path) -> None:
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     partial.mkdir(parents=True)
     try:
-        for name, content in run_files(imported.network, imported.info).items():
+        for name, content in run_files(imported.network.state_dict(), imported.info).items():
             write_atomically(partial / name, content)
         partial.rename(folder)
     except BaseException:

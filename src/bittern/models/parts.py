@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from bittern.models.precision import Precision, check_precision
 from bittern.nn import BinaryConv2d, BinaryLinear, Conv2dSame, MaxPool2dSame
@@ -19,33 +19,37 @@ keras_norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 """Keras' BatchNormalization as it is by default; torch's momentum is 1 - Keras'."""
 
 
+class _ReluConv2d(BinaryConv2d):
+    """What stands for a binary convolution in a float network: ReLU in the place of the sign, and real weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.relu())
+
+
+class _ReluLinear(BinaryLinear):
+    """What stands for a binary linear layer in a float network: ReLU in the place of the sign, and real weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.relu())
+
+
 def binary_conv(
     in_channels: int, out_channels: int, kernel_size: int, precision: Precision, **options: Any
 ) -> nn.Module:
     """``BinaryConv2d``; for a float network ReLU, in the place of the sign, and a real convolution."""
-    check_precision(precision)
-    conv = BinaryConv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        binarize_input=precision != "float",
-        binarize_weight=precision == "binary",
-        **options,
-    )
-    return nn.Sequential(nn.ReLU(), conv) if precision == "float" else conv
+    kind = _ReluConv2d if precision == "float" else BinaryConv2d
+    return kind(in_channels, out_channels, kernel_size, **_binarize(precision), **options)
 
 
 def binary_linear(in_features: int, out_features: int, precision: Precision, **options: Any) -> nn.Module:
     """``BinaryLinear``; for a float network ReLU, in the place of the sign, and a real linear layer."""
+    kind = _ReluLinear if precision == "float" else BinaryLinear
+    return kind(in_features, out_features, **_binarize(precision), **options)
+
+
+def _binarize(precision: Precision) -> dict[str, Any]:
     check_precision(precision)
-    linear = BinaryLinear(
-        in_features,
-        out_features,
-        binarize_input=precision != "float",
-        binarize_weight=precision == "binary",
-        **options,
-    )
-    return nn.Sequential(nn.ReLU(), linear) if precision == "float" else linear
+    return {"binarize_input": precision != "float", "binarize_weight": precision == "binary"}
 
 
 def stem(

@@ -5,9 +5,9 @@ from typing import Literal, get_args
 Precision = Literal["binary", "binary_activations", "float"]
 """``binary``: weights and activations of the binary layers are signs.
 
-``binary_activations``: only the activations are; step 1 of two-step training. Parameter names and shapes equal those of
-``binary``, so that step 2 takes every weight by name.
-``float``: neither; the same topology with real weights and ReLU, to compare with.
+``binary_activations``: only the activations are; step 1 of two-step training.
+``float``: neither; the same topology with real weights and ReLU, to compare with or to learn from.
+Where two of them have a parameter, its name and shape are the same, so that one stage takes the weights of another.
 """
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

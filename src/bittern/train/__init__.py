@@ -5,10 +5,11 @@ from bittern.train.errors import TrainingError as TrainingError
 from bittern.train.errors import TrainingInterrupted as TrainingInterrupted
 from bittern.train.loop import RunResult as RunResult
 from bittern.train.loop import run as run
+from bittern.train.observer import Observer as Observer
 from bittern.train.progress import Reporter as Reporter
 from bittern.train.progress import RichReporter as RichReporter
-from bittern.train.recipes import Recipe as Recipe
-from bittern.train.recipes import Stage as Stage
+from bittern.train.recipe import Recipe as Recipe
+from bittern.train.recipe import Stage as Stage
 from bittern.train.recipes import get_recipe as get_recipe
 from bittern.train.recipes import list_recipes as list_recipes
 from bittern.train.runs import Run as Run

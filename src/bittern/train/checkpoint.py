@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
 _INDEX = "checkpoint.json"
 _TENSORS = "state-{step:08d}.safetensors"
 
@@ -47,7 +46,7 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
     Raises:
         TrainingError: the disk is full or not writable. The checkpoint before is intact.
     """
-    content = save_tensors({name: t.detach().contiguous() for name, t in checkpoint.tensors.items()})
+    content = save_tensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
     name = _TENSORS.format(step=step)
     index = {
         "format": FORMAT,
@@ -89,24 +88,3 @@ def describe(folder: Path) -> str:
         return f"step {state['step']} ({state['stage_name']}: {done})"
     except (OSError, ValueError, KeyError, TypeError):
         return "an unknown step"
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as ``<index of the parameter>.<name>``."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what ``optimizer_tensors`` returned; the groups' settings stay as they are."""
-    parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, key = name.split(".", 1)
-        parameter = parameters[int(index)]
-        if value.shape == parameter.shape and value.dim():
-            # In the memory layout of the parameter, as the optimizer made it: fused steps walk both side by side.
-            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        state.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,19 +1,23 @@
 """``run``: trains a recipe from start to end, or goes on where a checkpoint stands."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from bittern.data import get_dataset, load
-from bittern.train import checkpoint, runs
+from bittern.data import DatasetInfo, open_dataset
+from bittern.train import checkpoint, runs, weights
 from bittern.train.errors import RunError
+from bittern.train.observer import Observer
 from bittern.train.progress import Reporter
-from bittern.train.recipes import Recipe, get_recipe
+from bittern.train.ranks import Ranks, world_size
+from bittern.train.recipe import MIXED_PRECISIONS, Recipe
+from bittern.train.recipes import get_recipe
 from bittern.train.session import Session
 from bittern.train.settings import differences, settings_of, with_overrides
 from bittern.train.stop import StopRequest
@@ -22,10 +26,14 @@ from bittern.train.trainer import Position, Trainer
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run's files are, and what its ``model.json`` says (``info.metrics["test_accuracy"]``)."""
+    """Where a run's files are, and what its ``model.json`` says (``info.metrics["test_accuracy"]``).
+
+    ``first``: whether this process, of all that ran, is the one to speak.
+    """
 
     folder: Path
     info: runs.RunInfo
+    first: bool = True
 
 
 def run(
@@ -40,10 +48,16 @@ def run(
     progress: Reporter | None = None,
     checkpoint_seconds: float = 60.0,
     accelerator: str = "auto",
+    strategy: str = "auto",
+    workers: int | None = None,
+    teacher: str | Path | nn.Module | None = None,
+    start: str | Path | None = None,
+    observers: Sequence[Observer] = (),
 ) -> RunResult:
     """Trains ``recipe`` and leaves in ``out``: the model (``load_run``), ``log.csv`` and a checkpoint.
 
-    On a CPU the same seed, settings and number of threads give the same weights, also over ``resume``.
+    On a CPU the same seed, settings and number of threads give the same weights, also over ``resume``. Under
+    ``torchrun`` the processes share the batches; all call this with the same arguments.
 
     Args:
         data_dir: the data set's folder; None for one that needs none.
@@ -52,10 +66,15 @@ def run(
         resume: go on from the checkpoint in ``out``, or start if there is none yet.
         checkpoint_seconds: besides at each epoch's end, a checkpoint is written when the last one is older than this.
         accelerator: of Lightning Fabric: ``"cpu"``, ``"cuda"``, ... or ``"auto"``.
+        strategy: of several processes, ``bittern.train.ranks.STRATEGIES``.
+        workers: processes that decode the images of a streamed data set; None for as many as there are cores to spare.
+        teacher: a run folder, or any network that maps the same input to logits [N, classes]; for recipes with one.
+        start: a run folder whose weights the first stage starts from.
+        observers: look on at every step; not part of the run's settings.
 
     Raises:
         ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
-        TrainingError: the loss is not finite, or the disk is full; earlier checkpoints are intact.
+        TrainingError: the loss diverged, or the disk is full; earlier checkpoints are intact.
         TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
@@ -63,21 +82,43 @@ def run(
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     folder, reporter = Path(out), progress or Reporter()
+    network, initial = _teacher(recipe, teacher), None if start is None else runs.load_run(start).model.state_dict()
     identity = _identity(recipe, seed)
+    for key, tensors in (("teacher", None if network is None else network.state_dict()), ("start", initial)):
+        if tensors is not None:
+            identity["settings"][f"{key}.sha256"] = weights.digest(tensors)
     saved = _open_folder(folder, identity, resume)
     if isinstance(saved, RunResult):
         reporter.message(f"{folder} is finished already")
         return saved
     with reporter, StopRequest() as stop, _random_stream_of_the_run():
-        splits = load(recipe.dataset, data_dir, progress=reporter.data)
-        trainer = Trainer(recipe, splits, seed, accelerator)
+        dataset = open_dataset(
+            recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
+        )
+        ranks = Ranks(accelerator, MIXED_PRECISIONS[recipe.mixed_precision], strategy)
+        trainer = Trainer(recipe, dataset, seed, ranks, network, initial, observers, folder)
         position = trainer.restore(saved) if saved else Position()
         if saved:
             reporter.message(f"going on from {checkpoint.describe(folder / runs.CHECKPOINT_FOLDER)}")
-        Session(recipe, folder, identity, trainer, position, reporter, stop, checkpoint_seconds).train()
-        info = _describe(recipe, identity, trainer, position)
-        runs.save_run(folder, trainer.model, info)
-    return RunResult(folder, info)
+        Session(
+            recipe, folder, identity, trainer, position, reporter, stop, ranks, observers, checkpoint_seconds
+        ).train()
+        info = _describe(recipe, identity, dataset.info, trainer, position)
+        result = weights.full(trainer.result.state_dict())
+        if ranks.rank == 0:
+            runs.save_run(folder, result, info)
+        ranks.fabric.barrier()
+    return RunResult(folder, info, ranks.rank == 0)
+
+
+def _teacher(recipe: Recipe, teacher: str | Path | nn.Module | None) -> nn.Module | None:
+    if teacher is None and recipe.needs_teacher:
+        raise ValueError(f"recipe {recipe.name!r} learns from a teacher: name the run folder of one (--teacher RUN)")
+    if teacher is not None and not recipe.needs_teacher:
+        raise ValueError(f"recipe {recipe.name!r} has no use for a teacher; try --set teacher=given")
+    if teacher is None or isinstance(teacher, nn.Module):
+        return teacher
+    return runs.load_run(teacher).model
 
 
 def _identity(recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -100,7 +141,7 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
         return RunResult(folder, info)
     if checkpoint.exists(folder / runs.CHECKPOINT_FOLDER):
         saved = checkpoint.load(folder / runs.CHECKPOINT_FOLDER)
-        _check_same(folder, saved.state, identity)
+        _check_same(folder, saved.state, {**identity, "processes": world_size()})
         return saved
     return None
 
@@ -115,8 +156,10 @@ def _flat(side: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: side.get(key) for key in keys if key != "settings"}, **side.get("settings", {})}
 
 
-def _describe(recipe: Recipe, identity: dict[str, Any], trainer: Trainer, at: Position) -> runs.RunInfo:
-    info, last = get_dataset(recipe.dataset), at.history[-1]
+def _describe(
+    recipe: Recipe, identity: dict[str, Any], info: DatasetInfo, trainer: Trainer, at: Position
+) -> runs.RunInfo:
+    last = at.history[-1]
     return runs.RunInfo(
         **identity,
         options=trainer.model_options(recipe.stages[-1]),

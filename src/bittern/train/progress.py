@@ -22,8 +22,13 @@ class Reporter:
     def data(self, what: str, done: int, total: int) -> None:
         """``done`` of ``total`` items of ``what`` are ready, e.g. decoded."""
 
-    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
-        """``done`` of the run's ``total`` steps are made; loss and accuracy are means over the epoch so far."""
+    def step(self, done: int, total: int, figures: Mapping[str, float | None]) -> None:
+        """``done`` of the run's ``total`` steps are made.
+
+        ``figures`` are means over the epoch so far: ``loss``, ``accuracy``, ``flip_rate`` (share of the binary weights
+        that flip in a step; None where none are binary), ``steps_per_second`` and ``waiting`` (share of the time spent
+        waiting for data).
+        """
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """An epoch has ended; ``row`` is its line of ``log.csv``."""
@@ -33,7 +38,7 @@ class Reporter:
 
 
 class RichReporter(Reporter):
-    """A progress bar with loss, accuracy and time left, and a line per epoch."""
+    """A progress bar with loss, accuracy, flip rate, speed and time left, and a line per epoch."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -62,8 +67,14 @@ class RichReporter(Reporter):
     def data(self, what: str, done: int, total: int) -> None:
         self._update(what, done, total, "")
 
-    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
-        self._update("training", done, total, f"loss {loss:.3f}  accuracy {accuracy:.1%}")
+    def step(self, done: int, total: int, figures: Mapping[str, float | None]) -> None:
+        texts = [f"loss {figures['loss']:.3f}", f"accuracy {figures['accuracy']:.1%}"]
+        if figures["flip_rate"] is not None:
+            texts.append(f"flips {figures['flip_rate']:.1e}")
+        texts.append(f"{figures['steps_per_second']:.1f} steps/s")
+        if figures["waiting"] and figures["waiting"] >= 0.01:
+            texts.append(f"{figures['waiting']:.0%} waiting for data")
+        self._update("training", done, total, "  ".join(texts))
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         test = row["test_accuracy"]

@@ -1,84 +1,74 @@
-"""Recipes as data: what to train, on what, how long. ``settings.py`` lets a user override them by key."""
+"""The recipes: data (``recipe.py``), which ``settings.py`` lets a user override by key."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from bittern._lookup import find
-from bittern.data import get_augmentation, get_dataset
-from bittern.models import Precision, get_model
-from bittern.models.precision import check_precision
+from bittern.train.recipe import Recipe, Stage, Teacher
 
-MIXED_PRECISIONS = {"no": "32-true", "bf16": "bf16-mixed"}
-"""``Recipe.mixed_precision`` -> ``precision`` of Lightning Fabric."""
+_ADAMBNN = "AdamBNN (Liu et al. 2021, arXiv:2106.11309)"
+_TWO_STEP = f"two-step Adam of {_ADAMBNN}"
+_NOT_RUN = "not run here at this size"
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training with one optimizer, which starts from the weights of the stage before.
+_R2B = "Real-to-Binary (Martinez et al. 2020, arXiv:2003.11535)"
+_ENDS_OF_STAGES = ("blocks.3", "blocks.7", "blocks.11", "blocks.15")
 
-    Adam with L2 decay; the learning rate falls linearly from ``lr`` to 0 over the stage, step by step.
+
+def _real_to_binary(epochs: int, schedules: tuple[str, str, str], first_teacher: Teacher) -> tuple[Stage, ...]:
+    """Float, binary activations, binary: each with the weights of the one before, and taught by it.
+
+    Larq Zoo weighs labels, attention and distribution 1, 30 and 3; the binary network 1, 0 and 0.8. Here they are
+    divided by the sum of labels and distribution, which Adam does not notice.
     """
-
-    name: str
-    precision: Precision
-    epochs: int
-    lr: float
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_precision(self.precision)
-        if self.epochs < 1:
-            raise ValueError(f"{self.name}.epochs must be at least 1, got {self.epochs}")
-        if not 0 < self.lr < float("inf"):
-            raise ValueError(f"{self.name}.lr must be above 0, got {self.lr}")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"{self.name}.weight_decay must be at least 0, got {self.weight_decay}")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One row of the list.
-
-    Args:
-        evaluate_every: epochs between looks at the test split. They only inform: the last epoch's weights are kept.
-        expected: what a run gives, measured.
-    """
-
-    name: str
-    dataset: str
-    model: str
-    stages: tuple[Stage, ...]
-    batch_size: int
-    augmentation: str
-    description: str
-    source: str
-    expected: str
-    label_smoothing: float = 0.0
-    mixed_precision: str = "no"
-    evaluate_every: int = 1
-    model_options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        get_dataset(self.dataset)
-        get_model(self.model)
-        get_augmentation(self.augmentation)
-        find("mixed_precision", self.mixed_precision, MIXED_PRECISIONS)
-        if not self.stages:
-            raise ValueError(f"recipe {self.name!r} needs at least one stage")
-        for name in ("batch_size", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of all stages together."""
-        return sum(stage.epochs for stage in self.stages)
+    taught: dict[str, Any] = {"distillation": 3 / 4, "attention": 30 / 4}
+    first = taught if first_teacher != "none" else {}
+    return (
+        Stage("float", "float", epochs, 1e-3, weight_decay=1e-5, schedule=schedules[0], teacher=first_teacher, **first),
+        Stage(
+            "activations",
+            "binary_activations",
+            epochs,
+            lr=1e-3,
+            weight_decay=1e-5,
+            schedule=schedules[1],
+            warmup=5,
+            teacher="previous",
+            **taught,
+        ),
+        Stage(
+            "binary",
+            "binary",
+            epochs,
+            lr=2e-4,
+            schedule=schedules[2],
+            warmup=10,
+            teacher="previous",
+            distillation=4 / 9,
+        ),
+    )
 
 
-_TWO_STEP = "two-step Adam of AdamBNN (Liu et al. 2021, arXiv:2106.11309)"
+def _two_steps(epochs: int, lr: float, decay: float, **options: Any) -> tuple[Stage, Stage]:
+    """Binary activations with weight decay, then binary weights too, without."""
+    return (
+        Stage("step1", "binary_activations", epochs=epochs, lr=lr, weight_decay=decay, **options),
+        Stage("step2", "binary", epochs=epochs, lr=lr, **options),
+    )
+
+
+def _binarynet_cifar10(name: str, stage: Stage, description: str, source: str, expected: str) -> Recipe:
+    return Recipe(
+        name=name,
+        dataset="cifar10",
+        model="binarynet",
+        stages=(stage,),
+        batch_size=50,
+        augmentation="crop4-flip",
+        description=description,
+        source=source,
+        expected=expected,
+    )
+
 
 _RECIPES: dict[str, Recipe] = {
     row.name: row
@@ -97,6 +87,18 @@ _RECIPES: dict[str, Recipe] = {
             description="binary network on scikit-learn's digits",
             source=_TWO_STEP,
             expected="98.0 to 99.4 % of the test digits over five seeds",
+        ),
+        Recipe(
+            name="digits-one-step",
+            dataset="digits",
+            model="digits-resnet",
+            stages=(Stage("train", "binary", epochs=28, lr=2e-3),),
+            batch_size=64,
+            augmentation="shift1",
+            label_smoothing=0.1,
+            description="digits without the first step: as many epochs, binary weights from the start",
+            source=f"the one-step rows of {_ADAMBNN}, table 1",
+            expected="ONE_STEP % of the test digits over five seeds",
         ),
         Recipe(
             name="digits-float",
@@ -126,8 +128,151 @@ _RECIPES: dict[str, Recipe] = {
             source=_TWO_STEP,
             expected="80.0 % of the test images of CIFAR-10 (JPEG copy)",
         ),
+        Recipe(
+            name="adambnn",
+            dataset="images",
+            model="reactnet-a",
+            stages=_two_steps(256, 1.25e-3, 5e-6, teacher="given", decay_matrices=False),
+            batch_size=256,
+            augmentation="flip-lighting",
+            mixed_precision="bf16",
+            description="ReActNet-A on ImageNet in two steps, taught by a float network such as ResNet-34",
+            source=f"{_ADAMBNN}; the rate falls by steps, not epochs, so that the last epoch learns too",
+            expected=f"70.5 % (the paper; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="adambnn-one-step",
+            dataset="images",
+            model="reactnet-a",
+            stages=(
+                Stage("train", "binary", 256, lr=1.25e-3, weight_decay=5e-6, decay_matrices=False, teacher="given"),
+            ),
+            batch_size=256,
+            augmentation="flip-lighting",
+            mixed_precision="bf16",
+            description="adambnn without its first step",
+            source=f"{_ADAMBNN}, table 1, where a binary ResNet-18 loses 1.3 points by it",
+            expected=f"no published figure for ReActNet-A; below the 70.5 % of adambnn ({_NOT_RUN})",
+        ),
+        Recipe(
+            name="reactnet",
+            dataset="images",
+            model="reactnet-a",
+            stages=_two_steps(120, 5e-4, 1e-5, teacher="given", decay_matrices=False),
+            batch_size=256,
+            augmentation="flip-lighting",
+            mixed_precision="bf16",
+            description="ReActNet-A on ImageNet, 600,000 iterations in each of two steps, taught by a float network",
+            source="ReActNet (Liu et al. 2020, arXiv:2003.03488); unlike its code, step 2 keeps step 1's weights",
+            expected=f"69.4 % (the paper; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="birealnet",
+            dataset="images",
+            model="bi-real-net-18",
+            stages=(Stage("train", "binary", epochs=256, lr=1e-3),),
+            batch_size=512,
+            augmentation="flip",
+            label_smoothing=0.1,
+            mixed_precision="bf16",
+            description="Bi-Real Net-18 on ImageNet from scratch",
+            source="the PyTorch code of Bi-Real Net (Liu et al. 2018, arXiv:1808.00278)",
+            expected=f"56.4 % (the paper; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="larq-quicknet",
+            dataset="images",
+            model="quicknet",
+            stages=(
+                Stage(
+                    "train",
+                    "binary",
+                    epochs=600,
+                    lr=0.1,
+                    optimizer="sgd",
+                    options={"momentum": 0.9},
+                    schedule="cosine",
+                    warmup=5,
+                    binary_optimizer="adam",
+                    binary_options={"lr": 1e-2, "clip": 1.25},
+                    binary_schedules={"lr": "cosine"},
+                ),
+            ),
+            batch_size=2048,
+            augmentation="flip",
+            mixed_precision="bf16",
+            description="QuickNet on ImageNet: Adam for the binary weights, SGD with momentum for the others",
+            source="Larq Zoo (Bannink et al. 2021, arXiv:2011.09398)",
+            expected=f"63.3 % (Larq Zoo; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="r2b",
+            dataset="images",
+            model="real-to-binary",
+            stages=_real_to_binary(75, ("step:0.3,0.5333,0.8,0.9333", "step:0.3,0.5333,0.8,0.9333", "cosine"), "given"),
+            batch_size=256,
+            augmentation="flip",
+            mixed_precision="bf16",
+            attention_layers=_ENDS_OF_STAGES,
+            description="Real-to-Binary Net on ImageNet: each stage learns from the network of the stage before",
+            source=f"{_R2B}, with the factors of Larq Zoo",
+            expected=f"65.4 % (the paper; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="r2b-cifar10",
+            dataset="cifar10",
+            model="real-to-binary-cifar",
+            stages=_real_to_binary(60, ("cosine",) * 3, "none"),
+            batch_size=128,
+            augmentation="rotate15-crop4-flip",
+            mixup=0.2,
+            mixed_precision="bf16",
+            attention_layers=("stem", "blocks.1", "blocks.3", "blocks.5"),
+            evaluate_every=5,
+            description="r2b on CIFAR-10, its first teacher being itself in float",
+            source=f"{_R2B}, with the augmentation of its CIFAR-100 runs",
+            expected=f"no published figure in % ({_NOT_RUN})",
+        ),
+        _binarynet_cifar10(
+            "bop-cifar10",
+            Stage(
+                "train",
+                "binary",
+                epochs=500,
+                lr=1e-2,
+                schedule="constant",
+                binary_optimizer="bop",
+                binary_options={"gamma": 1e-4, "threshold": 1e-8},
+                binary_schedules={"gamma": "step:0.1,0.2,0.4,0.6,0.8"},
+            ),
+            "BinaryNet on CIFAR-10 without latent weights",
+            "Bop (Helwegen et al. 2019, arXiv:1906.02107), section 5.2",
+            f"91.3 % (the paper; {_NOT_RUN})",
+        ),
+        _binarynet_cifar10(
+            "bop-cifar10-latent",
+            Stage("train", "binary", epochs=500, lr=1e-3, schedule="step:0.1,0.2,0.4,0.6,0.8", options={"clip": 1.0}),
+            "BinaryNet on CIFAR-10 with latent weights and Adam, the rival of bop-cifar10",
+            "Bop (Helwegen et al. 2019, arXiv:1906.02107), section 5.2, without its layer-wise rates",
+            f"90.9 % (the paper; {_NOT_RUN})",
+        ),
+        _binarynet_cifar10(
+            "bamsprod-cifar10",
+            Stage(
+                "train",
+                "binary",
+                epochs=500,
+                lr=1e-3,
+                binary_optimizer="bamsprod",
+                binary_options={"lr": 1e-3},
+            ),
+            "BinaryNet on CIFAR-10 with a reconstruction of BAMSProd",
+            "reconstruction after the abstract of BAMSProd (Liu et al. 2020, arXiv:2009.13799)",
+            f"no published figure in % for the reconstruction ({_NOT_RUN})",
+        ),
     )
 }
+"""Images of ``images`` are also cropped at random (8 to 100 % of the area) while they are decoded."""
 
 
 def list_recipes() -> list[str]:

@@ -23,6 +23,7 @@ from bittern.models import create
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
+from bittern.train.weights import mismatches
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
@@ -118,16 +119,19 @@ def is_finished(folder: Path) -> bool:
     return (folder / INFO_FILE).is_file()
 
 
-def run_files(model: nn.Module, info: RunInfo) -> dict[str, bytes]:
-    """Name and content of each file of the folder, in the order in which they must be written."""
-    content = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+def run_files(tensors: Mapping[str, Tensor], info: RunInfo) -> dict[str, bytes]:
+    """Name and content of each file of the folder, in the order in which they must be written.
+
+    ``tensors`` is the ``state_dict`` of the network.
+    """
+    content = save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     described = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), **info.to_json()}
     return {MODEL_FILE: content, INFO_FILE: (json.dumps(described, indent=2) + "\n").encode()}
 
 
-def save_run(folder: Path, model: nn.Module, info: RunInfo) -> None:
+def save_run(folder: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:
     """Writes both files, the tensors first; TrainingError if the disk takes no more."""
-    for name, content in run_files(model, info).items():
+    for name, content in run_files(tensors, info).items():
         write_atomically(folder / name, content)
 
 
@@ -146,7 +150,7 @@ def load_run(path: str | Path) -> Run:
             model = create(info.model, **info.options)
     except (TypeError, ValueError) as error:
         raise RunError(f"{folder / INFO_FILE} describes a model that cannot be built: {error}") from error
-    wrong = _mismatches(model.state_dict(), tensors)
+    wrong = mismatches(model.state_dict(), tensors)
     if wrong:
         raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
     model.load_state_dict(tensors, assign=True)
@@ -188,20 +192,3 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     if hashlib.sha256(content).hexdigest() != digest:
         raise RunError(f"{path} is not the file that {INFO_FILE} was written for: their SHA-256 differ")
     return tensors
-
-
-def _mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    shared = [name for name in expected if name in found]
-    misshapen = [
-        f"{name} is {found[name].dtype} {tuple(found[name].shape)}, expected {expected[name].dtype} "
-        f"{tuple(expected[name].shape)}"
-        for name in shared
-        if (found[name].shape, found[name].dtype) != (expected[name].shape, expected[name].dtype)
-    ]
-    missing = [name for name in expected if name not in found]
-    surplus = [name for name in found if name not in expected]
-    return [
-        f"{what}: {', '.join(names)}"
-        for what, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
-        if names
-    ]

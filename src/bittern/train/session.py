@@ -1,15 +1,19 @@
 """One process's part of a run: walks the steps that are left, logs them and saves checkpoints."""
 
-import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from bittern.train import checkpoint, runs
 from bittern.train.errors import TrainingError, TrainingInterrupted
 from bittern.train.log import Curves, write_csv
+from bittern.train.observer import Observer
 from bittern.train.progress import Reporter
-from bittern.train.recipes import Recipe
+from bittern.train.ranks import Ranks
+from bittern.train.recipe import Recipe
 from bittern.train.stop import StopRequest
 from bittern.train.trainer import Position, Trainer
 
@@ -30,84 +34,122 @@ class Session:
         position: Position,
         reporter: Reporter,
         stop: StopRequest,
+        ranks: Ranks,
+        observers: Sequence[Observer],
         checkpoint_seconds: float,
     ) -> None:
         self._recipe, self._folder, self._identity = recipe, folder, identity
-        self._trainer, self._position, self._reporter, self._stop = trainer, position, reporter, stop
+        self._trainer, self._position, self._stop, self._ranks = trainer, position, stop, ranks
+        self._reporter = reporter if ranks.rank == 0 else Reporter()
+        self._observers = observers
         self._checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
 
     def train(self) -> None:
         at, trainer = self._position, self._trainer
         total = self._recipe.epochs * trainer.batches
-        curves = Curves(self._folder, at.step)
+        curves = Curves(self._folder, at.step) if self._ranks.rank == 0 else None
         try:
             while at.stage < len(self._recipe.stages):
-                trainer.enter(at.stage)
+                trainer.enter(at)
                 while at.epoch < self._recipe.stages[at.stage].epochs:
                     self._train_epoch(total)
-                    curves.add(at.history[-1])
-                    write_csv(self._folder, at.history)
+                    if curves:
+                        curves.add(at.history[-1])
+                        write_csv(self._folder, at.history)
                     self._save()
                 at.stage, at.epoch = at.stage + 1, 0
         finally:
-            curves.close()
+            if curves:
+                curves.close()
+            for observer in self._observers:
+                observer.close()
 
     def _train_epoch(self, total: int) -> None:
         at, trainer = self._position, self._trainer
-        stage = self._recipe.stages[at.stage]
-        began = time.monotonic() - at.seconds
-        order = trainer.order(at)
-        while at.batch < trainer.batches:
-            if self._stop.received:
-                self._interrupt(self._stop.received)
-            if at.batch and time.monotonic() - self._saved_at > self._checkpoint_seconds:
-                self._save()
-            loss = trainer.step(order[at.batch], at)
-            if not math.isfinite(loss):
-                self._fail(loss)
+        began, waited = time.monotonic() - at.seconds, trainer.waited - at.waited
+        for images, labels in trainer.epoch(at):
+            self._pause()
+            loss = trainer.step(images, labels, at)
+            if self._ranks.any(trainer.diverged(loss))[0]:
+                self._fail(loss, images)
             at.batch, at.step, at.seconds = at.batch + 1, at.step + 1, time.monotonic() - began
-            self._reporter.step(at.step, total, *trainer.epoch_means())
-        mean_loss, accuracy = trainer.epoch_means()
+            at.waited = trainer.waited - waited
+            self._reporter.step(at.step, total, self._figures())
+        row = self._row(began)
+        at.history.append(row)
+        at.seconds = at.waited = 0.0
+        trainer.reset_epoch_means()
+        self._reporter.epoch(row)
+        for observer in self._observers:
+            observer.epoch(at, row)
+
+    def _pause(self) -> None:
+        """Saves if a checkpoint is due or the run was told to stop, which it then does; all processes together."""
+        due = self._position.batch > 0 and time.monotonic() - self._saved_at > self._checkpoint_seconds
+        stop, due = self._ranks.any(self._stop.received is not None, due)
+        if stop or due:
+            self._save()
+        if stop:
+            where = checkpoint.describe(self._folder / runs.CHECKPOINT_FOLDER)
+            by = self._stop.received or "another process"
+            raise TrainingInterrupted(f"stopped by {by} at {where}; go on with --resume --out {self._folder}")
+
+    def _figures(self) -> dict[str, float | None]:
+        at = self._position
+        loss, accuracy = self._trainer.epoch_means()
+        waiting = at.waited / at.seconds if at.seconds else 0.0
+        return {
+            "loss": loss,
+            "accuracy": accuracy,
+            "flip_rate": self._trainer.flip_rate(),
+            "steps_per_second": at.batch / at.seconds if at.seconds else 0.0,
+            "waiting": waiting,
+        }
+
+    def _row(self, began: float) -> dict[str, Any]:
+        """Ends the epoch: evaluates if it is time to, and returns the line of the log."""
+        at, trainer, recipe = self._position, self._trainer, self._recipe
+        stage, figures = recipe.stages[at.stage], self._figures()
         at.epoch, at.batch = at.epoch + 1, 0
-        last = at.epoch == stage.epochs
-        looked = last or at.epoch % self._recipe.evaluate_every == 0
+        looked = at.epoch == stage.epochs or at.epoch % recipe.evaluate_every == 0
         test_loss, test_accuracy = trainer.evaluate() if looked else (None, None)
-        row = {
+        world = self._ranks.world
+        loss, accuracy = (total / world for total in self._ranks.sum((figures["loss"], figures["accuracy"])))  # type: ignore[arg-type]
+        return {
             "stage": stage.name,
             "epoch": at.epoch,
             "step": at.step,
             "lr": trainer.learning_rate(at),
-            "loss": mean_loss,
+            "loss": loss,
             "accuracy": accuracy,
             "test_loss": test_loss,
             "test_accuracy": test_accuracy,
+            "flip_rate": figures["flip_rate"],
             "seconds": round(time.monotonic() - began, 3),
+            "waiting": round(figures["waiting"] or 0.0, 4),
+            "skipped": len(trainer.skipped),
         }
-        at.history.append(row)
-        at.seconds = 0.0
-        trainer.reset_epoch_means()
-        self._reporter.epoch(row)
 
     def _save(self) -> None:
         at = self._position
-        state = {**self._identity, **at.to_json(), "stage_name": self._recipe.stages[at.stage].name}
-        saved = checkpoint.Checkpoint(self._trainer.tensors(), state)
-        checkpoint.save(self._folder / runs.CHECKPOINT_FOLDER, saved, at.step)
+        tensors = self._trainer.tensors()  # which all processes must ask for
         self._saved_at = time.monotonic()
+        if self._ranks.rank:
+            return
+        state = {
+            **self._identity,
+            **at.to_json(),
+            "stage_name": self._recipe.stages[at.stage].name,
+            "processes": self._ranks.world,
+        }
+        checkpoint.save(self._folder / runs.CHECKPOINT_FOLDER, checkpoint.Checkpoint(tensors, state), at.step)
 
-    def _fail(self, loss: float) -> None:
+    def _fail(self, loss: float, images: Tensor) -> None:
         at, saved = self._position, self._folder / runs.CHECKPOINT_FOLDER
         where = f"step {at.step + 1} (epoch {at.epoch + 1} of {self._recipe.stages[at.stage].name})"
         kept = checkpoint.describe(saved) if checkpoint.exists(saved) else "none"
         raise TrainingError(
-            f"the loss is {loss} at {where}: training diverged. Last good checkpoint: {kept}. "
-            "Try a lower learning rate in a new run (--set lr=...)"
-        )
-
-    def _interrupt(self, signal_name: str) -> None:
-        self._save()
-        raise TrainingInterrupted(
-            f"stopped by {signal_name} at {checkpoint.describe(self._folder / runs.CHECKPOINT_FOLDER)}; "
-            f"go on with --resume --out {self._folder}"
+            f"the loss is {loss:.4g} at {where}: training diverged; {self._trainer.diagnosis(images)}. "
+            f"Last good checkpoint: {kept}. Try a lower learning rate in a new run (--set lr=...)"
         )

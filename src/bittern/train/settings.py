@@ -2,23 +2,42 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from bittern._lookup import find
 from bittern.models import get_model
-from bittern.train.recipes import Recipe
+from bittern.train.optimizers import keywords
+from bittern.train.recipe import Recipe, Stage
 
-_RECIPE_KEYS = ("batch_size", "augmentation", "label_smoothing", "mixed_precision", "evaluate_every")
-_STAGE_KEYS = ("epochs", "lr", "weight_decay")
+_RECIPE_KEYS = (
+    "batch_size",
+    "augmentation",
+    "image_size",
+    "label_smoothing",
+    "mixup",
+    "mixed_precision",
+    "accumulate",
+    "ema",
+    "compile",
+    "evaluate_every",
+)
+_OPTIONS = {"options": "optimizer", "binary_options": "binary_optimizer", "binary_schedules": "binary_optimizer"}
+"""Fields of ``Stage`` that hold keywords, and the field that names the optimizer which knows them."""
+_STAGE_KEYS = tuple(f.name for f in fields(Stage) if f.name not in ("name", "precision", *_OPTIONS))
 _MODEL_PREFIX = "model."
 
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """Every setting that can be overridden, with its value: plain keys, ``<stage>.<key>`` and ``model.<option>``."""
+    """Every setting with its value: plain keys, ``<stage>.<key>`` and ``model.<option>``.
+
+    Of an optimizer's keywords only those that the recipe chose; ``with_overrides`` takes the others too.
+    """
     settings: dict[str, Any] = {key: getattr(recipe, key) for key in _RECIPE_KEYS}
     for stage in recipe.stages:
         settings |= {f"{stage.name}.{key}": getattr(stage, key) for key in _STAGE_KEYS}
+        for field in _OPTIONS:
+            settings |= {f"{stage.name}.{field}.{key}": value for key, value in getattr(stage, field).items()}
     options = _default_options(recipe.model) | dict(recipe.model_options)
     return settings | {_MODEL_PREFIX + key: value for key, value in options.items()}
 
@@ -26,23 +45,63 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """``recipe`` with other values; a value may be a string, as from a command line.
 
-    ``epochs``, ``lr`` and ``weight_decay`` without a stage's name hold for every stage.
+    A key of a stage without the stage's name, such as ``epochs`` or ``binary_options.gamma``, holds for every stage.
+    Another optimizer starts from its own defaults.
 
     Raises:
-        ValueError: a key is not in ``settings_of``, or a value is not of its type or out of its range.
+        ValueError: a key is unknown, or a value is not of its type or out of its range.
     """
-    settings = settings_of(recipe)
-    known = settings | {key: getattr(recipe.stages[0], key) for key in _STAGE_KEYS}
+    stages = tuple(_renamed(stage, overrides) for stage in recipe.stages)
+    recipe = replace(recipe, stages=stages)
+    known = settings_of(recipe)
+    for stage in reversed(stages):
+        for key, default in _stage_settings(stage).items():
+            known |= {key: default, f"{stage.name}.{key}": default}
     values = {key: _parse(key, value, like=find("setting", key, known)) for key, value in overrides.items()}
 
-    def chosen(key: str, *shorter: str) -> Any:
-        return next((values[k] for k in (key, *shorter) if k in values), settings[key])
+    def chosen(stage: Stage, key: str) -> Any:
+        return next((values[k] for k in (f"{stage.name}.{key}", key) if k in values), _MISSING)
 
-    stages = tuple(
-        replace(stage, **{key: chosen(f"{stage.name}.{key}", key) for key in _STAGE_KEYS}) for stage in recipe.stages
-    )
-    options = {key.removeprefix(_MODEL_PREFIX): chosen(key) for key in settings if key.startswith(_MODEL_PREFIX)}
-    return replace(recipe, stages=stages, model_options=options, **{key: chosen(key) for key in _RECIPE_KEYS})
+    def changed(stage: Stage) -> Stage:
+        new = {key: value for key in _STAGE_KEYS if (value := chosen(stage, key)) is not _MISSING}
+        for field in _OPTIONS:
+            named = (key for key in _stage_settings(stage) if key.startswith(f"{field}."))
+            given = {k.removeprefix(f"{field}."): v for k in named if (v := chosen(stage, k)) is not _MISSING}
+            new[field] = {**getattr(stage, field), **given}
+        return replace(stage, **new)
+
+    options = {
+        key.removeprefix(_MODEL_PREFIX): values.get(key, value)
+        for key, value in known.items()
+        if key.startswith(_MODEL_PREFIX)
+    }
+    plain = {key: values.get(key, getattr(recipe, key)) for key in _RECIPE_KEYS}
+    return replace(recipe, stages=tuple(map(changed, stages)), model_options=options, **plain)
+
+
+_MISSING = object()
+
+
+def _renamed(stage: Stage, overrides: Mapping[str, Any]) -> Stage:
+    """``stage`` with the optimizers of ``overrides``; one of another name leaves the old one's keywords behind."""
+    changes: dict[str, Any] = {}
+    for field, owner in _OPTIONS.items():
+        name = overrides.get(f"{stage.name}.{owner}", overrides.get(owner, getattr(stage, owner)))
+        if name != getattr(stage, owner):
+            changes |= {owner: name, field: {}}
+    return replace(stage, **changes)
+
+
+def _stage_settings(stage: Stage) -> dict[str, Any]:
+    """Everything that can be set in ``stage``, with its value or the default."""
+    settings = {key: getattr(stage, key) for key in _STAGE_KEYS}
+    for field, owner in _OPTIONS.items():
+        optimizer = getattr(stage, owner)
+        defaults = keywords(optimizer) if optimizer else {}
+        if field == "binary_schedules":
+            defaults = {key: "constant" for key, value in defaults.items() if _is_number(value)}
+        settings |= {f"{field}.{key}": value for key, value in {**defaults, **getattr(stage, field)}.items()}
+    return settings
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -56,15 +115,28 @@ def _default_options(model: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "precision"}
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _parse(key: str, value: Any, like: Any) -> Any:
-    """``value`` in the type of ``like``: an int, a float, a string, or a tuple of integers written ``64,128``."""
+    """``value`` in the type of ``like``: bool, int, float, string, or a tuple of numbers written ``64,128``."""
     try:
         if isinstance(like, tuple):
             items = value.split(",") if isinstance(value, str) else value
-            return tuple(int(item) for item in items)
+            kind = float if any(isinstance(item, float) for item in like) else int
+            return tuple(kind(item) for item in items)
+        if isinstance(like, bool):
+            return value if isinstance(value, bool) else _BOOLS[str(value).lower()]
+        if like is None:
+            return None if value is None or str(value).lower() == "none" else float(value)
         if isinstance(like, int) and isinstance(value, float) and value != int(value):
             raise ValueError
         return type(like)(value)
-    except (TypeError, ValueError):
-        kind = "integers, such as 64,128" if isinstance(like, tuple) else type(like).__name__
-        raise ValueError(f"setting {key!r} takes {kind} (now {like!r}), got {value!r}") from None
+    except (KeyError, TypeError, ValueError):
+        kinds = {tuple: "numbers, such as 64,128", bool: "true or false", type(None): "a number or none"}
+        kind_text = kinds.get(type(like), type(like).__name__)
+        raise ValueError(f"setting {key!r} takes {kind_text} (now {like!r}), got {value!r}") from None
+
+
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

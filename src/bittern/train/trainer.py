@@ -1,29 +1,42 @@
 """The arithmetic of training: batches, steps, evaluation, and the state that a checkpoint must hold."""
 
-import logging
+import contextlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bittern.data import Split, get_augmentation, get_dataset
+from bittern.data import Dataset, Split, get_augmentation, mixup
 from bittern.models import create
-from bittern.optim import decay_groups
-from bittern.train.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
-from bittern.train.recipes import MIXED_PRECISIONS, Recipe, Stage
+from bittern.nn import SyncedBatchNorm, set_progress
+from bittern.train import weights
+from bittern.train.checkpoint import Checkpoint
+from bittern.train.divergence import first_broken_layer
+from bittern.train.flips import FlipCounter
+from bittern.train.losses import Features, attention_loss, distribution_loss
+from bittern.train.observer import Observer
+from bittern.train.optimizers import binary_weights, build_optimizer, learning_rate
+from bittern.train.ranks import Ranks
+from bittern.train.recipe import Recipe, Stage
 
 _EVALUATION_BATCH = 500
+_DIVERGED = 1000.0
+"""A loss this many times that of a guess, ln(classes), is divergence."""
 
 
 @dataclass
 class Position:
     """Where a run stands: before batch ``batch`` of epoch ``epoch`` of stage ``stage``, each counted from 0.
 
-    ``step`` counts the optimizer's steps since the start of the run, ``seconds`` those of the epoch under way;
-    ``history`` has the log's row of every finished epoch.
+    ``step`` counts the optimizer's steps since the start of the run, ``seconds`` those of the epoch under way and
+    ``waited`` the part of them spent waiting for data; ``history`` has the log's row of every finished epoch.
     """
 
     stage: int = 0
@@ -31,6 +44,7 @@ class Position:
     batch: int = 0
     step: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -42,153 +56,295 @@ class Position:
 
 
 class Trainer:
-    """Network, optimizer and data of a run.
+    """Network, optimizer and data of a run, in this process.
 
-    ``enter`` starts a stage or ``restore`` puts back a state; then ``step`` is called once for each batch of ``order``.
-    The order of an epoch depends on (seed, stage, epoch) alone; augmentation draws from torch's global generator.
+    ``enter`` starts a stage or ``restore`` puts back a state; then ``step`` is called once for each batch of
+    ``batches``. The order of an epoch depends on (seed, stage, epoch) alone; augmentation draws from torch's global
+    generator, another stream in each process.
+
+    Args:
+        teacher: for stages that learn from a given network. It sees the student's input.
+        initial: a ``state_dict`` to start the first stage from instead of random weights.
     """
 
     model: nn.Module
 
-    def __init__(self, recipe: Recipe, splits: dict[str, Split], seed: int, accelerator: str) -> None:
-        from lightning_fabric import Fabric  # takes seconds to import
-        from torchmetrics import MeanMetric
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        seed: int,
+        ranks: Ranks,
+        teacher: nn.Module | None = None,
+        initial: Mapping[str, Tensor] | None = None,
+        observers: Sequence[Observer] = (),
+        folder: Path | None = None,
+    ) -> None:
+        from torchmetrics import MeanMetric  # takes seconds to import
         from torchmetrics.classification import MulticlassAccuracy
 
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces mixed precision on stderr
-        self._fabric = Fabric(accelerator=accelerator, devices=1, precision=MIXED_PRECISIONS[recipe.mixed_precision])  # type: ignore[arg-type]
-        self._recipe = recipe
-        self._info = get_dataset(recipe.dataset)
-        self._seed = seed
+        self._recipe, self._info, self._seed, self._ranks = recipe, dataset.info, seed, ranks
+        self._initial, self._observers, self._folder = initial, observers, folder or Path()
         self._augment = get_augmentation(recipe.augmentation)
-        device = self._fabric.device
-        self._splits = {name: Split(s.images.to(device), s.labels.to(device)) for name, s in splits.items()}
-        classes = len(self._info.class_names)
-        self._loss = MeanMetric(nan_strategy="disable").to(device)
-        self._accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False).to(device)
+        self._classes = len(dataset.info.class_names)
+        self._train, self._test = (
+            Split(s.images.to(ranks.device), s.labels.to(ranks.device)) if isinstance(s, Split) else s
+            for s in (dataset.splits["train"], dataset.splits["test"])
+        )
+        self._loss = MeanMetric(nan_strategy="disable", sync_on_compute=False).to(ranks.device)
+        self._accuracy = MulticlassAccuracy(
+            self._classes, average="micro", validate_args=False, sync_on_compute=False
+        ).to(ranks.device)
         for metric in (self._loss, self._accuracy):
             metric.persistent(True)
-        self.batch_size = min(recipe.batch_size, len(self._splits["train"]))
-        self.batches = len(self._splits["train"]) // self.batch_size
+        self.batch_size = self._part_of_batch(min(recipe.batch_size, len(self._train)))
+        """Images of a step in this process."""
+        self.batches = len(self._train) // (self.batch_size * ranks.world)
         """Batches of an epoch; what does not fill a last one is left out, other images each time."""
+        self._given_teacher = None if teacher is None else teacher.to(ranks.device).eval().requires_grad_(False)
+        self._teacher: nn.Module | None = None
         self._stage: Stage | None = None
+        self._features = contextlib.ExitStack()
+
+    def _part_of_batch(self, batch_size: int) -> int:
+        parts = self._ranks.world * self._recipe.accumulate
+        if batch_size % parts:
+            raise ValueError(
+                f"batch_size {batch_size} must be a multiple of {parts}: {self._ranks.world} processes times "
+                f"{self._recipe.accumulate} passes (accumulate)"
+            )
+        return batch_size // self._ranks.world
 
     def model_options(self, stage: Stage) -> dict[str, Any]:
         """Every keyword of ``bittern.models.create`` for the network of ``stage``."""
         channels, size, _ = self._info.input_shape
         return {
-            "num_classes": len(self._info.class_names),
+            "num_classes": self._classes,
             "in_channels": channels,
             "image_size": size,
             "precision": stage.precision,
             **self._recipe.model_options,
         }
 
-    def enter(self, index: int) -> None:
-        """Begins stage ``index`` with the weights of the stage before, taken strictly by name, else random ones."""
-        stage = self._recipe.stages[index]
-        if stage is self._stage:  # a restored run stands in it already
-            return
-        torch.manual_seed(self._derived_seed(index))
-        weights = None if self._stage is None else self.model.state_dict()
-        self._build(stage)
-        if weights is not None:
-            self.model.load_state_dict(weights)
-        self._loss.reset()
-        self._accuracy.reset()
+    def enter(self, at: Position) -> None:
+        """Begins stage ``at.stage`` with the weights of the stage before, by name, else random ones."""
+        stage = self._recipe.stages[at.stage]
+        if stage is not self._stage:  # a restored run stands in it already
+            torch.manual_seed(self._derived_seed(at.stage))
+            before = None if self._stage is None else self.result
+            start = self._initial if before is None else before.state_dict()
+            self._build(stage, start if at.stage == 0 or stage.weights == "previous" else None, before)
+            if self._ranks.rank:
+                torch.manual_seed(self._derived_seed(at.stage, self._ranks.rank))  # another augmentation than rank 0's
+            self.reset_epoch_means()
+        for observer in self._observers:
+            observer.start(self.model, self._optimizer, self._folder, at)
 
-    def _build(self, stage: Stage) -> None:
+    def _build(self, stage: Stage, start: Mapping[str, Tensor] | None, before: nn.Module | None) -> None:
+        ranks, recipe = self._ranks, self._recipe
         self._stage = stage
-        self.model = create(self._recipe.model, **self.model_options(stage)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._optimizer = torch.optim.Adam(decay_groups(self.model, stage.weight_decay), lr=stage.lr, fused=True)
-        self._network, self._stepper = self._fabric.setup(self.model, self._optimizer)
+        self.model = self._create(stage)
+        if start is not None:
+            weights.take_over(self.model, start, f"stage {stage.name!r}")
+        if ranks.world > 1:
+            SyncedBatchNorm.convert(self.model)
+        network = torch.compile(self.model) if recipe.compile else self.model
+        self._network = ranks.fabric.setup_module(network)  # type: ignore[arg-type]
+        self._optimizer, self._schedulers = build_optimizer(stage, self.model)
+        self._stepper: Any = ranks.fabric.setup_optimizers(self._optimizer)
+        self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+        self._flips = FlipCounter(binary_weights(self.model) if stage.precision == "binary" else [])
+        self._teacher = {"none": None, "given": self._given_teacher, "previous": before}[stage.teacher]
+        if self._teacher is not None:
+            self._teacher.eval().requires_grad_(False)
+        self._features.close()
+        names = recipe.attention_layers if stage.attention else ()
+        self._student_features = self._features.enter_context(Features(self.model, names))
+        self._teacher_features = self._features.enter_context(Features(self._teacher or self.model, names))
+
+    def _create(self, stage: Stage) -> nn.Module:
+        model = create(self._recipe.model, **self.model_options(stage))
+        return model.to(self._ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    @property
+    def result(self) -> nn.Module:
+        """The network to evaluate and to keep: the moving average where the recipe has one."""
+        return self.model if self._average is None else self._average.module
+
+    def progress(self, at: Position) -> float:
+        """Share of the stage that is done before the step that ``at`` stands before, 0..1."""
+        return (at.epoch + at.batch / self.batches) / self._recipe.stages[at.stage].epochs
 
     def learning_rate(self, at: Position) -> float:
-        """Of the step that ``at`` stands before: linear from ``lr`` at the stage's first to 0 after its last."""
-        stage = self._recipe.stages[at.stage]
-        done = at.epoch + at.batch / self.batches
-        return stage.lr * (1 - done / stage.epochs)
+        """Of the step that ``at`` stands before."""
+        return learning_rate(self._recipe.stages[at.stage], self.progress(at))
 
-    def order(self, at: Position) -> list[Tensor]:
-        """Indices of the training images, a tensor per batch."""
-        generator = torch.Generator().manual_seed(self._derived_seed(at.stage, at.epoch))
-        shuffled = torch.randperm(len(self._splits["train"]), generator=generator).to(self._fabric.device)
-        return list(shuffled[: self.batches * self.batch_size].split(self.batch_size))
+    def epoch(self, at: Position) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the epoch that are left, in this process: images uint8 [B, C, H, W] and labels int64 [B]."""
+        seed = self._derived_seed(at.stage, at.epoch)
+        return self._train.epoch(
+            batch_size=self.batch_size, seed=seed, rank=self._ranks.rank, world=self._ranks.world, start=at.batch
+        )
 
-    def step(self, indices: Tensor, at: Position) -> float:
-        """One optimizer step; returns the loss. If that is not finite, the weights stay."""
+    @property
+    def waited(self) -> float:
+        """Seconds that this process has waited for training images so far."""
+        return self._train.waited
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(name, reason) of every image that this process could not read."""
+        return [*self._train.skipped, *self._test.skipped]
+
+    def step(self, images: Tensor, labels: Tensor, at: Position) -> float:
+        """One optimizer step; returns the loss in this process. If any process' loss diverged, all weights stay."""
+        device = self._ranks.device
         self._network.train()
-        train = self._splits["train"]
-        images, labels = self._prepare(self._augment(train.images[indices])), train.labels[indices]
-        logits = self._network(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self._recipe.label_smoothing)
-        value = loss.item()
-        if not np.isfinite(value):
-            return value
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate(at)
+        progress = self.progress(at)
+        for scheduler in self._schedulers:
+            scheduler.set_progress(progress)
+        set_progress(self.model, progress)
+        for observer in self._observers:
+            observer.forward(at)
+        x, targets = self._prepare(self._augment(images.to(device, non_blocking=True))), labels.to(device)
+        if self._recipe.mixup:
+            x, targets = mixup(x, F.one_hot(targets, self._classes).to(x.dtype), self._recipe.mixup)
         self._stepper.zero_grad()
-        self._fabric.backward(loss)
+        parts, total = self._recipe.accumulate, 0.0
+        for index, (inputs, wanted) in enumerate(zip(x.chunk(parts), targets.chunk(parts), strict=True)):
+            with self._ranks.fabric.no_backward_sync(self._network, enabled=index < parts - 1):
+                logits = self._network(inputs)
+                loss = self._objective(inputs, logits, wanted)
+                self._ranks.fabric.backward(loss / parts)
+            total += loss.item() / parts
+            self._accuracy.update(logits.detach(), wanted if wanted.dim() == 1 else wanted.argmax(1))
+        if self._ranks.any(self.diverged(total))[0]:
+            return total
         self._stepper.step()
-        self._loss.update(loss.detach(), weight=len(labels))
-        self._accuracy.update(logits.detach(), labels)
-        return value
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        self._flips.update()
+        self._loss.update(total, weight=len(labels))
+        for observer in self._observers:
+            observer.step(at)
+        return total
+
+    def _objective(self, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        stage = self._stage
+        assert stage
+        logits = _wide(logits)
+        learned = stage.distillation if self._teacher is not None else 0.0
+        loss = logits.new_zeros(())
+        if learned < 1:
+            loss = loss + (1 - learned) * F.cross_entropy(logits, targets, label_smoothing=self._recipe.label_smoothing)
+        if self._teacher is not None:
+            with torch.no_grad(), self._ranks.fabric.autocast():
+                taught = _wide(self._teacher(inputs))
+            loss = loss + learned * distribution_loss(logits, taught)
+            if stage.attention:
+                loss = loss + stage.attention * attention_loss(self._student_features.maps, self._teacher_features.maps)
+        return loss
+
+    def diverged(self, loss: float) -> bool:
+        """Whether ``loss`` is not finite, or far above that of a network that guesses."""
+        return not loss <= _DIVERGED * math.log(max(self._classes, 2))
+
+    def diagnosis(self, images: Tensor) -> str:
+        """Which layer broke first on ``images``, in words."""
+        with self._ranks.fabric.autocast():
+            return first_broken_layer(self.model, self._prepare(images.to(self._ranks.device)))
 
     def epoch_means(self) -> tuple[float, float]:
-        """Loss and accuracy over the training batches since the last ``reset_epoch_means``."""
+        """Loss and accuracy over this process' training batches since the last ``reset_epoch_means``."""
         return self._loss.compute().item(), self._accuracy.compute().item()
+
+    def flip_rate(self) -> float | None:
+        """Mean share of the binary weights that flip in a step, since ``reset_epoch_means``; None before any."""
+        return self._flips.rate()
 
     def reset_epoch_means(self) -> None:
         self._loss.reset()
         self._accuracy.reset()
+        self._flips.reset()
 
     @torch.no_grad()
     def evaluate(self) -> tuple[float, float]:
-        """Loss and accuracy on the whole test split, in float32 whatever the training used."""
-        self.model.eval()
-        test = self._splits["test"]
-        loss, correct = 0.0, 0
-        for images, labels in zip(
-            test.images.split(_EVALUATION_BATCH), test.labels.split(_EVALUATION_BATCH), strict=True
+        """Loss and accuracy on the whole test split, all processes together, in the precision of the weights."""
+        model = self.result.eval()
+        dtype = next(model.parameters()).dtype
+        loss, correct, count = 0.0, 0, 0
+        for images, labels in self._test.epoch(
+            batch_size=_EVALUATION_BATCH,
+            seed=0,
+            rank=self._ranks.rank,
+            world=self._ranks.world,
+            shuffle=False,
+            drop_last=False,
         ):
-            logits = self.model(self._prepare(images))
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            correct += int((logits.argmax(1) == labels).sum())
-        return loss / len(test), correct / len(test)
+            logits = model(self._prepare(images.to(self._ranks.device)).to(dtype))
+            wanted = labels.to(logits.device)
+            loss += F.cross_entropy(logits, wanted, reduction="sum").item()
+            correct += int((logits.argmax(1) == wanted).sum())
+            count += len(wanted)
+        loss, correct, count = self._ranks.sum((loss, correct, count))  # type: ignore[assignment]
+        return loss / count, correct / count
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, by flat name."""
-        groups: dict[str, dict[str, Tensor]] = {
-            "model": self.model.state_dict(),
-            "optimizer": optimizer_tensors(self._optimizer),
-            "loss": self._loss.state_dict(),
-            "accuracy": self._accuracy.state_dict(),
-            "random": self._random_states(),
+        """Everything that the next step depends on, by flat name. All processes must ask together."""
+        groups: dict[str, Mapping[str, Tensor]] = {
+            "model": weights.full(self.model.state_dict()),
+            "optimizer": weights.optimizer_tensors(self._optimizer),
+            "loss": self._gathered(self._loss.state_dict()),
+            "accuracy": self._gathered(self._accuracy.state_dict()),
+            "flips": {"state": torch.tensor(self._flips.state())},
+            "random": self._gathered(self._random_states()),
         }
+        if self._average is not None:
+            groups["average"] = self._average.state_dict()
+        if self._stage and self._stage.teacher == "previous" and self._teacher is not None:
+            groups["teacher"] = self._teacher.state_dict()
         return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
 
     def restore(self, saved: Checkpoint) -> Position:
         """Puts back what ``tensors`` returned; the next step is the one that would have come."""
         at = Position.from_json(saved.state)
-        self._build(self._recipe.stages[at.stage])
-        self.model.load_state_dict(saved.under("model"))
-        restore_optimizer(self._optimizer, saved.under("optimizer"))
-        self._loss.load_state_dict(saved.under("loss"))
-        self._accuracy.load_state_dict(saved.under("accuracy"))
-        random = saved.under("random")
+        stage = self._recipe.stages[at.stage]
+        teacher = None
+        if stage.teacher == "previous":
+            teacher = self._create(self._recipe.stages[at.stage - 1])
+            teacher.load_state_dict(saved.under("teacher"))
+        self._build(stage, saved.under("model"), teacher)
+        weights.restore_optimizer(self._optimizer, saved.under("optimizer"))
+        if self._average is not None:
+            self._average.load_state_dict(saved.under("average"))
+        self._loss.load_state_dict(self._mine(saved.under("loss")))
+        self._accuracy.load_state_dict(self._mine(saved.under("accuracy")))
+        flips, updates = saved.under("flips")["state"].tolist()
+        self._flips.restore((flips, updates))
+        random = self._mine(saved.under("random"))
         torch.set_rng_state(random["cpu"])
         if "cuda" in random and torch.cuda.is_available():
             torch.cuda.set_rng_state(random["cuda"])
         return at
+
+    def _gathered(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self._ranks.gather(t) for name, t in tensors.items()}
+
+    def _mine(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self._ranks.mine(t) for name, t in tensors.items()}
 
     def _prepare(self, pixels: Tensor) -> Tensor:
         return self._info.preprocessing(pixels).contiguous(memory_format=torch.channels_last)
 
     def _random_states(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}
-        if self._fabric.device.type == "cuda":
+        if self._ranks.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state()
         return states
 
     def _derived_seed(self, *numbers: int) -> int:
         return int(np.random.SeedSequence((self._seed, *numbers)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -85,5 +85,5 @@ class StepReporter(Reporter):
         if row["test_accuracy"] is not None:
             self._epoch = f"{row['stage']} epoch {row['epoch']}, {percent_text(row['test_accuracy'])} right"
 
-    def step(self, done: int, total: int, loss: float, accuracy: float) -> None:
+    def step(self, done: int, total: int, figures: Mapping[str, float | None]) -> None:
         self._step.note = ", ".join(filter(None, (f"{done / total:.0%}", self._epoch)))

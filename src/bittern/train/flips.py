@@ -1,0 +1,48 @@
+"""Flips: how many binary weights changed their sign."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class FlipCounter:
+    """Counts the signs of ``weights`` that differ from those at the last ``update``.
+
+    ``rate()`` is the flip-flop ratio of Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 4 and 5, averaged over the
+    updates since ``reset``::
+
+        FF_t = sum_w |sign(w_t) - sign(w_{t-1})| / 2 / number of weights
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self._weights = [w.detach() for w in weights]
+        self._total = sum(w.numel() for w in self._weights)
+        self._signs = [w < 0 for w in self._weights]
+        self.reset()
+
+    def reset(self) -> None:
+        self._flips: Tensor | int = 0
+        self._updates = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Compares with the weights as they are now; nothing waits for a GPU."""
+        for weight, before in zip(self._weights, self._signs, strict=True):
+            changed = torch.lt(weight, 0).logical_xor_(before)
+            before.logical_xor_(changed)
+            self._flips = self._flips + changed.sum()
+        self._updates += 1
+
+    def rate(self) -> float | None:
+        """Share of the weights that flip in a step, 0..1; None without weights or updates."""
+        if not self._total or not self._updates:
+            return None
+        return float(self._flips) / self._updates / self._total
+
+    def state(self) -> tuple[int, int]:
+        """Flips and updates since ``reset``, for a checkpoint."""
+        return int(self._flips), self._updates
+
+    def restore(self, state: tuple[int, int]) -> None:
+        self._flips, self._updates = state

@@ -1,0 +1,142 @@
+"""What a recipe is: data that says what to train, on what, by which optimizers, how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from bittern._lookup import find
+from bittern.data import get_augmentation, get_dataset
+from bittern.models import Precision, get_model
+from bittern.models.precision import check_precision
+from bittern.optim import get_optimizer, get_schedule
+
+MIXED_PRECISIONS = {"no": "32-true", "bf16": "bf16-mixed", "double": "64-true"}
+"""``Recipe.mixed_precision`` -> ``precision`` of Lightning Fabric."""
+
+Teacher = Literal["none", "given", "previous"]
+Weights = Literal["previous", "random"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one set of optimizers, which starts from the weights of the stage before.
+
+    Args:
+        lr: learning rate at the stage's start; ``schedule`` (``bittern.optim.SCHEDULES``) multiplies it from there on,
+            step by step, and ``warmup`` raises it linearly from 0 over so many epochs first.
+        weight_decay: L2, of latent weights, real filters and matrices. AdamBNN's code decays shifts too
+            (``decay_shifts``), and no matrices (``decay_matrices``).
+        optimizer: of every parameter (``bittern.optim.list_optimizers``); ``options`` are more of its keywords.
+        binary_optimizer: of the binary weights alone; "" leaves them to ``optimizer``. ``binary_options`` are its
+            keywords, such as ``gamma``, and ``binary_schedules`` multiply those.
+        weights: ``"random"`` starts afresh instead; for a first stage that only makes a teacher.
+        teacher: whose distribution to learn: the network that the caller gives, or that of the stage before.
+        distillation: share of the teacher's distribution in the loss, the labels having the rest.
+        attention: factor of ``attention_loss`` between student and teacher, at ``Recipe.attention_layers``.
+    """
+
+    name: str
+    precision: Precision
+    epochs: int
+    lr: float
+    weight_decay: float = 0.0
+    decay_shifts: bool = False
+    decay_matrices: bool = True
+    optimizer: str = "adam"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str = "linear"
+    warmup: float = 0.0
+    binary_optimizer: str = ""
+    binary_options: Mapping[str, Any] = field(default_factory=dict)
+    binary_schedules: Mapping[str, str] = field(default_factory=dict)
+    weights: Weights = "previous"
+    teacher: Teacher = "none"
+    distillation: float = 1.0
+    attention: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+        self._check(self.epochs >= 1, "epochs", "at least 1")
+        self._check(0 < self.lr < float("inf"), "lr", "above 0")
+        self._check(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0")
+        self._check(0 <= self.warmup < self.epochs, "warmup", f"at least 0 and below the {self.epochs} epochs")
+        self._check(self.weights in get_args(Weights), "weights", f"one of {', '.join(get_args(Weights))}")
+        self._check(self.teacher in get_args(Teacher), "teacher", f"one of {', '.join(get_args(Teacher))}")
+        self._check(0 <= self.distillation <= 1, "distillation", "in [0, 1]")
+        self._check(0 <= self.attention < float("inf"), "attention", "at least 0")
+        get_schedule(self.schedule)
+        for schedule in self.binary_schedules.values():
+            get_schedule(schedule)
+        latent_free = get_optimizer(self.optimizer).latent_free
+        self._check(not latent_free, "optimizer", "one for real weights too (this one can be the binary_optimizer)")
+        if self.binary_optimizer:
+            get_optimizer(self.binary_optimizer)
+            self._check(self.precision == "binary", "precision", f"'binary' for {self.binary_optimizer}")
+
+    def _check(self, holds: bool, key: str, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"{self.name}.{key} must be {rule}, got {getattr(self, key)!r}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the list.
+
+    Args:
+        batch_size: images of an optimizer step, over all processes; ``accumulate`` passes of equal parts make it up.
+        image_size: height and width of the images, for data sets of images of any size; 0 is the data set's own.
+        mixup: alpha of mixup (``bittern.data.mixup``); 0 for none.
+        ema: decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
+        compile: passes the network to ``torch.compile``.
+        attention_layers: modules of student and teacher whose features ``Stage.attention`` compares.
+        evaluate_every: epochs between looks at the test split. They only inform: the last epoch's weights are kept.
+        expected: what a run gives, and who measured it.
+    """
+
+    name: str
+    dataset: str
+    model: str
+    stages: tuple[Stage, ...]
+    batch_size: int
+    augmentation: str
+    description: str
+    source: str
+    expected: str
+    image_size: int = 0
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    mixed_precision: str = "no"
+    accumulate: int = 1
+    ema: float = 0.0
+    compile: bool = False
+    evaluate_every: int = 1
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    attention_layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        get_dataset(self.dataset)
+        get_model(self.model)
+        get_augmentation(self.augmentation)
+        find("mixed_precision", self.mixed_precision, MIXED_PRECISIONS)
+        if not self.stages:
+            raise ValueError(f"recipe {self.name!r} needs at least one stage")
+        for name in ("batch_size", "evaluate_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("label_smoothing", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not 0 <= self.mixup < float("inf"):
+            raise ValueError(f"mixup must be at least 0, got {self.mixup}")
+        if self.stages[0].teacher == "previous":
+            raise ValueError(f"{self.stages[0].name}.teacher must not be 'previous': no stage comes before it")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a stage learns from a network that the caller must give."""
+        return any(stage.teacher == "given" for stage in self.stages)

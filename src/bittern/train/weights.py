@@ -1,0 +1,84 @@
+"""Weights and optimizer state on their way between stages, processes and checkpoints: all of them, or an error."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bittern.train.errors import RunError
+
+
+def take_over(model: nn.Module, start: Mapping[str, Tensor], what: str) -> None:
+    """Copies ``start`` into ``model``; RunError if a single tensor would be left out, on either side."""
+    wrong = mismatches(model.state_dict(), start)
+    if wrong:
+        raise RunError(f"{what} cannot start from these weights, for some would be lost: {'; '.join(wrong)}")
+    model.load_state_dict(start)
+
+
+def mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """What keeps ``found`` from being the ``state_dict`` that is ``expected``, in words; empty if it is."""
+    shared = [name for name in expected if name in found]
+    misshapen = [
+        f"{name} is {found[name].dtype} {tuple(found[name].shape)}, expected {expected[name].dtype} "
+        f"{tuple(expected[name].shape)}"
+        for name in shared
+        if (found[name].shape, found[name].dtype) != (expected[name].shape, expected[name].dtype)
+    ]
+    missing = [name for name in expected if name not in found]
+    surplus = [name for name in found if name not in expected]
+    return [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
+        if names
+    ]
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names and the content of ``tensors``, in hex."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        content.update(name.encode())
+        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return content.hexdigest()
+
+
+def full(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors that are shared out over processes put together again, the others as they are. All must ask together."""
+    return {name: t.full_tensor() if _is_shared_out(t) else t for name, t in tensors.items()}
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as ``<index of the parameter>.<name>``, put together. All processes must ask together."""
+    state = optimizer.state_dict()["state"]
+    return full({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()})
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what ``optimizer_tensors`` returned; the groups' settings stay as they are."""
+    parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = _like(parameters[int(index)], value)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    """``value`` laid out, and shared out, as ``parameter`` is, if it has a number for each of its elements."""
+    if value.shape != parameter.shape or not value.dim():
+        return value
+    if _is_shared_out(parameter):
+        from torch.distributed.tensor import distribute_tensor  # takes a while to import
+
+        return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)  # type: ignore[attr-defined]
+    # In the memory layout of the parameter, as the optimizer made it: fused steps walk both side by side.
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _is_shared_out(tensor: Any) -> bool:
+    return hasattr(tensor, "full_tensor")  # torch.distributed.tensor.DTensor

@@ -48,23 +48,32 @@ def _identity(grad: Tensor, x: Tensor) -> Tensor:
     return grad
 
 
+# Below, 1 - tanh^2(u) is 4 s (1 - s) with s = sigmoid(-2|u|): faster on a CPU, and near the ends, where tanh is rounded
+# to 1, every digit is right. One pass gives grad * s (1 - s). Fresh memory costs more than passes: one or two tensors.
+
+
+def _times_slope_of_sigmoid(grad: Tensor, s: Tensor, out: Tensor) -> Tensor:
+    """out = grad * s * (1 - s)."""
+    torch.ops.aten.sigmoid_backward.grad_input(grad, s, grad_input=out)
+    return out
+
+
 def _swish_sign(beta: float) -> Callable[[Tensor, Tensor], Tensor]:
     def backward(grad: Tensor, x: Tensor) -> Tensor:
-        # With h = b x / 2: 1 / (1 + cosh 2h) = (1 - tanh^2 h) / 2, which never overflows.
-        h = x * (beta / 2)
-        tanh = h.tanh()
-        torch.addcmul(h.new_tensor(beta), h, tanh, value=-beta, out=h)
-        torch.addcmul(h.new_ones(()), tanh, tanh, value=-1, out=tanh)
-        return h.mul_(tanh).nan_to_num_(nan=0.0).mul_(grad)  # at infinity -inf * 0
+        # 1 / (1 + cosh v) = 2 s (1 - s) and tanh(v / 2) = 2 s - 1, with v = -b |x|.
+        v = x.abs().mul_(-beta)
+        s = v.sigmoid()
+        slope = v.addcmul_(v, s, value=-2).add_(2)
+        _times_slope_of_sigmoid(slope, s, out=slope).nan_to_num_(nan=0.0)  # infinity gave inf * 0
+        return slope.mul_(2 * beta).mul_(grad)
 
     return backward
 
 
 def _ede(grad: Tensor, x: Tensor, progress: Tensor) -> Tensor:
     t = 10 ** (2 * progress - 1)
-    slope = (x * t).tanh_()
-    torch.addcmul(slope.new_ones(()), slope, slope, value=-1, out=slope)
-    return slope.mul_(t.clamp_min(1)).nan_to_num_(nan=0.0).mul_(grad)  # k t = max(1, t)
+    s = x.abs().mul_(-2 * t).sigmoid_().nan_to_num_(nan=0.0)
+    return _times_slope_of_sigmoid(grad, s, out=s).mul_(4 * t.clamp_min(1))  # k t = max(1, t)
 
 
 _RESTE_FLAT, _RESTE_BOUND = 0.1, 1.5
@@ -72,12 +81,13 @@ _RESTE_FLAT, _RESTE_BOUND = 0.1, 1.5
 
 def _reste(grad: Tensor, x: Tensor, progress: Tensor) -> Tensor:
     power = 1 / (1 + 2 * progress)
-    slope = x.abs()
-    inside = slope.le(_RESTE_BOUND)
+    # What lies outside becomes infinite, and so its slope 0; 0 * inf is NaN.
+    beyond = _RESTE_BOUND + torch.finfo(x.dtype).eps  # the next number
+    slope = torch.threshold_(x.abs().neg_(), -beyond, -float("inf")).neg_()
     steep = torch.gt(slope, _RESTE_FLAT, out=torch.empty_like(slope))
-    slope.clamp_min_(_RESTE_FLAT).pow_(power - 1)
-    slope.mul_(steep.mul_(power - 1).add_(1))  # power where steep, else 1
-    return slope.masked_fill_(inside.logical_not_(), 0).mul_(grad)
+    # |x|^(power - 1) as 2^(log2): a third of the time of pow.
+    slope.clamp_min_(_RESTE_FLAT).log2_().mul_(power - 1).exp2_().nan_to_num_(nan=0.0)
+    return slope.mul_(steep.mul_(power - 1).add_(1)).mul_(grad)  # times power where steep
 
 
 ESTIMATORS: dict[str, Estimator] = {
@@ -171,10 +181,10 @@ def _make_member(name: str) -> Estimator:
 
 
 def passes_at_one(name: str) -> bool:
-    """Whether the gradient keeps its sign at x = -1 and x = +1 throughout training.
+    """Whether a hundredth of the gradient or more passes at x = -1 and x = +1, with its sign, throughout training.
 
     Optimizers without latent weights hold nothing but -1 and +1 and need it of their weights' estimator.
     """
     row, ends = get_estimator(name), torch.tensor([-1.0, 1.0])
     schedule = [(torch.tensor(p / 4),) for p in range(5)] if row.scheduled else [()]
-    return all(bool((row.backward(torch.ones(2), ends, *p) > 0).all()) for p in schedule)
+    return all(bool((row.backward(torch.ones(2), ends, *p) >= 0.01).all()) for p in schedule)

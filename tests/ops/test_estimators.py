@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -179,6 +180,11 @@ def test_progress_outside_the_training_is_refused(progress: float) -> None:
 def test_which_estimators_pass_a_gradient_at_the_weights_of_latent_free_optimizers() -> None:
     passing = {name for name in NAMES if passes_at_one(name)}
     assert passing == {"ste", "ste_1.25", "ste_1.3", "ste_1.5", "identity", "reste", "swish_sign_2"}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_page_on_estimators_names_every_one(name: str) -> None:
+    assert f"`{name}`" in (Path(__file__).parents[2] / "docs" / "estimators.md").read_text()
 
 
 def test_any_clip_and_slope_can_be_named() -> None:

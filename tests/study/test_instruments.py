@@ -138,7 +138,7 @@ def test_gradients_updates_and_moments_are_those_of_the_step() -> None:
 def test_moments_are_found_by_the_names_that_optimizers_use(name: str) -> None:
     weight = latent([1.0, 2.0])
     optimizer = torch.optim.SGD([weight.parameter], lr=0.1)
-    optimizer.state[weight.parameter] = {name: torch.tensor([2.0, 4.0]), "step": torch.tensor(3.0)}
+    optimizer.state[weight.parameter] = {name: torch.tensor([2.0, 4.0]), "step": torch.tensor(3.0), "other": weight}
     assert set(Look(1, [weight], [optimizer]).moments(weight)) == {MOMENTS[name]}
 
 

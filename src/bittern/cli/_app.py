@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bittern import __version__
-from bittern.cli import bench, demo, export, import_, inspect, models, recipes, run, train, verify
+from bittern.cli import bench, demo, export, import_, inspect, models, recipes, run, study, train, verify
 from bittern.cli._errors import UNUSABLE, say
 
 NAME = "bittern"
@@ -15,6 +15,7 @@ _START, _MAKE, _USE, _LIST = "Start here", "Make a model", "Use a model", "What 
 COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("demo", _START, demo.command),
     ("train", _MAKE, train.command),
+    ("study", _MAKE, study.command),
     ("import", _MAKE, import_.command),
     ("export", _MAKE, export.command),
     ("verify", _MAKE, verify.command),

@@ -98,10 +98,10 @@ class StudyWriter:
         self._readings.flush()
 
     def snapshot(self, step: int, arrays: Arrays) -> None:
-        write_atomically(self.folder / SNAPSHOTS / f"{step:08d}.npz", _npz(arrays))
+        write_arrays(self.folder / SNAPSHOTS / f"{step:08d}.npz", arrays)
 
     def save_state(self, arrays: Arrays) -> None:
-        write_atomically(self.folder / STATE_FILE, _npz(arrays))
+        write_arrays(self.folder / STATE_FILE, arrays)
 
     def load_state(self) -> dict[str, npt.NDArray[Any]]:
         """What ``save_state`` wrote; nothing if it is missing or damaged: then the windows start anew."""
@@ -110,6 +110,13 @@ class StudyWriter:
     def close(self) -> None:
         self._steps.close()
         self._readings.close()
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Replaces ``path`` by an ``.npz`` of ``arrays``, as a whole."""
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+    write_atomically(path, file.getvalue())
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
@@ -130,12 +137,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [finite(item) for item in value]
     return value
-
-
-def _npz(arrays: Arrays) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **dict(arrays))
-    return file.getvalue()
 
 
 def _step_of_row(line: str) -> int | None:

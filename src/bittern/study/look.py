@@ -13,11 +13,11 @@ MOMENTS = {
     "exp_avg": "first_moment",
     "momentum_buffer": "first_moment",
     "momentum": "first_moment",
+    "average": "first_moment",
     "exp_avg_sq": "second_moment",
-    "variance": "second_moment",
-    "max_exp_avg_sq": "largest_second_moment",
+    "square": "second_moment",
 }
-"""Name of an optimizer's buffer -> what it is. Buffers of other names that have the weight's shape keep theirs."""
+"""Name of an optimizer's buffer of the weight's shape -> what it is; torch's names and those of ``bittern.optim``."""
 
 
 class Look:
@@ -59,13 +59,13 @@ class Look:
         return self._updates.get(weight.name)
 
     def moments(self, weight: LatentWeight) -> dict[str, Tensor]:
-        """The optimizer's buffers of the weight's shape, by the names of ``MOMENTS``."""
+        """Those of the optimizer's buffers that are in ``MOMENTS``, by what they are."""
         found: dict[str, Tensor] = {}
         for optimizer in self._optimizers:
             state: Mapping[str, Any] = optimizer.state.get(weight.parameter, {})
             for name, value in state.items():
-                if isinstance(value, Tensor) and value.shape == weight.parameter.shape and value.is_floating_point():
-                    found.setdefault(MOMENTS.get(name, name), value.detach().float())
+                if name in MOMENTS and isinstance(value, Tensor) and value.shape == weight.parameter.shape:
+                    found[MOMENTS[name]] = value.detach().float()
         return found
 
     def sums(self, instrument: str) -> Mapping[str, Tensor]:

@@ -1,0 +1,165 @@
+"""Loss landscapes: the loss around the trained weights, in random directions of the filters' own size."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bittern.study.errors import StudyError
+from bittern.study.files import STUDY_FOLDER, read_arrays, write_arrays
+
+LANDSCAPE_FILE = "landscape.npz"
+
+Progress = Callable[[int, int], None]
+"""Called as ``progress(points done, points in all)``."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """``loss`` and ``accuracy`` [len(beta), len(alpha)] at w + alpha d + beta e; one row with beta 0 for a line."""
+
+    alpha: npt.NDArray[np.float64]
+    beta: npt.NDArray[np.float64]
+    loss: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
+        return {"alpha": self.alpha, "beta": self.beta, "loss": self.loss, "accuracy": self.accuracy}
+
+
+def directions(parameters: Sequence[Tensor], count: int, seed: int) -> list[list[Tensor]]:
+    """``count`` random directions, each filter of the length of the weights' filter::
+
+        d_o <- n_o ||w_o|| / ||n_o||,  n normal;   0 for what holds one value per channel (biases, BatchNorm, shifts)
+
+    Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, arXiv:1712.09913, section 4. The same for a seed
+    wherever the weights are.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(count):
+        direction = []
+        for w in parameters:
+            noise = torch.randn(w.shape, generator=generator).to(w)
+            if w.dim() < 2:
+                direction.append(torch.zeros_like(w))
+                continue
+            over = list(range(1, w.dim()))
+            norms = [torch.linalg.vector_norm(t, dim=over, keepdim=True) for t in (w, noise)]
+            direction.append(noise * (norms[0] / norms[1].clamp(min=torch.finfo(w.dtype).tiny)))
+        found.append(direction)
+    return found
+
+
+@torch.no_grad()
+def landscape(
+    model: nn.Module,
+    batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    *,
+    dimensions: int = 2,
+    points: int = 21,
+    span: float = 1.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Landscape:
+    """Cross-entropy and accuracy of ``model``, in eval mode, over ``batches()`` of (inputs, labels) at each point.
+
+    Coordinates are ``points`` values from -span to span; an odd number has the weights themselves in the middle. Of a
+    binary network the latent weights move, so the surface has steps where signs change. The weights end as they were.
+    """
+    if dimensions not in (1, 2):
+        raise ValueError(f"dimensions must be 1 or 2, got {dimensions}")
+    if points < 2:
+        raise ValueError(f"points must be at least 2, got {points}")
+    if not 0 < span < float("inf"):
+        raise ValueError(f"span must be above 0, got {span}")
+    alpha = np.linspace(-span, span, points)
+    beta = alpha if dimensions == 2 else np.zeros(1)
+    parameters = list(model.parameters())
+    first, *others = directions(parameters, dimensions, seed)
+    second = others[0] if others else None
+    loss, accuracy = np.zeros((len(beta), points)), np.zeros((len(beta), points))
+    with _restored(model):
+        origin = [p.clone() for p in parameters]
+        for row, b in enumerate(beta):
+            for column, a in enumerate(alpha):
+                for i, p in enumerate(parameters):
+                    value = origin[i] + a * first[i]
+                    p.copy_(value if second is None else value + b * second[i])
+                loss[row, column], accuracy[row, column] = _evaluate(model, batches())
+                if progress is not None:
+                    progress(row * points + column + 1, loss.size)
+    return Landscape(alpha, beta, loss, accuracy)
+
+
+def _evaluate(model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    loss, right, count = 0.0, 0, 0
+    for x, labels in batches:
+        logits = model(x).float()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+        right += int((logits.argmax(1) == labels).sum())
+        count += len(labels)
+    if not count:
+        raise ValueError("a landscape needs at least one batch")
+    return loss / count, right / count
+
+
+@contextmanager
+def _restored(model: nn.Module) -> Iterator[None]:
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        model.load_state_dict(state)
+        for module, training in modes.items():
+            module.training = training
+
+
+def landscape_of_run(
+    run_folder: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    images: int = 1000,
+    batch_size: int = 500,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Landscape:
+    """The landscape of a finished run on the first ``images`` training images; kept in the run's ``study`` folder.
+
+    Raises:
+        ValueError: the run is not finished (RunError), it was imported, or the data cannot be read (DataError).
+    """
+    from bittern.data import load
+    from bittern.train import load_run
+
+    run = load_run(run_folder)
+    if run.info.dataset is None:
+        raise StudyError(f"{run_folder} does not say on which data it was trained; a landscape needs them")
+    split = load(run.info.dataset, data_dir, ("train",))["train"]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    x = run.info.preprocessing(split.images[:images].to(device)).contiguous(memory_format=torch.channels_last)
+    labels = split.labels[:images].to(device)
+    parts = list(zip(x.split(batch_size), labels.split(batch_size), strict=True))
+    found = landscape(run.model.to(device), lambda: iter(parts), progress=progress, **options)
+    folder = Path(run_folder) / STUDY_FOLDER
+    folder.mkdir(exist_ok=True)
+    write_arrays(folder / LANDSCAPE_FILE, found.arrays())
+    return found
+
+
+def read_landscape(folder: Path) -> Landscape | None:
+    """What ``landscape_of_run`` left in a study's folder; None if there is none, or it is damaged."""
+    arrays = read_arrays(folder / LANDSCAPE_FILE)
+    names = ("alpha", "beta", "loss", "accuracy")
+    return (
+        None if arrays is None or any(name not in arrays for name in names) else Landscape(*(arrays[n] for n in names))
+    )

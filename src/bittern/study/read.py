@@ -1,0 +1,257 @@
+"""What a study's folder holds, read back: whatever is there, and a line on each thing that is not."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bittern.study.errors import StudyError
+from bittern.study.files import (
+    FORMAT,
+    INFO_FILE,
+    READINGS_FILE,
+    SEPARATOR,
+    SNAPSHOTS,
+    STEPS_FILE,
+    STEPS_HEADER,
+    STUDY_FOLDER,
+    read_arrays,
+)
+
+LOG_FILE, RUN_FILE = "log.csv", "model.json"  # of bittern.train, which need not be there
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A measure over the run: ``values`` [steps, layers], NaN where a layer has none."""
+
+    steps: Floats
+    layers: tuple[str, ...]
+    values: Floats
+
+    def last(self) -> dict[str, float]:
+        return {} if not len(self.steps) else dict(zip(self.layers, map(float, self.values[-1]), strict=True))
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """One run. ``missing``: what was looked for and is not there, or cannot be read, in sentences.
+
+    ``ff``: [steps, 3], of (step, flip-flop ratio, that of the last layer). ``samples``: (step, measure -> layer ->
+    value). ``log``: the rows of the run's log.csv, ``run``: its model.json.
+    """
+
+    folder: Path
+    name: str
+    info: dict[str, Any]
+    ff: Floats
+    samples: list[tuple[int, dict[str, dict[str, float | None]]]]
+    epochs: list[dict[str, Any]]
+    stages: list[dict[str, Any]]
+    log: list[dict[str, Any]]
+    run: dict[str, Any]
+    missing: list[str] = field(default_factory=list)
+
+    @cached_property
+    def measures(self) -> set[str]:
+        return {measure for _, values in self.samples for measure in values}
+
+    @cached_property
+    def weights(self) -> dict[str, int]:
+        """Number of weights of each layer, in the order of the model."""
+        return {layer["name"]: layer["weights"] for layer in self.info.get("layers", [])}
+
+    def series(self, measure: str) -> Series:
+        """The measure over time; empty if it was never read."""
+        found = [(step, values[measure]) for step, values in self.samples if measure in values]
+        layers = tuple(dict.fromkeys(layer for _, row in found for layer in row))
+        table = [[np.nan if (v := row.get(layer)) is None else v for layer in layers] for _, row in found]
+        return Series(
+            np.array([step for step, _ in found], float),
+            layers,
+            np.array(table, float).reshape(len(found), len(layers)),
+        )
+
+    def mean(self, measure: str) -> tuple[Floats, Floats]:
+        """Steps, and the mean over layers by their number of weights (evenly where they have none, as activations)."""
+        series = self.series(measure)
+        sizes = np.array([self.weights.get(layer, 0) for layer in series.layers], float)
+        weights = sizes if sizes.any() else np.ones(len(series.layers))
+        known = np.isfinite(series.values)
+        total = (known * weights).sum(1)
+        means = np.where(known, series.values, 0) @ weights / np.where(total > 0, total, np.nan)
+        return series.steps, means
+
+    @cached_property
+    def snapshots(self) -> dict[int, Path]:
+        """Step -> file, in order."""
+        paths = sorted((self.folder / SNAPSHOTS).glob("*.npz")) if self.folder.is_dir() else []
+        return {int(path.stem): path for path in paths if path.stem.isdigit()}
+
+    def arrays(self, measure: str) -> dict[int, dict[str, npt.NDArray[Any]]]:
+        """Step -> layer -> array, for every snapshot that has the measure."""
+        found: dict[int, dict[str, npt.NDArray[Any]]] = {}
+        for step, arrays in self._loaded.items():
+            layers = {
+                name.split(SEPARATOR, 1)[1]: array
+                for name, array in arrays.items()
+                if name.split(SEPARATOR, 1)[0] == measure
+            }
+            if layers:
+                found[step] = layers
+        return found
+
+    @cached_property
+    def _loaded(self) -> dict[int, dict[str, npt.NDArray[Any]]]:
+        loaded = {step: read_arrays(path) for step, path in self.snapshots.items()}
+        damaged = [step for step, arrays in loaded.items() if arrays is None]
+        if damaged:
+            self.missing.append(f"snapshots of steps {', '.join(map(str, damaged))}: the files are damaged")
+        return {step: arrays for step, arrays in loaded.items() if arrays is not None}
+
+    def after_first_epoch(self) -> int | None:
+        """The step after which the first epoch had ended; None if it has not."""
+        return next((int(row["step"]) for row in self.epochs if row.get("epoch") == 1), None)
+
+    def when(self, step: float) -> str:
+        """``"epoch 4"``, or ``"epoch 4 of step2"`` in a run of several stages; the step where epochs are unknown."""
+        following = next((row for row in self.epochs if row["step"] >= step), None)
+        if following is None:
+            return f"step {step:.0f}"
+        stages = {row.get("stage") for row in self.epochs}
+        return f"epoch {following['epoch']}" + (f" of {following['stage']}" if len(stages) > 1 else "")
+
+
+def read_study(path: str | Path) -> StudyData:
+    """Reads a run folder, or a study's own, whatever is left of it.
+
+    Raises:
+        StudyError: there is no such folder, or neither study nor log in it.
+    """
+    given = Path(path)
+    if not given.is_dir():
+        raise StudyError(f"run folder {given} {'is a file' if given.exists() else 'does not exist'}")
+    own = (given / INFO_FILE).is_file() or (given / STEPS_FILE).is_file()
+    folder, run_folder = (given, given.parent) if own else (given / STUDY_FOLDER, given)
+    missing: list[str] = []
+    log = _log(run_folder / LOG_FILE, missing)
+    if not folder.is_dir():
+        if not log:
+            raise StudyError(f"{given} holds neither a study nor a {LOG_FILE}; train with `bittern train --study`")
+        missing.append("all instruments: the run was trained without --study")
+    info = _json(folder / INFO_FILE, missing) if folder.is_dir() else {}
+    if info and info.get("format") != FORMAT:
+        missing.append(
+            f"all instruments: {INFO_FILE} has format {info.get('format')}, this Bittern reads {FORMAT}; "
+            "use the version that wrote it"
+        )
+        info, folder = {}, folder / "unreadable"
+    samples, epochs, stages = _readings(folder / READINGS_FILE, missing)
+    data = StudyData(
+        folder,
+        given.resolve().parent.name + "/" + given.name if own and given.name == STUDY_FOLDER else given.resolve().name,
+        info,
+        _steps(folder / STEPS_FILE, missing),
+        samples,
+        epochs,
+        stages,
+        log,
+        _json(run_folder / RUN_FILE, []),
+        missing,
+    )
+    if info and not (run_folder / RUN_FILE).is_file() and not own:
+        missing.append("the end: the run is not finished; this is what there is so far")
+    return data
+
+
+def _json(path: Path, missing: list[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+        if isinstance(value, dict):
+            return value
+        missing.append(f"{path.name}: it is not what Bittern writes")
+    except FileNotFoundError:
+        missing.append(f"{path.name}: there is no such file")
+    except (OSError, ValueError) as error:
+        missing.append(f"{path.name}: it is damaged ({error})")
+    return {}
+
+
+def _lines(path: Path, missing: list[str], parse: Callable[[str], Any]) -> list[Any]:
+    """Every line that ``parse`` takes; those that it does not take are counted in ``missing``."""
+    if not path.parent.is_dir():
+        return []
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        missing.append(f"{path.name}: there is no such file")
+        return []
+    found, broken = [], 0
+    for line in text.splitlines():
+        try:
+            found.append(parse(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            broken += 1
+    if broken:
+        missing.append(f"{broken} line{'s' if broken > 1 else ''} of {path.name}: cut short or damaged")
+    return found
+
+
+def _steps(path: Path, missing: list[str]) -> Floats:
+    def parse(line: str) -> list[float] | None:
+        if line == STEPS_HEADER:
+            return None
+        step, ff, last = line.split(",")
+        return [float(step), float(ff), float(last)]
+
+    rows = [row for row in _lines(path, missing, parse) if row is not None]
+    return np.array(rows, float).reshape(len(rows), 3)
+
+
+def _readings(
+    path: Path, missing: list[str]
+) -> tuple[list[tuple[int, dict[str, dict[str, float | None]]]], list[dict[str, Any]], list[dict[str, Any]]]:
+    def parse(line: str) -> dict[str, Any]:
+        row: dict[str, Any] = json.loads(line)
+        int(row["step"])
+        if row["kind"] == "sample":
+            for layers in row["values"].values():
+                layers.items()
+        return row
+
+    rows = _lines(path, missing, parse)
+    samples: dict[int, dict[str, dict[str, float | None]]] = {}
+    for row in rows:
+        if row["kind"] == "sample":
+            samples.setdefault(row["step"], {}).update(row["values"])
+    epochs = [row for row in rows if row["kind"] == "epoch" and isinstance(row.get("epoch"), int)]
+    stages = {str(row.get("stage", "")): row for row in rows if row["kind"] == "stage"}
+    return sorted(samples.items()), epochs, list(stages.values())
+
+
+def _log(path: Path, missing: list[str]) -> list[dict[str, Any]]:
+    """Rows of log.csv with numbers for what are numbers, None for what is empty."""
+    try:
+        with open(path, newline="", encoding="utf-8", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+    except OSError:
+        missing.append(f"curves of loss and accuracy: there is no {LOG_FILE}")
+        return []
+    return [{key: _number(value) for key, value in row.items() if key is not None} for row in rows]
+
+
+def _number(text: str | None) -> Any:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text

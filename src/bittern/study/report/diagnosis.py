@@ -1,0 +1,104 @@
+"""What stands out in a run, in plain words, with the evidence."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bittern.study.read import Floats, StudyData
+from bittern.study.report.rules import RULES, Rule
+
+_WINDOWS = 20
+"""``ff_step`` is judged by its means over as many parts of the run."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that holds. ``layers``: where, the worst first; empty for the whole network."""
+
+    rule: str
+    kind: str
+    text: str
+    advice: str
+    source: str
+    threshold: str
+    layers: tuple[str, ...]
+    value: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """``passed``: rules that were checked and do not hold; ``unchecked``: those whose measure is not there."""
+
+    findings: tuple[Finding, ...]
+    passed: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+
+def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
+    """Every rule on ``run``, at its end; problems first."""
+    findings, passed, unchecked = [], [], []
+    for rule in rules:
+        if not _applies(rule, run):
+            continue
+        layers, steps, values = _judged(rule, run)
+        if not len(steps):
+            unchecked.append(rule.name)
+        elif (finding := _finding(rule, run, layers, steps, values)) is not None:
+            findings.append(finding)
+        else:
+            passed.append(rule.name)
+    findings.sort(key=lambda finding: finding.kind != "problem")
+    return Diagnosis(tuple(findings), tuple(passed), tuple(unchecked))
+
+
+def _applies(rule: Rule, run: StudyData) -> bool:
+    latent_free = bool(run.stages and run.stages[-1].get("latent_free"))
+    return rule.weights == "any" or (rule.weights == "latent-free") == latent_free
+
+
+def _judged(rule: Rule, run: StudyData) -> tuple[tuple[str, ...], Floats, Floats]:
+    """Layers, steps, and the measure [steps, layers]; one column without a name for all layers together."""
+    if rule.measure == "ff_step":
+        parts = np.array_split(run.ff, _WINDOWS) if len(run.ff) >= _WINDOWS else []
+        steps = np.array([part[0, 0] for part in parts])
+        return ("",), steps, np.array([[part[:, 1].mean()] for part in parts])
+    if rule.total:
+        steps, means = run.mean(rule.measure)
+        return ("",), steps, means[:, None]
+    series = run.series(rule.measure)
+    return series.layers, series.steps, series.values
+
+
+def _finding(rule: Rule, run: StudyData, layers: tuple[str, ...], steps: Floats, values: Floats) -> Finding | None:
+    beyond = values > rule.threshold if rule.side == "above" else values < rule.threshold
+    bad = [i for i in range(len(layers)) if beyond[-1, i]]
+    if not bad:
+        return None
+    bad.sort(key=lambda i: -values[-1, i] if rule.side == "above" else values[-1, i])
+    worst = bad[0]
+    good = np.flatnonzero(~beyond[:, worst])
+    first = steps[good[-1] + 1] if len(good) else steps[0]
+    value = float(values[-1, worst])
+    others = len(bad) - 1
+    text = rule.says.format(
+        layer=layers[worst],
+        value=f"{100 * value:.0f} %",
+        number=f"{value:.2g}",
+        since=f"since {run.when(first)}" if len(good) else "from the start",
+        others=f" ({others} more layer{'s' if others > 1 else ''} too)" if others else "",
+    )
+    mark = {"above": ">", "below": "<"}[rule.side]
+    return Finding(
+        rule.name,
+        rule.kind,
+        text[0].upper() + text[1:],
+        rule.advice,
+        rule.source,
+        f"{rule.measure} {mark} {rule.threshold:g}",
+        tuple(layers[i] for i in bad if layers[i]),
+        value,
+    )

@@ -1,0 +1,150 @@
+"""The report: one self-contained HTML page on one run, or several side by side, and the same as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bittern import __version__
+from bittern.study.instruments import INSTRUMENTS
+from bittern.study.instruments.base import Measure
+from bittern.study.read import StudyData
+from bittern.study.report.diagnosis import Diagnosis, diagnose
+from bittern.study.report.figures import SECTIONS, TOYS, Drawn, draw_all
+from bittern.study.report.published import PUBLISHED, percent
+
+_TEMPLATE, _STYLE = "page.html.j2", "page.css"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of every run, as text, beside those that were published."""
+
+    name: str
+    note: str
+    measured: tuple[str, ...]
+    published: tuple[tuple[str, str], ...]
+    source: str
+
+
+class Report:
+    """``runs`` side by side, in their order; none at all for the toy problems alone."""
+
+    def __init__(self, runs: Sequence[StudyData], *, toys: bool = False) -> None:
+        self.runs = list(runs)
+        self._toys = toys
+
+    @cached_property
+    def diagnoses(self) -> list[Diagnosis]:
+        return [diagnose(run) for run in self.runs]
+
+    @cached_property
+    def figures(self) -> tuple[list[Drawn], list[str]]:
+        """Those that were drawn, and the titles of those for which there is nothing."""
+        drawn, missing = draw_all(self.runs) if self.runs else ([], [])
+        return drawn + (draw_all(self.runs, TOYS)[0] if self._toys else []), missing
+
+    @property
+    def table(self) -> list[Row]:
+        return [
+            Row(
+                row.name,
+                row.note,
+                tuple("" if (value := row.measured(run, self.runs)) is None else row.text(value) for run in self.runs),
+                row.values,
+                row.source,
+            )
+            for row in PUBLISHED
+        ]
+
+    def html(self) -> str:
+        """The page. It refers to nothing outside itself."""
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        folder = files(__package__)
+        drawn, missing = self.figures
+        sections = [
+            (name, heading, text, shown)
+            for name, (heading, text) in SECTIONS.items()
+            if (shown := [figure for figure in drawn if figure.section == name])
+        ]
+        return environment.from_string(folder.joinpath(_TEMPLATE).read_text("utf-8")).render(
+            style=Markup(folder.joinpath(_STYLE).read_text("utf-8")),
+            version=__version__,
+            runs=self.runs,
+            facts=[_facts(run) for run in self.runs],
+            diagnoses=self.diagnoses,
+            table=[row for row in self.table if any(row.measured)],
+            sections=sections,
+            missing=[(run.name, run.missing) for run in self.runs if run.missing],
+            undrawn=missing,
+            measures=self._measures() if self.runs else [],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "runs": [
+                {
+                    "run": run.name,
+                    "figures": {row.name: row.measured(run, self.runs) for row in PUBLISHED},
+                    "last": {measure: run.series(measure).last() for measure in sorted(run.measures)},
+                    "findings": [finding.to_json() for finding in diagnosis.findings],
+                    "passed": list(diagnosis.passed),
+                    "unchecked": list(diagnosis.unchecked),
+                    "cost": run.info.get("cost", {}).get("share"),
+                    "missing": run.missing,
+                }
+                for run, diagnosis in zip(self.runs, self.diagnoses, strict=True)
+            ],
+            "published": [
+                {"figure": row.name, "source": row.source, "values": dict(row.values)}
+                for row in PUBLISHED
+                if row.values
+            ],
+        }
+
+    def _measures(self) -> list[tuple[Measure, str]]:
+        """What was measured, with its source."""
+        used = {name for run in self.runs for name in run.info.get("instruments", [])}
+        return [(measure, row.source) for row in INSTRUMENTS.values() if row.name in used for measure in row.measures]
+
+
+def _facts(run: StudyData) -> list[tuple[str, str]]:
+    """What a run is, for the head of the page."""
+    facts = []
+    if run.run:
+        model, dataset, seed = (run.run.get(key) for key in ("model", "dataset", "seed"))
+        facts.append(("network", f"{model} on {dataset}, seed {seed}"))
+    if run.stages:
+        facts.append(("optimizer", "; ".join(dict.fromkeys(_optimizers(stage) for stage in run.stages))))
+    if run.info:
+        layers = run.info.get("layers", [])
+        facts.append(("binary weights", f"{sum(layer['weights'] for layer in layers):,} in {len(layers)} layers"))
+    accuracy = PUBLISHED[0].measured(run, [run])
+    if accuracy is not None:
+        facts.append(("test accuracy", percent(accuracy)))
+    if len(run.ff):
+        facts.append(
+            (
+                "steps",
+                f"{int(run.ff[-1, 0]):,}; {np.ptp(run.ff[:, 1]) and run.ff[:, 1].mean():.2e} of the signs flip in one",
+            )
+        )
+    cost = run.info.get("cost", {}).get("share")
+    if cost:
+        facts.append(("cost of watching", f"{percent(cost)} of the training time"))
+    return facts
+
+
+def _optimizers(stage: dict[str, Any]) -> str:
+    """``"Adam, lr 0.002, weight_decay 5e-06"``: numbers of the first group that say most."""
+    described = []
+    for optimizer in stage.get("optimizers", []):
+        group = (optimizer.get("groups") or [{}])[0]
+        said = [f"{key} {group[key]:g}" for key in ("lr", "weight_decay", "gamma", "threshold") if group.get(key)]
+        described.append(", ".join([optimizer.get("class", "?"), *said]))
+    return " and ".join(described)

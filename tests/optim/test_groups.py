@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from bittern.models import create, list_models
-from bittern.nn import BinaryConv2d, BinaryLinear
-from bittern.optim import decay_groups
+from bittern.nn import BinaryConv2d, BinaryLinear, FactoredScale, RPReLU, RSign
+from bittern.optim import decay_groups, split_parameters
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -39,3 +40,74 @@ def test_frozen_parameters_are_left_out() -> None:
     layer = BinaryLinear(2, 2, True)
     layer.weight.requires_grad_(False)
     assert [len(group["params"]) for group in decay_groups(layer, 0.1)] == [0, 1]
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_parameter_has_exactly_one_role(name: str) -> None:
+    with torch.device("meta"):
+        model = create(name)
+    split = split_parameters(model)
+    named = dict(model.named_parameters())
+    assert list(split.parameters) == list(named)
+    assert {**split.binary, **split.scales_and_thresholds, **split.rest}.keys() == named.keys()
+    assert len(split.binary) + len(split.scales_and_thresholds) + len(split.rest) == len(named)
+    layers = {n for n, m in model.named_modules() if isinstance(m, BinaryConv2d | BinaryLinear) and m.binarize_weight}
+    assert set(split.binary) == {f"{layer}.weight" for layer in layers}
+
+
+def test_layers_say_which_parameters_are_scales_and_thresholds() -> None:
+    model = nn.Sequential(
+        BinaryConv2d(3, 4, 3, bias=True, scale="learned"),
+        RSign(4),
+        nn.BatchNorm2d(4),
+        RPReLU(4),
+        FactoredScale(4, 2, 2),
+    )
+    split = split_parameters(model)
+    assert set(split.binary) == {"0.weight"}
+    own = {"0.scale", "1.shift", "3.weight", "3.shift_in", "3.shift_out", "4.channel", "4.row", "4.column"}
+    assert set(split.scales_and_thresholds) == own
+    assert set(split.rest) == {"0.bias", "2.weight", "2.bias"}
+
+
+def test_weights_that_are_used_as_they_are_are_not_binary() -> None:
+    """Step 1 of two-step training."""
+    assert set(split_parameters(BinaryLinear(2, 2, binarize_weight=False)).rest) == {"weight"}
+
+
+class Own(nn.Module):
+    latent_weights = ("kernel",)
+    scales_and_thresholds = ("gain",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.other = nn.Parameter(torch.ones(3, 3)), nn.Parameter(torch.ones(3))
+        self.register_parameter("gain", None)
+
+
+def test_a_module_of_ones_own_declares_its_roles() -> None:
+    split = split_parameters(nn.Sequential(Own()))
+    assert (set(split.binary), set(split.scales_and_thresholds), set(split.rest)) == ({"0.kernel"}, set(), {"0.other"})
+
+
+def test_a_role_for_a_parameter_that_is_not_there_is_refused() -> None:
+    module = Own()
+    module.latent_weights = ("kernels",)
+    with pytest.raises(ValueError, match=r"latent_weights of Own \(0\) names 'kernels'.* are: kernel, other"):
+        split_parameters(nn.Sequential(module))
+
+
+def test_a_shared_weight_is_latent_if_one_of_its_layers_says_so() -> None:
+    model = nn.ModuleList([nn.Linear(2, 2), BinaryLinear(2, 2)])
+    model[1].weight = model[0].weight
+    assert set(split_parameters(model).binary) == {"0.weight"}
+
+
+def test_the_groups_of_adambnns_code_decay_filters_and_shifts() -> None:
+    with torch.device("meta"):
+        model = create("reactnet-a")
+    decayed, kept = split_parameters(model).decay_groups(5e-6, decay_shifts=True, decay_matrices=False)
+    # Of its 110 decayed parameters 32 are filters and 78 shifts; slopes, BatchNorm and the classifier are not among them.
+    assert sorted(p.dim() for p in decayed["params"]).count(4) == 32
+    assert (len(decayed["params"]), decayed["weight_decay"], kept["weight_decay"]) == (110, 5e-6, 0.0)
+    assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))

@@ -18,13 +18,12 @@ def blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
 
     Writing to a piece writes to the tensor. What is not dense, equally laid out and on the CPU comes as it is.
     """
-    size = PIECE * torch.get_num_threads()
     for of_parameter in zip(*tensors, strict=True):
         flat = _in_memory_order(of_parameter)
         if flat is None:
             yield of_parameter
         else:
-            yield from zip(*(t.view(-1).split(size) for t in flat), strict=True)
+            yield from zip(*(t.view(-1).split(PIECE * torch.get_num_threads()) for t in flat), strict=True)
 
 
 def filter_blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[int, slice, tuple[Tensor, ...]]]:
@@ -32,7 +31,6 @@ def filter_blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[int, slice, tupl
 
     Filters are what dimension 0 counts; a parameter of fewer than two dimensions is one filter.
     """
-    size = PIECE * torch.get_num_threads()
     for index, of_parameter in enumerate(zip(*tensors, strict=True)):
         filters = of_parameter[0].shape[0] if of_parameter[0].dim() > 1 else 1
         flat = _in_memory_order(of_parameter)
@@ -40,7 +38,7 @@ def filter_blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[int, slice, tupl
             yield index, slice(None), tuple(as_filters(t) for t in of_parameter)
             continue
         rows = tuple(t.view(filters, -1) for t in flat)
-        step = max(1, size // max(1, rows[0].shape[1]))
+        step = max(1, PIECE * torch.get_num_threads() // max(1, rows[0].shape[1]))
         for first in range(0, filters, step):
             piece = slice(first, first + step)
             yield index, piece, tuple(row[piece] for row in rows)

@@ -47,14 +47,14 @@ class BinaryOptimizer(Optimizer):
                 group.setdefault(key, value)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As in torch; but state keeps its type where torch would convert it to the parameter's."""
+        """As in torch; but state stays float32 where torch would convert it to a shorter parameter's type."""
         super().load_state_dict(state_dict)
         saved = chain.from_iterable(group["params"] for group in state_dict["param_groups"])
         params = chain.from_iterable(group["params"] for group in self.param_groups)
         for index, p in zip(saved, params, strict=True):
             for key, value in state_dict["state"].get(index, {}).items():
                 if key != "step" and isinstance(value, Tensor):
-                    self.state[p][key] = value.to(p.device)
+                    self.state[p][key] = value.to(p.device, _state_dtype(p))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -68,8 +68,7 @@ class BinaryOptimizer(Optimizer):
             params = [p for p in group["params"] if p.grad is not None]
             if params:
                 states = [self._state_of(p, group) for p in params]
-                grads = [self._gradient(p, s[self.buffers[0]].dtype) for p, s in zip(params, states, strict=True)]
-                self._update(group, params, grads, states)
+                self._update(group, params, [self._gradient(p) for p in params], states)
         return loss
 
     def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
@@ -79,8 +78,7 @@ class BinaryOptimizer(Optimizer):
         return state
 
     def _first_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        dtype = torch.promote_types(p.dtype, torch.float32)
-        return {name: torch.zeros_like(p, dtype=dtype) for name in self.buffers}
+        return {name: torch.zeros_like(p, dtype=_state_dtype(p)) for name in self.buffers}
 
     def _update(
         self,
@@ -91,7 +89,7 @@ class BinaryOptimizer(Optimizer):
     ) -> None:
         raise NotImplementedError
 
-    def _gradient(self, p: Tensor, dtype: torch.dtype) -> Tensor:
+    def _gradient(self, p: Tensor) -> Tensor:
         grad = p.grad
         assert grad is not None
         if grad.layout != torch.strided or grad.is_complex():
@@ -99,7 +97,7 @@ class BinaryOptimizer(Optimizer):
                 f"{type(self).__name__} needs dense real gradients, got {grad.layout}, {grad.dtype} "
                 f"for a parameter of shape {tuple(p.shape)}; make the layer's gradients dense (sparse=False)"
             )
-        return grad if grad.dtype == dtype else grad.to(dtype)
+        return grad.to(_state_dtype(p))
 
     def _check_capture(self, group: dict[str, Any]) -> None:
         if group["capturable"] or torch.compiler.is_compiling() or not torch.cuda.is_available():
@@ -109,6 +107,10 @@ class BinaryOptimizer(Optimizer):
                 f"a CUDA graph would hold this step of {type(self).__name__} with today's hyper-parameters for good; "
                 "pass capturable=True, and those that change as 0-dimensional tensors on the device"
             )
+
+
+def _state_dtype(p: Tensor) -> torch.dtype:
+    return torch.promote_types(p.dtype, torch.float32)
 
 
 def column(states: Sequence[dict[str, Any]], name: str) -> list[Tensor]:

@@ -30,22 +30,18 @@ class LatentOptimizer(Optimizer):
     They are for latent weights: leave them off in groups of other parameters.
     """
 
-    def _take_options(self, clip: float | None, ags: float | None, sad: Silence | None) -> None:
+    def _take_options(self, lr: Number, clip: float | None, ags: float | None, sad: Silence | None) -> None:
         """Before torch's ``__init__``, which makes the first groups."""
         self._latent_options = {"clip": clip, "ags": ags, "sad": sad}
+        _check({"lr": lr, **self._latent_options})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        group = {**self._latent_options, **param_group}
-        check_clip(group["clip"])
-        if group["ags"] is not None:
-            check_range("ags", group["ags"], "(0, inf)")
-        if group["sad"] is not None:
-            if len(group["sad"]) != 3:
-                raise ValueError(f"sad must be (strength, threshold, momentum) or None, got {group['sad']!r}")
-            for (name, interval), value in zip(_SILENCE.items(), group["sad"], strict=True):
-                check_range(f"{name} of sad", value, interval)
-        super().add_param_group(group)
         self.defaults.update(self._latent_options)
+        _check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if group["fused"] is None and group["foreach"] is None and all(map(_suits_fused_cpu, group["params"])):
+            group["fused"] = True  # on a CPU torch would take its loop over whole layers, several times slower
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -82,6 +78,8 @@ class LatentOptimizer(Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                if group["fused"] and p.grad.stride() != p.stride():  # as for _suits_fused_cpu
+                    p.grad = torch.empty_like(p).copy_(p.grad)
                 if group["ags"] is not None:
                     scale_gradient_(p.grad, p, group["ags"])
                 if group["sad"] is not None:
@@ -102,6 +100,25 @@ class LatentOptimizer(Optimizer):
             else:
                 for p in params:
                     p.clamp_(-group["clip"], group["clip"])
+
+
+def _check(group: dict[str, Any]) -> None:
+    check_range("lr", group["lr"], "[0, inf)")
+    check_clip(group["clip"])
+    if group["ags"] is not None:
+        check_range("ags", group["ags"], "(0, inf)")
+    if group["sad"] is not None:
+        if len(group["sad"]) != len(_SILENCE):
+            raise ValueError(f"sad must be ({', '.join(_SILENCE)}) or None, got {group['sad']!r}")
+        for (name, interval), value in zip(_SILENCE.items(), group["sad"], strict=True):
+            check_range(f"{name} of sad", value, interval)
+
+
+def _suits_fused_cpu(p: Tensor) -> bool:
+    """Whether the state that torch makes for ``p`` lies in memory as it does: fused steps walk both side by side."""
+    if p.device.type != "cpu" or not p.is_floating_point() or type(p) not in (Tensor, torch.nn.Parameter):
+        return False
+    return torch.empty_like(p, device="meta").stride() == p.stride()
 
 
 class LatentSGD(LatentOptimizer, SGD):
@@ -128,8 +145,7 @@ class LatentSGD(LatentOptimizer, SGD):
         foreach: bool | None = None,
         fused: bool | None = None,
     ) -> None:
-        self._take_options(clip, ags, sad)
-        check_range("lr", lr, "[0, inf)")
+        self._take_options(lr, clip, ags, sad)
         options = {"maximize": maximize, "foreach": foreach, "fused": fused}
         SGD.__init__(self, params, lr, momentum, dampening, weight_decay, nesterov, **options)  # type: ignore[arg-type]
         self._step_supports_amp_scaling = False
@@ -163,8 +179,7 @@ class LatentAdam(LatentOptimizer, Adam):
         capturable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        self._take_options(clip, ags, sad)
-        check_range("lr", lr, "[0, inf)")
+        self._take_options(lr, clip, ags, sad)
         options = {"maximize": maximize, "foreach": foreach, "capturable": capturable, "fused": fused}
         Adam.__init__(self, params, lr, betas, eps, weight_decay, amsgrad, **options)  # type: ignore[arg-type]
         self._step_supports_amp_scaling = False

@@ -107,7 +107,7 @@ def test_the_groups_of_adambnns_code_decay_filters_and_shifts() -> None:
     with torch.device("meta"):
         model = create("reactnet-a")
     decayed, kept = split_parameters(model).decay_groups(5e-6, decay_shifts=True, decay_matrices=False)
-    # Of its 110 decayed parameters 32 are filters and 78 shifts; slopes, BatchNorm and the classifier are not among them.
+    # 32 filters and 78 shifts; slopes, BatchNorm and the classifier are not among them.
     assert sorted(p.dim() for p in decayed["params"]).count(4) == 32
     assert (len(decayed["params"]), decayed["weight_decay"], kept["weight_decay"]) == (110, 5e-6, 0.0)
     assert len(decayed["params"]) + len(kept["params"]) == len(list(model.parameters()))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bittern.data import DataError, load
+from bittern.data import DataError, cifar10, load
 from data.hf_parquet import pixels_of, png, write_cifar10, write_shard
 
 
@@ -24,6 +24,13 @@ def test_images_and_labels_come_as_written(folder: Path) -> None:
     assert torch.equal(splits["train"].images, expected)
     assert splits["train"].images.is_contiguous()
     assert len(splits["test"]) == 3
+
+
+def test_the_held_out_images_are_the_last_of_train(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar10, "_HELD_OUT", 3)
+    splits = load("cifar10-held-out", folder)
+    assert [splits[name].labels.tolist() for name in ("train", "test")] == [[0, 1, 2, 3, 4, 5, 6], [7, 8, 9]]
+    assert torch.equal(splits["test"].images, load("cifar10", folder)["train"].images[7:])
 
 
 def test_shards_are_joined_in_order(tmp_path: Path) -> None:
@@ -106,7 +113,7 @@ def test_a_missing_empty_or_unnamed_folder_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_names_are_refused_with_the_known_ones(folder: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"unknown data set 'cifar': known are cifar10, digits, image.*; did you mean 'cifar10'"
+        ValueError, match=r"unknown data set 'cifar': known are cifar10, .*digits, .*; did you mean 'cifar10'"
     ):
         load("cifar")
     with pytest.raises(ValueError, match="split must be one of 'train', 'test', got 'valid'"):

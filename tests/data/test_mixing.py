@@ -52,6 +52,15 @@ def test_cutmix_leaves_each_pixel_whole_and_mixup_blends_all() -> None:
     assert mixed.unique().numel() > 2
 
 
+def test_boxes_of_cutmix_are_spread_evenly_around_the_middle() -> None:
+    torch.manual_seed(0)
+    images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 6, 9)
+    cover = sum((cutmix(images, torch.eye(2), 1.0)[0][0] for _ in range(3000)), torch.zeros(1, 6, 9)) / 3000
+    assert (cover - cover.flip(1)).abs().max() < 0.05
+    assert (cover - cover.flip(2)).abs().max() < 0.05
+    assert 0.02 < cover[0, 0, 0] < cover[0, 3, 4] - 0.05
+
+
 @pytest.mark.parametrize(("alpha", "deviation"), [(0.2, 0.4226), (1.0, 0.2887)])
 def test_the_share_is_drawn_from_beta(alpha: float, deviation: float) -> None:
     torch.manual_seed(0)

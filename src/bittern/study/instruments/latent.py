@@ -5,7 +5,7 @@ import torch
 from bittern.study.instruments.base import Instrument, Measure, Values
 from bittern.study.look import Look, histogram
 
-_BINS, _RANGE = 75, 1.5
+_BINS, _RANGE = 301, 1.5  # an odd number: the middle bin holds zero
 _NEAR = 0.1
 
 

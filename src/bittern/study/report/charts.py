@@ -99,7 +99,8 @@ def thinned(x: Floats, y: Floats, most: int = _MOST_POINTS) -> tuple[Floats, Flo
     x, y = x[known], y[known]
     if len(x) <= most:
         return x, y
-    return tuple(np.array([part.mean() for part in np.array_split(values, most)]) for values in (x, y))
+    means = [np.array([part.mean() for part in np.array_split(values, most)]) for values in (x, y)]
+    return means[0], means[1]
 
 
 def stage_lines(axes: Axes, steps: Sequence[float]) -> None:
@@ -130,10 +131,30 @@ def heatmap(
         extent=extent,
     )
     bar = made.colorbar(image, ax=axes, pad=0.02, aspect=14)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label(label, color=QUIET)
 
 
+def zoom(axes: Axes, edges: Floats, shares: Sequence[Floats], least: float) -> None:
+    """Limits x to the bins in which one of the histograms has a share above ``least``."""
+    seen = np.flatnonzero(np.max(shares, axis=0) > least)
+    if len(seen):
+        first, last = max(0, seen[0] - 2), min(len(edges) - 1, seen[-1] + 3)
+        axes.set_xlim(edges[first], edges[last])
+
+
+def percents(axes: Axes, zero: bool = True) -> None:
+    """Shares on the y axis, from 0 on if ``zero``."""
+    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g} %")
+    if zero and axes.get_yscale() == "linear":
+        axes.set_ylim(0, max(axes.get_ylim()[1], 0.01))
+
+
 def short(names: Sequence[str], longest: int = 16) -> list[str]:
-    """Layers' names as labels: their beginnings are cut where they run on."""
+    """Layers' names as labels: without the modules that all of them are in, and cut where they still run on."""
+    parts = [name.split(".") for name in names]
+    common = 0
+    while len(names) > 1 and all(len(p) > common + 1 and p[common] == parts[0][common] for p in parts):
+        common += 1
+    names = [".".join(p[common:]) for p in parts]
     return [name if len(name) <= longest else "…" + name[-longest + 1 :] for name in names]

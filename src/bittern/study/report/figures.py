@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from bittern.study.instruments import INSTRUMENTS
 from bittern.study.instruments.flips import flip_rate
@@ -105,13 +106,10 @@ def _log(*names: str) -> Draw:
     return draw
 
 
-def _percents(axes: Axes) -> None:
-    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g} %")
-
-
 def _accuracy(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    _percents(axes[0])
-    return _log("test_accuracy", "accuracy")(canvas, axes, runs)
+    found = _log("test_accuracy", "accuracy")(canvas, axes, runs)
+    charts.percents(axes[0], zero=False)
+    return found
 
 
 def _per_step(column: int, convert: Callable[[Any], Any], log: bool) -> Draw:
@@ -156,10 +154,10 @@ def _over_time(measure: str, *, percent: bool = True, log: bool = False, thin: s
                 )
             if thin is not None:
                 axes[0].plot(*run.mean(thin), color=charts.run_colour(i), linewidth=1.1, linestyle=(0, (4, 2)))
-        if percent:
-            _percents(axes[0])
         if log and found:
             axes[0].set_yscale("log", nonpositive="mask")
+        if percent:
+            charts.percents(axes[0])
         axes[0].set_xlabel("step")
         _stages(axes[0], runs)
         return found
@@ -198,7 +196,7 @@ def _histogram(measure: str, *, first_layer: bool = False, log: bool = False, ex
 
     def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
         low, high = _EDGES[measure]
-        found = False
+        shares: list[Floats] = []
         for i, run in enumerate(runs):
             snapshots = run.arrays(measure)
             for step, width, alpha in ((min(snapshots, default=0), 1.0, 0.55), (max(snapshots, default=0), 2.0, 1.0)):
@@ -209,18 +207,18 @@ def _histogram(measure: str, *, first_layer: bool = False, log: bool = False, ex
                 edges = np.linspace(low, high, len(counts) + 1)
                 if exponent:
                     edges, counts = edges[2:], counts[2:]  # exact zeros count in the first bin
-                axes[0].stairs(
-                    counts / max(1, counts.sum()), edges, color=charts.run_colour(i), linewidth=width, alpha=alpha
-                )
-                found = True
-        if log and found:
+                shares.append(counts / max(1, counts.sum()))
+                axes[0].stairs(shares[-1], edges, color=charts.run_colour(i), linewidth=width, alpha=alpha)
+        if not shares:
+            return False
+        charts.zoom(axes[0], edges, shares, 1e-4)
+        if log:
             axes[0].set_yscale("log", nonpositive="mask")
         if exponent:
+            axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes[0].xaxis.set_major_formatter(lambda value, position: f"$10^{{{value:g}}}$")
-        else:
-            axes[0].set_xlim(low, high)
-        _percents(axes[0])
-        return found
+        charts.percents(axes[0])
+        return True
 
     return draw
 
@@ -297,7 +295,7 @@ def _errors(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
         found = True
     if found:
         axes[0].axhline(1 - 2 / np.pi, color=charts.QUIET, linewidth=0.9, linestyle=(0, (2, 3)))
-        _percents(axes[0])
+        charts.percents(axes[0], zero=False)
     return found
 
 
@@ -430,7 +428,7 @@ CHARTS = (
     ),
     Chart(
         "dead_weights", "activations", "Dead weights",
-        "Share that no gradient reached in a window. Dashed: of those dead in the window before, the share that came back.",
+        "Share that no gradient reached in a window. Dashed: share of the window before that came back.",
         _over_time("dead_weights", thin="revived_weights"),
     ),
     Chart(
@@ -501,8 +499,8 @@ CHARTS = (
 TOYS = (
     Chart(
         "two_nodes", "toys", "Two binary nodes",
-        "sign(x) + sign(y) as the estimator sees it, from the square. y gets a gradient only in some batches; Adam makes "
-        "the rare ones count. After AdamBNN (arXiv:2106.11309), figure 6.",
+        "sign(x) + sign(y) as the estimator sees it, from the square. y gets a gradient only in some batches; Adam "
+        "makes the rare ones count. After AdamBNN (arXiv:2106.11309), figure 6.",
         _two_nodes,
     ),
     Chart(

@@ -6,7 +6,6 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -128,12 +127,7 @@ def _facts(run: StudyData) -> list[tuple[str, str]]:
     if accuracy is not None:
         facts.append(("test accuracy", percent(accuracy)))
     if len(run.ff):
-        facts.append(
-            (
-                "steps",
-                f"{int(run.ff[-1, 0]):,}; {np.ptp(run.ff[:, 1]) and run.ff[:, 1].mean():.2e} of the signs flip in one",
-            )
-        )
+        facts.append(("steps", f"{int(run.ff[-1, 0]):,}"))
     cost = run.info.get("cost", {}).get("share")
     if cost:
         facts.append(("cost of watching", f"{percent(cost)} of the training time"))

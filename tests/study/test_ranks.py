@@ -1,0 +1,64 @@
+"""Two processes see together what one sees with both halves of the batch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed
+import torch.multiprocessing
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bittern.nn import BinaryLinear
+from bittern.study import watch
+from bittern.study.files import READINGS_FILE, STEPS_FILE
+
+STEPS, ROWS = 12, 16
+
+
+def network() -> nn.Module:
+    """Without BatchNorm, whose statistics would differ between half batches."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), BinaryLinear(8, 8), BinaryLinear(8, 3))
+
+
+def train(model: nn.Module, out: Path, part: slice) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    generator = torch.Generator().manual_seed(1)
+    with watch(model, optimizer, out, sample_every=4, snapshot_every=1) as watched:
+        for step in range(STEPS):
+            x = torch.randn(ROWS, 6, generator=generator)[part]
+            optimizer.zero_grad()
+            model(x).logsumexp(1).mean().backward()  # no gradients that cancel to 0 in one order of summing alone
+            optimizer.step()
+            watched.step()
+            if step == 5:
+                watched.epoch(1)
+
+
+def process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    train(DistributedDataParallel(network()), Path(folder) / "two", slice(rank, None, 2))
+    torch.distributed.destroy_process_group()
+
+
+def samples(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / READINGS_FILE).read_text().splitlines()]
+    return [row for row in rows if row["kind"] == "sample"]
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(process, (str(tmp_path),), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    train(network(), tmp_path / "one", slice(None))
+    assert (tmp_path / "two" / STEPS_FILE).read_text() == (tmp_path / "one" / STEPS_FILE).read_text()
+    one, two = samples(tmp_path / "one"), samples(tmp_path / "two")
+    assert [row["step"] for row in two] == [row["step"] for row in one]
+    assert 7 in [row["step"] for row in two]  # behind the first epoch, in both processes
+    for a, b in zip(one, two, strict=True):
+        assert set(a["values"]) == set(b["values"])
+        for measure, layers in a["values"].items():
+            assert b["values"][measure] == pytest.approx(layers, rel=1e-3, abs=1e-6), measure

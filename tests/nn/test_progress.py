@@ -41,10 +41,12 @@ def test_layers_start_at_zero_and_their_gradient_follows(kind: str, name: str) -
         return torch.cat([z.grad.flatten(), *(p.grad.flatten() for p in layer.parameters())])
 
     assert layer.progress == 0
+    buffer = layer.progress
     first = gradient()
     layer.zero_grad()
     set_progress(layer, 1.0)
     assert layer.progress == 1
+    assert layer.progress is buffer  # in place: it stays on its device, and compiled code reads it
     assert not torch.equal(first, gradient())
 
 

@@ -171,6 +171,11 @@ def test_progress_is_a_number_or_a_tensor_which_may_change_before_the_backward_p
     assert not torch.equal(gradient(name, x), gradient(name, x, 1.0))
 
 
+def test_the_schedule_is_as_precise_for_half_precision_as_for_single() -> None:
+    steepest = gradient("ede", torch.zeros(1, dtype=torch.bfloat16), 0.9)
+    assert steepest.item() == torch.tensor(10**0.8, dtype=torch.bfloat16).item()
+
+
 @pytest.mark.parametrize("progress", [-0.1, 1.01, math.nan])
 def test_progress_outside_the_training_is_refused(progress: float) -> None:
     with pytest.raises(ValueError, match=r"progress is the share of the training done, in \[0, 1\], got"):

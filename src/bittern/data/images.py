@@ -27,7 +27,7 @@ class ImageFiles:
         return f"{self.folder.name}/{os.fsdecode(self.names[index])}"
 
     def locate(self, index: int) -> Location:
-        return Location(str(self.folder / os.fsdecode(self.names[index])), 0, -1)
+        return Location(os.path.join(self.folder, os.fsdecode(self.names[index])), 0, -1)
 
 
 def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:

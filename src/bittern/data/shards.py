@@ -49,8 +49,8 @@ class ShardMembers:
         return f"{self.shards[self.shard[index]]}/{os.fsdecode(self.keys[index])}"
 
     def locate(self, index: int) -> Location:
-        path = self.folder / self.shards[self.shard[index]]
-        return Location(str(path), int(self.offsets[index]), int(self.sizes[index]))
+        path = os.path.join(self.folder, self.shards[self.shard[index]])
+        return Location(path, int(self.offsets[index]), int(self.sizes[index]))
 
 
 def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:

@@ -166,9 +166,10 @@ class _Reading:
         self._read += len(batch.asked)
         self._failed += len(batch.attempts)
         self.judge()
-        there = [at for at, index in enumerate(batch.chosen) if index is not None]
-        pixels = self._workers.pixels[slot * self._size :][there]  # a copy, so that the slot is free
-        return pixels.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
+        there = torch.tensor([at for at, index in enumerate(batch.chosen) if index is not None], dtype=torch.int64)
+        # A copy, so that the slot is free; advanced indexing would take eight times as long.
+        images = self._workers.pixels.index_select(0, slot * self._size + there)
+        return images.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
 
     def judge(self, at_end: bool = False) -> None:
         """Raises DataError if more than half of the images that were asked for cannot be read."""

@@ -125,7 +125,7 @@ class Split:
             drop_last=drop_last,
         )
         on_device = (indices.to(self.labels.device) for indices in chosen)
-        # Faster than advanced indexing, eight times on a CPU.
+        # On a CPU many times as fast as advanced indexing.
         return ((self.images.index_select(0, i), self.labels.index_select(0, i)) for i in on_device)
 
     def to(self, device: torch.device | str) -> "Split":

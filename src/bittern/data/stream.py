@@ -167,7 +167,7 @@ class _Reading:
         self._failed += len(batch.attempts)
         self.judge()
         there = torch.tensor([at for at, index in enumerate(batch.chosen) if index is not None], dtype=torch.int64)
-        # A copy, so that the slot is free; advanced indexing would take eight times as long.
+        # A copy, so that the slot is free; advanced indexing would take many times as long.
         images = self._workers.pixels.index_select(0, slot * self._size + there)
         return images.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
 

@@ -55,6 +55,20 @@ def test_the_second_order_of_bop_does_not_depend_on_the_scale_of_the_gradients()
     assert 0.2 < (runs[0] < 0).float().mean() < 0.8
 
 
+def test_the_unbiased_form_is_another_threshold() -> None:
+    runs = []
+    for unbiased, threshold in ((True, 2.0), (False, 2.0 * 0.125 / 0.5)):
+        p = nn.Parameter(torch.ones(200, dtype=torch.float64))
+        optimizer = Bop2ndOrder([p], gamma=0.125, sigma=0.25, threshold=threshold, unbiased=unbiased)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(20):
+            p.grad = torch.randn(200, generator=generator, dtype=torch.float64)
+            optimizer.step()
+        runs.append(p.detach())
+    assert torch.equal(*runs)
+    assert 0 < (runs[0] < 0).sum() < 200
+
+
 @pytest.mark.slow
 def test_gamma_must_be_far_below_one_over_the_period_of_the_gradients() -> None:
     # Online problem: 1010 w once in 101 steps, -10 w in the others, so the sum of a period is 10 w and -1 is best.

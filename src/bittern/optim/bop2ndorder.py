@@ -23,8 +23,9 @@ class Bop2ndOrder(BinaryOptimizer):
         w <- -w where w s > threshold,                s = m / (sqrt(v) + 1e-10)
                                                       s = (m / gamma) / (sqrt(v / sigma) + 1e-10)   if unbiased
 
-    s does not depend on the gradients' scale. What the authors call unbiased is not Adam's correction by 1 - beta^t: it
-    divides by the weights of the averages, at every step. State: two averages, by definition.
+    s does not depend on the gradients' scale. What the authors call unbiased is not Adam's correction by 1 - beta^t but
+    a division by the weights of the averages at every step: 1e-10 aside, that is a threshold of threshold * gamma /
+    sqrt(sigma). State: two averages, by definition.
 
     Suarez-Ramirez et al. 2021, A Bop and Beyond, arXiv:2104.05124. The defaults are those of its code.
 

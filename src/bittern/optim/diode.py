@@ -24,7 +24,7 @@ class Diode(BinaryOptimizer):
     not matter. Weight decay has no meaning. State: two averages, by definition.
 
     Guo et al. 2024, Join the High Accuracy Club on ImageNet with a Binary Neural Network Ticket and its optimizer Diode
-    (ECCV), as in its code, bitorch-engine.
+    (ECCV), as in its code, bitorch-engine. The default of lr is ours.
     """
 
     buffers = ("average", "signs")
@@ -120,6 +120,7 @@ def _multi_tensor_diode(
     foreach_average_(signs, directions, 1 - beta2)
     positive = torch._foreach_sign(signs)
     torch._foreach_clamp_min_(positive, 0)
-    torch._foreach_copy_(params, positive)
+    for w, p in zip(params, positive, strict=True):
+        w.copy_(p)
     torch._foreach_mul_(params, -2)
     torch._foreach_add_(params, 1)

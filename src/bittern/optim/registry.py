@@ -24,6 +24,7 @@ class OptimizerInfo:
     Attributes:
         latent_free: the parameters are -1 and +1 instead of latent weights.
         state: tensors per parameter, each as large as it; with ``defaults``.
+        use: when to take it.
         defaults: options that ``create_optimizer`` passes on where the caller says nothing.
     """
 
@@ -32,6 +33,7 @@ class OptimizerInfo:
     latent_free: bool
     state: int
     equation: str
+    use: str
     source: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,6 +49,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             1,
             "m = momentum m + g; w -= lr m",
+            "the plainest; with `clip`, or weights wander where their signs no longer change",
             "Rumelhart et al. 1986, Learning representations by back-propagating errors",
             {"momentum": 0.9},
         ),
@@ -56,6 +59,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             2,
             "m = avg(g), v = avg(g^2), both corrected for their start; w -= lr m / (sqrt(v) + eps)",
+            "latent weights, in most recipes: division by sqrt(v) moves those whose gradients are small or rare",
             "Kingma and Ba 2015, Adam, arXiv:1412.6980",
         ),
         OptimizerInfo(
@@ -64,6 +68,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             3,
             "Adam with the largest v so far",
+            "where large gradients are rare and matter, and Adam forgets them",
             "Reddi et al. 2018, On the Convergence of Adam and Beyond",
             {"amsgrad": True},
         ),
@@ -73,6 +78,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             2,
             "Adam; w -= lr weight_decay w",
+            "real-valued parameters beside a latent-free optimizer",
             "Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101",
         ),
         OptimizerInfo(
@@ -81,6 +87,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             1,
             "m = (1 - gamma) m + gamma g; flip where w m > threshold",
+            "the least state; wants a falling gamma and a threshold that fits the gradients' scale",
             "Helwegen et al. 2019, Latent Weights Do Not Exist, arXiv:1906.02107",
         ),
         OptimizerInfo(
@@ -89,6 +96,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             2,
             "m = avg(g, gamma), v = avg(g^2, sigma); flip where w m / (sqrt(v) + 1e-10) > threshold",
+            "Bop where gradients differ in scale between layers or over time",
             _BOP2,
         ),
         OptimizerInfo(
@@ -97,6 +105,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             2,
             "bop2ndorder with m / gamma and v / sigma",
+            "the same as bop2ndorder with the threshold times gamma / sqrt(sigma)",
             _BOP2,
             {"unbiased": True},
         ),
@@ -106,6 +115,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             2,
             "m = avg(g, gamma), h = avg(m, alpha); flip where w h > 0",
+            "no threshold: alpha takes the place of the learning rate, and falls to 0 like one",
             "Quist et al. 2023, Understanding weight-magnitude hyperparameters in training binary networks, ICLR",
         ),
         OptimizerInfo(
@@ -114,6 +124,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             2,
             "l = avg(g), s = avg(lr sign(l)); w = -sign(s)",
+            "no threshold, and averages of gradients count by their signs alone",
             "Guo et al. 2024, Join the High Accuracy Club on ImageNet with a Binary Neural Network Ticket, ECCV",
         ),
         OptimizerInfo(
@@ -122,6 +133,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             3,
             "AMSGrad with g clipped to kappa sqrt(vmax), kappa by the filter's quantization error (reconstruction)",
+            "an experiment: filters whose weights are very unlike in size; no published figures stand behind it",
             "reconstruction after the abstract of Liu et al. 2020, BAMSProd, arXiv:2009.13799",
         ),
     )

@@ -1,10 +1,30 @@
 """BatchNorm over the batches of all processes, on any device (torch's own SyncBatchNorm needs a GPU)."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; so is that of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _Sum.forward(ctx, grad)
+
+
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    return total
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -41,10 +61,10 @@ class SyncedBatchNorm(_BatchNorm):
         others = [d for d in range(x.dim()) if d != 1]
         wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         count = wide.new_tensor([wide.numel() / wide.shape[1]])
-        n, total = all_reduce(torch.cat((count, wide.sum(others)))).split((1, wide.shape[1]))
+        n, total = _sum(torch.cat((count, wide.sum(others)))).split((1, wide.shape[1]))
         mean = total / n
         centred = wide - mean.view(along_channels)
-        var = all_reduce(centred.square().sum(others)) / n
+        var = _sum(centred.square().sum(others)) / n
         self._track(mean.detach(), var.detach() * n / (n - 1))
         factor = (var + self.eps).rsqrt()
         if self.weight is not None:

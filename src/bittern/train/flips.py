@@ -38,11 +38,15 @@ class FlipCounter:
         """Share of the weights that flip in a step, 0..1; None without weights or updates."""
         if not self._total or not self._updates:
             return None
-        return float(self._flips) / self._updates / self._total
+        return self._count() / self._updates / self._total
 
     def state(self) -> tuple[int, int]:
         """Flips and updates since ``reset``, for a checkpoint."""
-        return int(self._flips), self._updates
+        return self._count(), self._updates
+
+    def _count(self) -> int:
+        # Weights that are shared out over processes (torch.distributed.tensor.DTensor): all must ask together.
+        return int(self._flips.full_tensor() if hasattr(self._flips, "full_tensor") else self._flips)
 
     def restore(self, state: tuple[int, int]) -> None:
         self._flips, self._updates = state

@@ -104,7 +104,7 @@ def run(
             recipe, folder, identity, trainer, position, reporter, stop, ranks, observers, checkpoint_seconds
         ).train()
         info = _describe(recipe, identity, dataset.info, trainer, position)
-        result = weights.full(trainer.result.state_dict())
+        result = weights.single(weights.full(trainer.result.state_dict()))
         if ranks.rank == 0:
             runs.save_run(folder, result, info)
         ranks.fabric.barrier()

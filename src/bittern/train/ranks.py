@@ -83,7 +83,7 @@ class Ranks:
 
     def mine(self, gathered: Tensor) -> Tensor:
         """What this process gave to ``gather``."""
-        return gathered if self.world == 1 else gathered[self.rank]
+        return gathered if self.world == 1 else gathered[self.rank].clone()
 
 
 def _strategy(name: str) -> Any:
@@ -91,11 +91,12 @@ def _strategy(name: str) -> Any:
         return "ddp"
     from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
-    return ModelParallelStrategy(_shard, data_parallel_size="auto", tensor_parallel_size=1)
+    return ModelParallelStrategy(_shard, data_parallel_size=world_size(), tensor_parallel_size=1)
 
 
 def _shard(model: nn.Module, mesh: Any) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # all that it shares out so far
     fully_shard(model, mesh=mesh["data_parallel"])
     return model

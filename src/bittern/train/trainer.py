@@ -101,6 +101,8 @@ class Trainer:
         """Images of a step in this process."""
         self.batches = len(self._train) // (self.batch_size * ranks.world)
         """Batches of an epoch; what does not fill a last one is left out, other images each time."""
+        if ranks.sharded and recipe.ema:
+            raise ValueError("ema must be 0 under strategy 'fsdp': no process holds the whole network")
         self._given_teacher = None if teacher is None else teacher.to(ranks.device).eval().requires_grad_(False)
         self._teacher: nn.Module | None = None
         self._stage: Stage | None = None
@@ -132,7 +134,7 @@ class Trainer:
         if stage is not self._stage:  # a restored run stands in it already
             torch.manual_seed(self._derived_seed(at.stage))
             before = None if self._stage is None else self.result
-            start = self._initial if before is None else before.state_dict()
+            start = self._initial if before is None else weights.full(before.state_dict())
             self._build(stage, start if at.stage == 0 or stage.weights == "previous" else None, before)
             if self._ranks.rank:
                 torch.manual_seed(self._derived_seed(at.stage, self._ranks.rank))  # another augmentation than rank 0's
@@ -164,7 +166,8 @@ class Trainer:
 
     def _create(self, stage: Stage) -> nn.Module:
         model = create(self._recipe.model, **self.model_options(stage))
-        return model.to(self._ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        dtype = torch.float64 if self._recipe.mixed_precision == "double" else torch.float32
+        return model.to(self._ranks.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     @property
     def result(self) -> nn.Module:
@@ -273,21 +276,29 @@ class Trainer:
         model = self.result.eval()
         dtype = next(model.parameters()).dtype
         loss, correct, count = 0.0, 0, 0
-        for images, labels in self._test.epoch(
-            batch_size=_EVALUATION_BATCH,
-            seed=0,
-            rank=self._ranks.rank,
-            world=self._ranks.world,
-            shuffle=False,
-            drop_last=False,
-        ):
+        for images, labels in self._test_batches():
             logits = model(self._prepare(images.to(self._ranks.device)).to(dtype))
             wanted = labels.to(logits.device)
+            logits = logits[: len(wanted)]
             loss += F.cross_entropy(logits, wanted, reduction="sum").item()
             correct += int((logits.argmax(1) == wanted).sum())
             count += len(wanted)
         loss, correct, count = self._ranks.sum((loss, correct, count))  # type: ignore[assignment]
         return loss / count, correct / count
+
+    def _test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process' part of the test split, in as many batches as the others', the last ones without labels.
+
+        Where the weights are shared out, a forward pass needs all processes.
+        """
+        rank, world = self._ranks.rank, self._ranks.world
+        batches = self._test.epoch(
+            batch_size=_EVALUATION_BATCH, seed=0, rank=rank, world=world, shuffle=False, drop_last=False
+        )
+        rounds = math.ceil(len(self._test) / (_EVALUATION_BATCH * world))
+        nothing = torch.zeros(1, *self._info.input_shape, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        for _ in range(rounds):
+            yield next(batches, nothing)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, by flat name. All processes must ask together."""
@@ -302,7 +313,7 @@ class Trainer:
         if self._average is not None:
             groups["average"] = self._average.state_dict()
         if self._stage and self._stage.teacher == "previous" and self._teacher is not None:
-            groups["teacher"] = self._teacher.state_dict()
+            groups["teacher"] = weights.full(self._teacher.state_dict())
         return {f"{group}.{name}": tensor for group, tensors in groups.items() for name, tensor in tensors.items()}
 
     def restore(self, saved: Checkpoint) -> Position:

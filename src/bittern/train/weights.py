@@ -51,6 +51,11 @@ def full(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: t.full_tensor() if _is_shared_out(t) else t for name, t in tensors.items()}
 
 
+def single(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """float64 as float32, the others as they are."""
+    return {name: t.float() if t.dtype == torch.float64 else t for name, t in tensors.items()}
+
+
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as ``<index of the parameter>.<name>``, put together. All processes must ask together."""
     state = optimizer.state_dict()["state"]

@@ -1,0 +1,120 @@
+"""Several processes under torchrun: together they do what one does."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from train.tiny import TINY
+from train.tiny import train as train_here
+
+pytestmark = pytest.mark.slow
+
+TESTS = Path(__file__).parents[1]
+ALIKE = {**TINY, "augmentation": "none", "mixed_precision": "double"}
+"""In double precision no sign turns because sums were taken in another order."""
+
+
+def start(
+    out: Path, processes: int, overrides: dict[str, Any] | None = None, **arguments: Any
+) -> subprocess.Popen[str]:
+    code = f"""
+import torch
+from bittern.train import TrainingInterrupted
+from train.tiny import train
+torch.set_num_threads(1)
+try:
+    train({str(out)!r}, overrides={ALIKE | (overrides or {})!r}, **{arguments!r})
+except TrainingInterrupted as error:
+    print(error)
+"""
+    script = out.parent / f"{out.name}.py"
+    script.write_text(code)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.Popen(
+        [sys.executable, *(launcher if processes > 1 else []), str(script)],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def train(out: Path, processes: int, overrides: dict[str, Any] | None = None, **arguments: Any) -> str:
+    child = start(out, processes, overrides, **arguments)
+    text, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, text
+    return text
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "run"
+    train(out, 1)
+    return out
+
+
+def test_two_processes_end_where_one_with_twice_the_batch_does(one: Path, tmp_path: Path) -> None:
+    train(tmp_path / "two", 2)
+    expected, found = weights(one), weights(tmp_path / "two")
+    assert list(expected) == list(found)
+    for name, tensor in expected.items():
+        # 44 steps of sums in another order, in float64; Adam divides by roots of small numbers.
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-9, msg=name)
+    metrics = [json.loads((out / "model.json").read_bytes())["metrics"] for out in (one, tmp_path / "two")]
+    assert metrics[0]["test_accuracy"] == metrics[1]["test_accuracy"]
+    assert metrics[0]["train_loss"] == pytest.approx(metrics[1]["train_loss"], rel=1e-6)
+
+
+def losses(out: Path) -> list[float]:
+    with open(out / "log.csv", newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_sharing_the_weights_out_changes_nothing_but_roundings(tmp_path: Path) -> None:
+    single = {"mixed_precision": "no"}  # of float64 Fabric knows nothing here
+    train(tmp_path / "one", 1, single)
+    train(tmp_path / "two", 2, single, strategy="fsdp")
+    expected, found = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert found[:2] == pytest.approx(expected[:2], rel=1e-5)
+    assert found[2:] == pytest.approx(expected[2:], rel=1e-3)  # signs of weights turn on the last bit
+
+
+def test_a_run_of_two_that_is_stopped_and_gone_on_with_ends_the_same(tmp_path: Path) -> None:
+    augmented = {"augmentation": "shift1"}  # whose random stream is another in each process
+    train(tmp_path / "whole", 2, augmented)
+    child = start(tmp_path / "parts", 2, augmented, checkpoint_seconds=0.0)
+    checkpoint = tmp_path / "parts" / "checkpoint" / "checkpoint.json"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGTERM)
+    text, _ = child.communicate(timeout=60)
+    assert json.loads(checkpoint.read_bytes())["state"]["step"] < 44
+    assert "stopped by SIGTERM at step" in text
+    train(tmp_path / "parts", 2, augmented, resume=True)
+    assert all(torch.equal(t, weights(tmp_path / "parts")[n]) for n, t in weights(tmp_path / "whole").items())
+
+
+def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(tmp_path: Path) -> None:
+    child = start(tmp_path / "odd", 2, {"batch_size": 127})
+    text, _ = child.communicate(timeout=120)
+    assert "batch_size 127 must be a multiple of 2: 2 processes times 1 passes (accumulate)" in text
+
+
+def test_a_strategy_without_processes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="strategy 'fsdp' is for several processes; start them by torchrun"):
+        train_here(tmp_path / "run", strategy="fsdp")

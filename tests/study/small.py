@@ -92,6 +92,7 @@ def read(
         }
 
 
-def observed(instrument: Instrument, x: Tensor, module: nn.Module | None = None) -> Look:
+def observed(instrument: Instrument, x: Tensor, module: nn.Module | None = None, *, window_ends: bool = True) -> Look:
     """A look at one activation that entered a sign."""
-    return Look(1, [], sums={instrument.name: {"site": instrument.observe(module or nn.Identity(), x, True)}})
+    sums = {instrument.name: {"site": instrument.observe(module or nn.Identity(), x, True)}}
+    return Look(1, [], sums=sums, window_ends=window_ends)

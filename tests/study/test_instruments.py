@@ -86,7 +86,7 @@ def test_channels_of_one_sign_are_dead_and_come_back(shape: tuple[int, ...], mod
 
 def test_a_channel_is_dead_only_if_constant_over_the_whole_window() -> None:
     instrument = Channels()
-    read(instrument, observed(instrument, torch.ones(4, 2)), snapshot=False)
+    assert read(instrument, observed(instrument, torch.ones(4, 2), window_ends=False)) == {}
     values = read(instrument, observed(instrument, torch.tensor([[1.0, -1.0]] * 4)))
     assert values["dead_channels"] == 0.5
     assert values["positive_share"] == [1.0, 0.5]
@@ -97,9 +97,9 @@ def test_weights_are_dead_if_no_gradient_reached_them_in_the_window() -> None:
     windows = [([[0, 1], [0, 0]], [[0, 0], [1, 0]]), ([[1, 1], [0, 0]], [[0, 0], [0, 0]])]
     found = []
     for window in windows:
-        for gradient, snapshot in zip(window, (False, True), strict=True):
+        for gradient, ends in zip(window, (False, True), strict=True):
             weight.parameter.grad = torch.tensor(gradient, dtype=torch.float32)
-            values = read(instrument, Look(1, [weight]), snapshot)
+            values = read(instrument, Look(1, [weight], window_ends=ends))
         found.append(values)
     assert found[0] == {"dead_weights": 0.5}  # [0, 0] and [1, 1]
     assert found[1] == {"dead_weights": 0.5, "revived_weights": 0.5}  # [0, 0] lives, [1, 1] does not

@@ -250,7 +250,7 @@ def test_weights_without_latent_values_are_watched(tmp_path: Path) -> None:
             watched.step()
             model.zero_grad()
     values = {measure for row in readings(tmp_path) for measure in row["values"]}
-    assert {"ff", "c2i", "gradient_mean", "update_mean", "saturation", "dead_weights"} <= values
+    assert {"ff", "c2i", "gradient_mean", "update_mean", "saturation", "silent"} <= values
     assert not {"confidence", "latent_mean", "near_zero", "quantization_error"} & values
     assert all(bool((p.abs() == 1).all()) for p in weights)
     (stage,) = readings(tmp_path, "stage")

@@ -27,6 +27,8 @@ class Look:
         before: the values before the step; None where they were not kept.
         sums: instrument -> site -> what its ``observe`` returned, added up over the step's forward passes and all
             processes.
+        window_ends: whether a window ends here, of those, all equally long, over which some instruments count. A
+            snapshot out of turn ends none.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Look:
         optimizers: Sequence[Optimizer] = (),
         before: Mapping[str, Tensor] | None = None,
         sums: Mapping[str, Mapping[str, Tensor]] | None = None,
+        window_ends: bool = True,
     ) -> None:
         self.step = step
+        self.window_ends = window_ends
         self.weights = weights
         self._optimizers = optimizers
         self._before = before or {}

@@ -31,9 +31,13 @@ class Schedule:
 
     def kind(self, step: int, first: bool) -> Kind:
         """Of step number ``step``, counted from 1."""
-        if first or step % (self.every * self.snapshot_every) == 0:
+        if first or self.window_ends(step):
             return Kind.SNAPSHOT
         return Kind.SAMPLE if step % self.every == 0 else Kind.PLAIN
+
+    def window_ends(self, step: int) -> bool:
+        """Whether ``step`` is a snapshot in its turn."""
+        return step % (self.every * self.snapshot_every) == 0
 
     def revise(self, cost: "Cost") -> None:
         if not self.adapt or cost.samples < _BLOCKS:

@@ -96,7 +96,8 @@ class Watch:
             if kind is not Kind.PLAIN:
                 self._interception.close()
                 sums = ranks.add_up(self._sums)
-                self._record(Look(self._step, self._weights, self._optimizers, self._before, sums), kind)
+                window = self._schedule.window_ends(self._step)
+                self._record(Look(self._step, self._weights, self._optimizers, self._before, sums, window), kind)
             elif self._step - self._written >= FOLD_EVERY:
                 self._fold()
             self._plan(first=False)
@@ -123,7 +124,7 @@ class Watch:
             with torch.no_grad():
                 if self._step > self._snapped:
                     final = [i for i in self._instruments if i.final]
-                    self._record(Look(self._step, self._weights), Kind.SNAPSHOT, final)
+                    self._record(Look(self._step, self._weights, window_ends=False), Kind.SNAPSHOT, final)
         finally:
             self._writer.close()
             self._scalars.close()

@@ -8,7 +8,7 @@ from bittern.study.look import Look
 
 
 class Channels(Instrument):
-    """Channels whose sign never changes over all images and places seen in the steps sampled since the last snapshot.
+    """Channels whose sign never changes over all images and places seen in the sampled steps of a window.
 
     Such a channel carries no information. ``revived``: of those that were dead in the window before, the share that is
     not now. A channel is dimension 1 of an image or sequence, the last dimension of what enters a linear layer.
@@ -36,7 +36,7 @@ class Channels(Instrument):
     def read(self, look: Look, snapshot: bool) -> Values:
         for site, sums in look.sums(self.name).items():
             self._window[site] = self._window[site] + sums if site in self._window else sums
-        if not snapshot:
+        if not look.window_ends:
             return {}
         values: Values = {measure.name: {} for measure in self.measures}
         for site, sums in self._window.items():

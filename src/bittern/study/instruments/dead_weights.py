@@ -7,7 +7,7 @@ from bittern.study.look import Look
 
 
 class DeadWeights(Instrument):
-    """Latent weights whose gradient was exactly zero in every step sampled since the last snapshot.
+    """Latent weights whose gradient was exactly zero in every sampled step of a window.
 
     ``revived_weights``: of those that were dead in the window before, the share that is not now.
     """
@@ -32,7 +32,7 @@ class DeadWeights(Instrument):
                 self._alive[weight.name].logical_or_(gradient != 0)
             else:
                 self._alive[weight.name] = gradient != 0
-        if not snapshot:
+        if not look.window_ends:
             return {}
         values: Values = {measure.name: {} for measure in self.measures}
         for name, alive in self._alive.items():

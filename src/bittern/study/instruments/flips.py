@@ -31,7 +31,7 @@ class Flips(Instrument):
 
         FF_t = sum_w |sign(w_t) - sign(w_{t-1})| / 2 / #w
 
-    Per layer its mean since the last sample. Over the window since the last snapshot, ``oscillating``: weights that
+    Per layer its mean since the last sample. Over a window, ``oscillating``: weights that
     flipped at least twice, so came back; since the stage began, ``silent``: weights that never flipped.
     """
 
@@ -92,12 +92,13 @@ class Flips(Instrument):
             values["ff"] = {w.name: means[i] / self._numels[i] for i, w in enumerate(look.weights)}
             self._since_sample = []
         if snapshot:
-            oscillating = {w.name: (self._counts[i] >= 2).float().mean() for i, w in enumerate(look.weights)}
             for ever, counts in zip(self._ever, self._counts, strict=True):
                 ever.logical_or_(counts > 0)
+            values["silent"] = {w.name: 1 - self._ever[i].float().mean() for i, w in enumerate(look.weights)}
+        if look.window_ends:
+            values["oscillating"] = {w.name: (self._counts[i] >= 2).float().mean() for i, w in enumerate(look.weights)}
+            for counts in self._counts:
                 counts.zero_()
-            silent = {w.name: 1 - self._ever[i].float().mean() for i, w in enumerate(look.weights)}
-            values |= {"oscillating": oscillating, "silent": silent}
         return values
 
     def state(self) -> State:

@@ -135,12 +135,14 @@ def heatmap(
     bar.set_label(label, color=QUIET)
 
 
-def zoom(axes: Axes, edges: Floats, shares: Sequence[Floats], least: float) -> None:
-    """Limits x to the bins in which one of the histograms has a share above ``least``."""
-    seen = np.flatnonzero(np.max(shares, axis=0) > least)
-    if len(seen):
-        first, last = max(0, seen[0] - 2), min(len(edges) - 1, seen[-1] + 3)
-        axes.set_xlim(edges[first], edges[last])
+def zoom(axes: Axes, histograms: Sequence[tuple[Floats, Floats]], least: float) -> None:
+    """Limits x to where one of the ``histograms``, (edges, shares), has a share above ``least``."""
+    seen = [edges[1:][shares > least] for edges, shares in histograms]
+    seen += [edges[:-1][shares > least] for edges, shares in histograms]
+    ends = np.concatenate(seen)
+    if len(ends):
+        margin = 0.05 * (ends.max() - ends.min())
+        axes.set_xlim(ends.min() - margin, ends.max() + margin)
 
 
 def percents(axes: Axes, zero: bool = True) -> None:

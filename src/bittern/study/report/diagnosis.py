@@ -86,7 +86,7 @@ def _finding(rule: Rule, run: StudyData, layers: tuple[str, ...], steps: Floats,
     others = len(bad) - 1
     text = rule.says.format(
         layer=layers[worst],
-        value=f"{100 * value:.0f} %",
+        value=f"{100 * value:.3g} %",
         number=f"{value:.2g}",
         since=f"since {run.when(first)}" if len(good) else "from the start",
         others=f" ({others} more layer{'s' if others > 1 else ''} too)" if others else "",

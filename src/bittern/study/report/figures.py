@@ -196,7 +196,7 @@ def _histogram(measure: str, *, first_layer: bool = False, log: bool = False, ex
 
     def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
         low, high = _EDGES[measure]
-        shares: list[Floats] = []
+        histograms: list[tuple[Floats, Floats]] = []
         for i, run in enumerate(runs):
             snapshots = run.arrays(measure)
             for step, width, alpha in ((min(snapshots, default=0), 1.0, 0.55), (max(snapshots, default=0), 2.0, 1.0)):
@@ -207,11 +207,12 @@ def _histogram(measure: str, *, first_layer: bool = False, log: bool = False, ex
                 edges = np.linspace(low, high, len(counts) + 1)
                 if exponent:
                     edges, counts = edges[2:], counts[2:]  # exact zeros count in the first bin
-                shares.append(counts / max(1, counts.sum()))
-                axes[0].stairs(shares[-1], edges, color=charts.run_colour(i), linewidth=width, alpha=alpha)
-        if not shares:
+                shares = counts / max(1, counts.sum())
+                histograms.append((edges, shares))
+                axes[0].stairs(shares, edges, color=charts.run_colour(i), linewidth=width, alpha=alpha)
+        if not histograms:
             return False
-        charts.zoom(axes[0], edges, shares, 1e-4)
+        charts.zoom(axes[0], histograms, 1e-4)
         if log:
             axes[0].set_yscale("log", nonpositive="mask")
         if exponent:
@@ -238,7 +239,6 @@ def _filters(measure: str, label: str) -> Draw:
             found = True
         axes[0].set_xlabel("filters of the first binary layer, % of them")
         axes[0].set_ylabel(label)
-        axes[0].set_ylim(bottom=0)
         return found
 
     return draw

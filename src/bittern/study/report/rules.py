@@ -116,7 +116,7 @@ RULES = (
         "c2i_stage",
         "below",
         0.55,
-        "Only {number} of the signs are those that the stage began with (0.5: unrelated), {since}.",
+        "Only {value} of the signs are those that the stage began with (50 %: unrelated), {since}.",
         "A stage that starts from trained weights keeps more of them without weight decay: 0.66 in the paper's best "
         "scheme. From random weights, nothing is lost by it.",
         f"{_ADAMBNN}, table 1: 0.48 to 0.52 in one step, 0.63 to 0.66 in two",
@@ -129,7 +129,7 @@ RULES = (
         "c2i_stage",
         "above",
         0.95,
-        "{number} of the signs are still those that the stage began with.",
+        "{value} of the signs are still those that the stage began with.",
         "The weights hardly train. Raise the learning rate, start from smaller latent weights, or (Bop) lower the "
         "threshold; negative weight decay does this too.",
         f"{_ADAMBNN}, table 1: 0.974 and 26 % accuracy with weight decay -1e-4",

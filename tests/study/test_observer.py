@@ -1,0 +1,83 @@
+"""The watch on runs of ``bittern.train``."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bittern.study import TrainingObserver
+from bittern.study.read import read_study
+from bittern.train import Observer, TrainingInterrupted, run
+from study.conftest import TINY
+
+
+class Stop(Observer):
+    """Sends SIGTERM after step ``step``."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def step(self, at: Any) -> None:
+        if at.step + 1 == self._step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_both_stages_of_a_run_are_in_its_study(trained_run: Path) -> None:
+    data = read_study(trained_run)
+    assert data.missing == []
+    assert data.ff[:, 0].tolist() == list(range(1, 45))  # 2 x 2 epochs of 11 steps
+    assert [stage["step"] for stage in data.stages] == [0, 22]
+    assert [stage["binarized"] for stage in data.stages] == [False, True]
+    assert [(row["stage"], row["epoch"], row["step"]) for row in data.epochs] == [
+        ("step1", 1, 11),
+        ("step1", 2, 22),
+        ("step2", 1, 33),
+        ("step2", 2, 44),
+    ]
+    assert data.after_first_epoch() == 11
+    assert data.when(25) == "epoch 1 of step2"
+    assert set(data.snapshots) == {1, 10, 12, 20, 22, 23, 30, 34, 40, 44}
+
+
+def test_the_log_and_the_study_count_the_same_flips(trained_run: Path) -> None:
+    data = read_study(trained_run)
+    last = [row["flip_rate"] for row in data.log if row["stage"] == "step2"]
+    means = [data.ff[(data.ff[:, 0] > a) & (data.ff[:, 0] <= a + 11), 1].mean() for a in (22, 33)]
+    assert last == pytest.approx(means, rel=1e-4)
+
+
+@pytest.mark.parametrize("step", [7, 22, 29])
+def test_a_run_that_was_stopped_and_resumed_has_the_study_of_one_that_was_not(
+    step: int, trained_run: Path, tmp_path: Path
+) -> None:
+    def train(**options: Any) -> None:
+        watching = TrainingObserver(sample_every=5, snapshot_every=2)
+        run("digits", None, tmp_path / "run", epochs=2, overrides=TINY, accelerator="cpu", **options, observers=[
+            watching, *([] if options else [Stop(step)])
+        ])  # fmt: skip
+
+    with pytest.raises(TrainingInterrupted):
+        train()
+    train(resume=True)
+    whole, resumed = read_study(trained_run), read_study(tmp_path / "run")
+    assert resumed.missing == []
+    assert resumed.ff.tolist() == whole.ff.tolist()
+    assert [s["step"] for s in resumed.stages] == [s["step"] for s in whole.stages]
+    for name in ("c2i", "c2i_stage", "gradient_mean"):
+        values = dict(zip(resumed.series(name).steps, resumed.series(name).values.tolist(), strict=True))
+        expected = dict(zip(whole.series(name).steps, whole.series(name).values.tolist(), strict=True))
+        assert {s: values[s] for s in expected if s % 5 == 0} == {s: expected[s] for s in expected if s % 5 == 0}
+
+
+def test_a_run_that_died_before_its_first_checkpoint_begins_its_study_anew(trained_run: Path, tmp_path: Path) -> None:
+    study = tmp_path / "run" / "study"
+    study.mkdir(parents=True)
+    (study / "study.json").write_text(json.dumps({"format": 1}))
+    (study / "steps.csv").write_text("step,ff,ff_last\n1,0.5,0.5\n2,0.5,0.5\n")
+    watching = TrainingObserver(sample_every=5)
+    run("digits-one-step", None, tmp_path / "run", epochs=1, overrides=TINY, accelerator="cpu", resume=True,
+        observers=[watching])  # fmt: skip
+    assert read_study(tmp_path / "run").ff[:, 0].tolist() == list(range(1, 12))

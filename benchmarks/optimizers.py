@@ -27,7 +27,7 @@ TUNING = RESULTS / "optimizers-tuning.csv"
 
 @dataclass(frozen=True)
 class EpochRow:
-    """An epoch of a run. ``flip_rate``: mean share of the binary weights that flip in a step, -1 where none are binary."""
+    """An epoch of a run. ``flip_rate``: mean share of the binary weights that flip in a step; -1 if none are binary."""
 
     network: str
     scale: str
@@ -164,9 +164,7 @@ def _one(job: Job) -> None:
     accuracy = result.info.metrics["test_accuracy"]
     if job.candidate is not None:
         setting = json.dumps(dict(contender.candidates[job.candidate]))
-        row = TuningRow(
-            job.network, job.scale, job.contender, job.candidate, setting, TUNING_EPOCHS, accuracy, device
-        )
+        row = TuningRow(job.network, job.scale, job.contender, job.candidate, setting, TUNING_EPOCHS, accuracy, device)
         _append(TUNING, [row])
     else:
         _append(CURVES, _epochs(job, result.folder, trained.epochs, device, result.info.versions))

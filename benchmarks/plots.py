@@ -14,7 +14,7 @@ from benchmarks.layers import GROUPS, TITLES
 from benchmarks.results import LayerRow, MemoryRow, NetworkRow, SplitRow, StudyRow, layer_rows, read
 from benchmarks.tables import per_cycle
 
-_STYLE: Any = {
+STYLE: Any = {
     "backend": "svg",
     "svg.hashsalt": "bittern",
     "font.size": 9,
@@ -26,7 +26,7 @@ _OWN, _OTHER = "#c2410c", "#64748b"
 
 def draw(folder: Path) -> None:
     """Writes an SVG file for everything that there are rows of."""
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         layers = layer_rows(folder, GROUPS)
         memory = read(folder / "memory.csv", MemoryRow)
         if any(row.column == PACKED and not row.status for row in layers) and memory:
@@ -46,7 +46,7 @@ def draw(folder: Path) -> None:
             _split(folder / "split.svg", [row for row in study.own(rows) if row.network in splits], splits)
 
 
-def _save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
+def save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
     """``bottom``: the share of the height that a legend of the figure needs."""
     figure.tight_layout(rect=(0, bottom, 1, 1))
     figure.savefig(path, metadata={"Date": None})
@@ -82,7 +82,7 @@ def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow])
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set(xscale="log", yscale="log", xlabel="MAC per byte moved", ylabel="MAC per cycle", title=rows[0].machine)
     axes.legend(fontsize=8, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], unit: str) -> None:
@@ -105,7 +105,7 @@ def _layers(path: Path, rows: Sequence[LayerRow]) -> None:
         _bars(panel, [text for text, values in found if values], [max(v) for _, v in found if v], "MAC/cycle")
         panel.set_title(layer, loc="left", fontsize=9)
     figure.suptitle(rows[0].machine, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _networks(path: Path, rows: Sequence[NetworkRow]) -> None:
@@ -123,7 +123,7 @@ def _networks(path: Path, rows: Sequence[NetworkRow]) -> None:
     axes.margins(x=0.12)
     axes.set(title=f"{rows[0].machine}, one thread", xlabel="milliseconds an image", xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _macs(path: Path, rows: Sequence[StudyRow]) -> None:
@@ -139,7 +139,7 @@ def _macs(path: Path, rows: Sequence[StudyRow]) -> None:
     axes.set(title=f"{order[0].machine}, one thread", xlabel="latency predicted / measured")
     _rows_of(axes, order)
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _rows_of(axes: Axes, order: Sequence[StudyRow]) -> None:
@@ -171,7 +171,7 @@ def _accuracy(path: Path, rows: Sequence[StudyRow]) -> None:
     axes.set_axisbelow(True)
     axes.margins(x=0.12)
     axes.legend(fontsize=8, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _split(path: Path, rows: Sequence[StudyRow], splits: dict[str, SplitRow]) -> None:
@@ -189,4 +189,4 @@ def _split(path: Path, rows: Sequence[StudyRow], splits: dict[str, SplitRow]) ->
     axes.set(title=f"{order[0].machine}, one thread", xlabel="% of the time", xlim=(0, 100))
     _rows_of(axes, order)
     figure.legend(fontsize=8, ncols=len(parts), loc="lower center")
-    _save(figure, path, bottom=0.4 / figure.get_figheight())
+    save(figure, path, bottom=0.4 / figure.get_figheight())

@@ -20,14 +20,13 @@ def calibration_images(source: Source, data: Path | None, count: int) -> "tuple[
     Raises:
         ValueError: there are none.
     """
-    from bittern.data import list_datasets, load
+    from bittern.data import get_dataset, list_datasets, open_dataset
 
     if source.dataset in list_datasets():
-        split = load(source.dataset, data, ("train",))["train"]
-        # Evenly spread, because some data sets are sorted.
-        chosen = [i * len(split) // count for i in range(count)] if len(split) > count else list(range(len(split)))
+        size = source.input_shape[1] if get_dataset(source.dataset).streamed else None
+        split = open_dataset(source.dataset, data, image_size=size, splits=("train",)).splits["train"].take(count)
         assert source.preprocessing is not None
-        return source.preprocessing(split.images[chosen]), f"training images of {source.dataset}"
+        return source.preprocessing(split.images), f"training images of {source.dataset}"
     if data is not None:
         return _files(source, data, count)
     if source.trained:

@@ -55,7 +55,7 @@ def command(
 
 def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[np.float32]":
     """At most ``count`` images of the run's data set, preprocessed, evenly spread: some data sets are sorted."""
-    from bittern.data import DataError, load
+    from bittern.data import DataError, get_dataset, open_dataset
 
     name = trained.info.dataset
     if name is None:
@@ -63,13 +63,13 @@ def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[
             f"{trained.folder} names no data set, its weights are imported: compare random images with --random N"
         )
     try:
-        split = load(name, data, ("test",))["test"]
+        size = trained.info.input_shape[1] if get_dataset(name).streamed else None
+        split = open_dataset(name, data, image_size=size, splits=("test",)).splits["test"].take(count)
     except DataError as error:
         if data is not None:
             raise
         raise ValueError(f"{error}; or compare random images with --random N") from error
-    chosen = [i * len(split) // count for i in range(count)] if len(split) > count else list(range(len(split)))
-    return trained.info.preprocessing(split.images[chosen]).numpy()
+    return trained.info.preprocessing(split.images).numpy()
 
 
 def _noise(trained: "Run", count: int, seed: int) -> "npt.NDArray[np.float32]":

@@ -142,7 +142,9 @@ def summary(model: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
     modules = dict(model.named_modules())
     paths = [*seen.outputs, *(path for path in modules if path not in seen.outputs)]
     layers = (_layer(path, modules[path], seen, kept, why) for path in paths)
-    unlearned = sum(buffer.numel() for buffer in model.buffers() if buffer.is_floating_point())
+    learned = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    stored = (tensor for name, tensor in model.state_dict().items() if name not in learned)
+    unlearned = sum(tensor.numel() for tensor in stored if tensor.is_floating_point())
     counted = tuple(x for x in layers if x.parameters or x.binary_macs or x.float_macs)
     return ModelSummary(tuple(input_shape), counted, unlearned, kept.operations)
 
@@ -151,8 +153,11 @@ def _layer(path: str, module: nn.Module, seen: Record, kept: Activations, why: M
     products = [step.product for step in seen.steps if step.product is not None and step.path == path]
     shape, value = seen.outputs.get(path, (None, None))
     parameters: Counter[int] = Counter()
-    for parameter in module.parameters(recurse=False):
-        parameters[1 if seen.is_binarized(parameter) else FLOAT_BITS] += parameter.numel()
+    # A weight that is standardized before its sign is taken says so itself.
+    latent = getattr(module, "latent_weights", ()) if getattr(module, "binarize_weight", True) else ()
+    for name, parameter in module.named_parameters(recurse=False):
+        is_binary = seen.is_binarized(parameter) or name in latent
+        parameters[1 if is_binary else FLOAT_BITS] += parameter.numel()
     return LayerSummary(
         path,
         type(module).__name__,

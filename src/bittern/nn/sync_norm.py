@@ -30,7 +30,7 @@ def _sum(x: Tensor) -> Tensor:
 class SyncedBatchNorm(_BatchNorm):
     """``torch.nn.BatchNorm*d`` whose statistics are those of the batches of all processes together, [N, C, ...]::
 
-        mean = sum_r sum(x_r) / n,   var = sum_r sum((x_r - mean)^2) / n        r: process, n: values of a channel in all
+        mean = sum_r sum(x_r) / n,   var = sum_r sum((x_r - mean)^2) / n      r: process, n: values of a channel in all
 
     Outside training, or in one process, it is BatchNorm. Made by ``convert``, which keeps the names of ``state_dict``.
     """

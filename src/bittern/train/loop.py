@@ -92,10 +92,11 @@ def run(
         reporter.message(f"{folder} is finished already")
         return saved
     with reporter, StopRequest() as stop, _random_stream_of_the_run():
-        dataset = open_dataset(
-            recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
-        )
         ranks = Ranks(accelerator, MIXED_PRECISIONS[recipe.mixed_precision], strategy)
+        with ranks.first_alone():  # to list the images of a large data set once, which the others then find listed
+            dataset = open_dataset(
+                recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
+            )
         trainer = Trainer(recipe, dataset, seed, ranks, network, initial, observers, folder)
         position = trainer.restore(saved) if saved else Position()
         if saved:

@@ -103,9 +103,16 @@ def _check_binary(stage: Stage, model: nn.Module) -> None:
     if not get_optimizer(stage.binary_optimizer).latent_free:
         return
     for name, module in model.named_modules():
-        estimator = getattr(module, "weight_estimator", None)
-        if getattr(module, "latent_weights", ()) and estimator and not passes_at_one(estimator):
+        if not getattr(module, "latent_weights", ()):
+            continue
+        if getattr(module, "weight_transform", "none") != "none":
             raise ValueError(
-                f"{stage.binary_optimizer} holds weights of -1 and +1, where {name!r}'s weight_estimator {estimator!r} "
-                "passes no gradient; use 'ste' or 'identity'"
+                f"{stage.binary_optimizer} holds weights of -1 and +1, of which weight_transform "
+                f"{module.weight_transform!r} of layer {name!r} makes something else; use 'none'"
+            )
+        estimator = getattr(module, "weight_estimator", None)
+        if estimator and not passes_at_one(estimator):
+            raise ValueError(
+                f"{stage.binary_optimizer} holds weights of -1 and +1, where weight_estimator {estimator!r} of layer "
+                f"{name!r} passes no gradient; use 'ste' or 'identity'"
             )

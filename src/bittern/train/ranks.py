@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -71,6 +72,15 @@ class Ranks:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(total)
         return total.tolist()
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """What is inside is done by the first process, then by all others."""
+        if self.rank:
+            self.fabric.barrier()
+        yield
+        if not self.rank:
+            self.fabric.barrier()
 
     def gather(self, value: Tensor) -> Tensor:
         """``value`` of every process, of equal shapes, [world, ...] on the CPU. In one process ``value`` itself."""

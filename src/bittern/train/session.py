@@ -17,6 +17,9 @@ from bittern.train.recipe import Recipe
 from bittern.train.stop import StopRequest
 from bittern.train.trainer import Position, Trainer
 
+_NAMED = 5
+"""So many of the images that cannot be read are named."""
+
 
 class Session:
     """Drives ``trainer`` from ``position``, which it moves, to the end of the recipe.
@@ -42,6 +45,7 @@ class Session:
         self._trainer, self._position, self._stop, self._ranks = trainer, position, stop, ranks
         self._reporter = reporter if ranks.rank == 0 else Reporter()
         self._observers = observers
+        self._told: set[tuple[str, str]] = set()
         self._checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
 
@@ -81,8 +85,17 @@ class Session:
         at.seconds = at.waited = 0.0
         trainer.reset_epoch_means()
         self._reporter.epoch(row)
+        self._tell_skipped()
         for observer in self._observers:
             observer.epoch(at, row)
+
+    def _tell_skipped(self) -> None:
+        new = [image for image in self._trainer.skipped if image not in self._told]
+        self._told.update(new)
+        if new:
+            names = ", ".join(f"{name} ({reason})" for name, reason in new[:_NAMED])
+            more = f", and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            self._reporter.message(f"skipped {len(new)} images that cannot be read: {names}{more}")
 
     def _pause(self) -> None:
         """Saves if a checkpoint is due or the run was told to stop, which it then does; all processes together."""

@@ -1,0 +1,115 @@
+"""The comparison of optimizers as a table of README.md and as curves."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+
+import matplotlib.pyplot as plt
+
+from benchmarks.markdown import table
+from benchmarks.optimizer_rows import CONTENDERS
+from benchmarks.optimizers import CURVES, TUNING, EpochRow, TuningRow
+from benchmarks.plots import STYLE, save
+from benchmarks.results import read
+
+Runs = Mapping[int, Sequence[EpochRow]]
+"""Epochs of each seed."""
+
+_MARKS = (0.80, 0.85)
+
+
+def write(folder: Path) -> None:
+    """Prints the tables and writes optimizers-SCALE-NETWORK.svg for everything that there are rows of."""
+    rows = read(folder / CURVES.name, EpochRow)
+    for (scale, network), group in groupby(sorted(rows, key=_where), _where):
+        runs = _runs(group)
+        print(f"\n{network}, {scale}\n\n{markdown(runs)}")
+        draw(folder / f"optimizers-{scale}-{network}.svg", runs)
+    tried = read(folder / TUNING.name, TuningRow)
+    for (scale, network), tries in groupby(sorted(tried, key=_where), _where):
+        print(f"\n{network}, {scale}: candidates, accuracy on held-out images\n\n{tuning_markdown(list(tries))}")
+
+
+def _where(row: EpochRow | TuningRow) -> tuple[str, str]:
+    return row.scale, row.network
+
+
+def _runs(rows: Iterable[EpochRow]) -> dict[str, Runs]:
+    """Contender -> seed -> epochs, contenders in the order of the registry."""
+    found: dict[str, dict[int, list[EpochRow]]] = {name: defaultdict(list) for name in CONTENDERS}
+    for row in rows:
+        found[row.contender][row.seed].append(row)
+    return {
+        name: {seed: sorted(epochs, key=lambda row: row.step) for seed, epochs in sorted(seeds.items())}
+        for name, seeds in found.items()
+        if seeds
+    }
+
+
+def markdown(runs: Mapping[str, Runs]) -> str:
+    """A line per contender: final accuracy of every seed, epochs to the marks, flips at the start and at the end."""
+    header = [
+        "optimizer",
+        "mean",
+        "each seed",
+        *(f"epochs to {mark:.0%}" for mark in _MARKS),
+        "flips a step",
+        "published",
+    ]
+    lines = []
+    for name, seeds in runs.items():
+        last = [epochs[-1].test_accuracy for epochs in seeds.values()]
+        flips = [[row.flip_rate for row in epochs if row.flip_rate >= 0] for epochs in seeds.values()]
+        lines.append(
+            [
+                CONTENDERS[name].title,
+                f"{fmean(last):.2%}",
+                ", ".join(f"{accuracy:.2%}" for accuracy in last),
+                *(_epochs_to(mark, seeds) for mark in _MARKS),
+                f"{fmean(f[0] for f in flips):.1e} to {fmean(f[-1] for f in flips):.1e}",
+                CONTENDERS[name].published,
+            ]
+        )
+    return table(header, lines)
+
+
+def _epochs_to(mark: float, seeds: Runs) -> str:
+    """First epoch whose test accuracy reaches ``mark``, for each seed."""
+    first = [next((str(i) for i, row in enumerate(e, 1) if row.test_accuracy >= mark), "never") for e in seeds.values()]
+    return first[0] if len(set(first)) == 1 else ", ".join(first)
+
+
+def tuning_markdown(rows: Sequence[TuningRow]) -> str:
+    lines = []
+    for name, contender in CONTENDERS.items():
+        for row in sorted((row for row in rows if row.contender == name), key=lambda row: row.candidate):
+            chosen = "chosen" if row.candidate == contender.chosen else ""
+            lines.append([contender.title, f"`{row.setting}`", f"{row.accuracy:.2%}", chosen])
+    return table(["optimizer", "setting", "accuracy", ""], lines)
+
+
+def draw(path: Path, runs: Mapping[str, Runs]) -> None:
+    """Test accuracy and flips by epoch: the mean of the seeds, and between the lowest and the highest a band."""
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
+        for index, (name, seeds) in enumerate(runs.items()):
+            epochs = range(1, min(map(len, seeds.values())) + 1)
+            curves = [[row.test_accuracy * 100 for row in rows][: len(epochs)] for rows in seeds.values()]
+            columns = list(zip(*curves, strict=True))
+            colour = f"C{index}"
+            left.plot(epochs, list(map(fmean, columns)), color=colour, label=CONTENDERS[name].title)
+            left.fill_between(epochs, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.15, lw=0)
+            flips = [
+                (epoch, fmean(rates))
+                for epoch, rates in zip(
+                    epochs, zip(*([r.flip_rate for r in rows] for rows in seeds.values()), strict=True), strict=False
+                )
+                if min(rates) > 0
+            ]
+            right.plot(*zip(*flips, strict=True), color=colour) if flips else None
+        left.set(xlabel="epoch", ylabel="test accuracy, %")
+        right.set(xlabel="epoch", ylabel="share of the weights that flip in a step", yscale="log")
+        left.legend(fontsize=7, frameon=False, loc="lower right")
+        save(figure, path)

@@ -1,0 +1,71 @@
+"""Training on images that are read and decoded while it goes on."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bittern.train import RunResult, Stage, load_run, run
+from bittern.train.recipe import Recipe
+from data.image_files import write_folder, write_shards
+from train.tiny import At, CutShortError, cut_short
+
+RECIPE = Recipe(
+    name="tiny-images",
+    dataset="images",
+    model="bi-real-net-cifar",
+    stages=(Stage("train", "binary", epochs=2, lr=1e-3),),
+    batch_size=8,
+    augmentation="flip-lighting",
+    image_size=16,
+    model_options={"widths": (8, 8, 8), "depths": (1, 1, 1)},
+    description="",
+    source="",
+    expected="",
+)
+
+
+def train(data: Path, out: Path, **arguments: Any) -> RunResult:
+    return run(RECIPE, data, out, accelerator="cpu", workers=2, **arguments)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_folder(tmp_path / "data", {"train": 34, "test": 9})
+    (tmp_path / "data" / "train" / "bee" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut short")
+    return tmp_path / "data"
+
+
+def test_a_folder_of_images_is_trained_on_with_the_broken_one_named(folder: Path, tmp_path: Path) -> None:
+    reporter = At()
+    result = train(folder, tmp_path / "run", progress=reporter)
+    assert result.info.class_names == ("ant", "bee", "cow")
+    assert result.info.input_shape == (3, 16, 16)
+    assert reporter.steps == list(range(1, 9))
+    assert any("skipped 1 images that cannot be read: " in m and "cut.png" in m for m in reporter.messages)
+    with open(tmp_path / "run" / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[-1]["skipped"] == "1"
+    assert all(0 <= float(row["waiting"]) <= 1 for row in rows)
+    assert load_run(tmp_path / "run").model(torch.zeros(1, 3, 16, 16)).shape == (1, 3)
+
+
+def test_a_run_stopped_in_mid_epoch_reads_on_where_it_stood(folder: Path, tmp_path: Path) -> None:
+    train(folder, tmp_path / "whole")
+    with pytest.raises(CutShortError):
+        train(folder, tmp_path / "parts", progress=At(6, cut_short), checkpoint_seconds=0.0)
+    train(folder, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(t, parts[n]) for n, t in whole.items())
+
+
+def test_shards_are_trained_on(tmp_path: Path) -> None:
+    write_shards(tmp_path / "data", {"train": [10, 9], "test": [4]})
+    recipe = dataclasses.replace(RECIPE, dataset="image-shards")
+    result = run(recipe, tmp_path / "data", tmp_path / "run", accelerator="cpu", workers=1, epochs=1)
+    assert result.info.dataset == "image-shards"
+    assert 0 <= result.info.metrics["test_accuracy"] <= 1

@@ -46,8 +46,6 @@ def contenders() -> dict[str, Callable[[list[nn.Parameter]], Optimizer]]:
     """Torch's Adam in its two faster forms, then every row of the registry as it comes, latent weights clipped."""
 
     options: dict[str, dict[str, Any]] = {name: {"clip": 1.0} for name in ("sgd", "adam", "amsgrad")}
-    # AdamW is torch's own, whose default on a CPU is its slowest form; the trainer takes this one.
-    options["adamw"] = {"fused": True}
 
     def registered(name: str) -> Callable[[list[nn.Parameter]], Optimizer]:
         return lambda params: create_optimizer(name, params, **options.get(name, {}))

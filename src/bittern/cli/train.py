@@ -36,6 +36,9 @@ def command(
     ] = 60.0,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto, as Lightning Fabric names them.")] = "auto",
     strategy: Annotated[str, typer.Option(help="Under torchrun: ddp or fsdp.")] = "auto",
+    study: Annotated[
+        bool, typer.Option("--study", help="Watch what happens inside; `bittern study RUN` reports it.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train a recipe into a run folder.
@@ -48,6 +51,11 @@ def command(
     from bittern.train import RichReporter, TrainingError, TrainingInterrupted, get_recipe, run
 
     get_recipe(recipe)
+    observers = []
+    if study:
+        from bittern.study import TrainingObserver
+
+        observers.append(TrainingObserver())
     try:
         result = run(
             recipe,
@@ -64,6 +72,7 @@ def command(
             workers=workers,
             teacher=teacher,
             start=start,
+            observers=observers,
         )
     except TrainingInterrupted as error:
         say(str(error))

@@ -1,7 +1,6 @@
 """A stage's optimizer, and the course of its hyper-parameters."""
 
 import inspect
-from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -66,7 +65,7 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
             off = {} if is_latent else {key: None for key in _LATENT_ONLY if key in known}
             if chosen:
                 groups.append({"params": chosen, **decay, **off})
-        return _create(stage.optimizer, groups, {"lr": stage.lr, **stage.options})
+        return create_optimizer(stage.optimizer, groups, lr=stage.lr, **stage.options)
 
     if not stage.binary_optimizer:
         optimizer = real(list(split.parameters.values()))
@@ -74,7 +73,7 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
     _check_binary(stage, model)
 
     def binary(params: list[Any]) -> Optimizer:
-        return _create(stage.binary_optimizer, params, stage.binary_options)
+        return create_optimizer(stage.binary_optimizer, params, **stage.binary_options)
 
     cases = CaseOptimizer(split.parameters.items(), (lambda name, _: name in split.binary, binary), default=real)
     own = {key: get_schedule(text) for key, text in stage.binary_schedules.items()}
@@ -83,12 +82,6 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
     schedulers = [HyperparameterScheduler(cases.optimizers[0], own)] if own else []
     schedulers += [HyperparameterScheduler(other, {"lr": _schedule(stage)}) for other in cases.optimizers[1:]]
     return cases, schedulers
-
-
-def _create(name: str, params: Any, options: Mapping[str, Any]) -> Optimizer:
-    # Of torch's own optimizers the form that walks each tensor once.
-    fused = {"fused": True} if "fused" in inspect.signature(get_optimizer(name).cls).parameters else {}
-    return create_optimizer(name, params, **fused, **options)
 
 
 def _schedule(stage: Stage) -> Schedule:

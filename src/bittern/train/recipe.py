@@ -64,6 +64,9 @@ class Stage:
         self._check(self.teacher in get_args(Teacher), "teacher", f"one of {', '.join(get_args(Teacher))}")
         self._check(0 <= self.distillation <= 1, "distillation", "in [0, 1]")
         self._check(0 <= self.attention < float("inf"), "attention", "at least 0")
+        for key in ("lr", "weight_decay"):
+            if key in self.options:
+                raise ValueError(f"{self.name}.options must not have {key!r}: it is a setting of the stage itself")
         get_schedule(self.schedule)
         for schedule in self.binary_schedules.values():
             get_schedule(schedule)

@@ -98,6 +98,8 @@ def _stage_settings(stage: Stage) -> dict[str, Any]:
     for field, owner in _OPTIONS.items():
         optimizer = getattr(stage, owner)
         defaults = keywords(optimizer) if optimizer else {}
+        if field == "options":
+            defaults = {key: value for key, value in defaults.items() if key not in ("lr", "weight_decay")}
         if field == "binary_schedules":
             defaults = {key: "constant" for key, value in defaults.items() if _is_number(value)}
         settings |= {f"{field}.{key}": value for key, value in {**defaults, **getattr(stage, field)}.items()}

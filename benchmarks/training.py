@@ -2,7 +2,7 @@
 
 One step is forward, backward and Adam's update on a batch of random images. Both networks, and both again under
 ``torch.compile`` with ``--compiled``, take turns in interleaved rounds on one thread of one process; a figure is the
-median of the rounds. On a GPU (``--device cuda``) the clock waits for it. Writes results/training.csv, prints the table.
+median of the rounds. On a GPU (``--device cuda``) the clock waits for it. Writes results/training.csv and the table.
 """
 
 import argparse

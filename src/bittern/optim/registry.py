@@ -80,7 +80,6 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             "Adam; w -= lr weight_decay w",
             "real-valued parameters beside a latent-free optimizer",
             "Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101",
-            {"foreach": True},  # torch's choice on a CPU is its slowest form
         ),
         OptimizerInfo(
             "bop",

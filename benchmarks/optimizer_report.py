@@ -9,7 +9,7 @@ from statistics import fmean
 import matplotlib.pyplot as plt
 
 from benchmarks.markdown import table
-from benchmarks.optimizer_rows import CONTENDERS
+from benchmarks.optimizer_rows import BATCH, CONTENDERS, SCALES, TUNING_EPOCHS
 from benchmarks.optimizers import CURVES, TUNING, EpochRow, TuningRow
 from benchmarks.plots import STYLE, save
 from benchmarks.results import read
@@ -20,16 +20,42 @@ Runs = Mapping[int, Sequence[EpochRow]]
 _MARKS = (0.80, 0.85)
 
 
-def write(folder: Path) -> None:
-    """Prints the tables and writes optimizers-SCALE-NETWORK.svg for everything that there are rows of."""
+def sections(folder: Path) -> list[str]:
+    """A section of README.md for each network and scale that there are rows of."""
     rows = read(folder / CURVES.name, EpochRow)
-    for (scale, network), group in groupby(sorted(rows, key=_where), _where):
-        runs = _runs(group)
-        print(f"\n{network}, {scale}\n\n{markdown(runs)}")
-        draw(folder / f"optimizers-{scale}-{network}.svg", runs)
     tried = read(folder / TUNING.name, TuningRow)
-    for (scale, network), tries in groupby(sorted(tried, key=_where), _where):
-        print(f"\n{network}, {scale}: candidates, accuracy on held-out images\n\n{tuning_markdown(list(tries))}")
+    found = []
+    for (scale, network), group in groupby(sorted(rows, key=_where), _where):
+        epochs = list(group)
+        tries = [row for row in tried if _where(row) == (scale, network)]
+        size = SCALES[scale]
+        found.append(
+            f"### Optimizers: {network}, {scale}\n\n"
+            f"CIFAR-10 (JPEG copy), widths {', '.join(map(str, size.widths[network]))}, {size.epochs} epochs, "
+            f"batch {BATCH}. Test accuracy after the last epoch. {_devices(epochs)}\n\n"
+            f"![Accuracy and flips by epoch](results/{_plot(scale, network)})\n\n{markdown(_runs(epochs))}"
+        )
+        if tries:
+            found.append(
+                f"Settings were chosen by {TUNING_EPOCHS} epochs on 45,000 of the training images; accuracy on the "
+                f"other 5,000:\n\n{tuning_markdown(tries)}"
+            )
+    return found
+
+
+def draw_all(folder: Path) -> None:
+    """Writes a plot for each network and scale that there are rows of."""
+    for (scale, network), group in groupby(sorted(read(folder / CURVES.name, EpochRow), key=_where), _where):
+        draw(folder / _plot(scale, network), _runs(group))
+
+
+def _plot(scale: str, network: str) -> str:
+    return f"optimizers-{scale}-{network}.svg"
+
+
+def _devices(rows: Sequence[EpochRow]) -> str:
+    found = {f"{row.device}, torch {row.torch}" for row in rows}
+    return f"{'; '.join(sorted(found))}."
 
 
 def _where(row: EpochRow | TuningRow) -> tuple[str, str]:

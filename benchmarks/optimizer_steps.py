@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from benchmarks.markdown import table, where
-from benchmarks.results import RESULTS, write
+from benchmarks.results import RESULTS, read, write
 from bittern.cli._machine import cpu_name
 from bittern.models import create
 from bittern.optim import OPTIMIZERS, create_optimizer
@@ -95,6 +96,12 @@ def measure(rounds: int, device: str, revision: str) -> list[StepRow]:
     ]
 
 
+def section(folder: Path) -> str:
+    """Of README.md."""
+    files = [read(path, StepRow) for path in sorted(folder.glob("optimizer_steps*.csv"))]
+    return "\n".join(["### Steps of optimizers\n", *map(report, files)]) if files else ""
+
+
 def report(rows: Sequence[StepRow]) -> str:
     header = ["optimizer", "ms", "quartiles", f"of {BASELINE}", "state, bytes a parameter"]
     cells = [
@@ -137,6 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.no_csv:
         name = "optimizer_steps" if options.device == "cpu" else f"optimizer_steps-{options.device}"
         write(RESULTS / f"{name}.csv", rows)
+        from benchmarks.tables import write_readme
+
+        write_readme(RESULTS)
     print(report(rows))
 
 

@@ -106,8 +106,10 @@ def main() -> None:
         jobs = _jobs(options.what == "tune", names, networks, options)
         _run_all(jobs, options.jobs)
     from benchmarks import optimizer_report
+    from benchmarks.tables import write_readme
 
-    optimizer_report.write(RESULTS)
+    optimizer_report.draw_all(RESULTS)
+    write_readme(RESULTS)
 
 
 def _jobs(tuning: bool, names: Sequence[str], networks: Sequence[str], options: argparse.Namespace) -> list[Job]:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from benchmarks import choices, study_tables
+from benchmarks import choices, optimizer_report, optimizer_steps, study_tables, training
 from benchmarks.kernels import BINARIES, BOUND, FLOAT_IN, FLOATS, INT8S, PACKED, csv_path
 from benchmarks.layers import GROUPS, TITLES
 from benchmarks.markdown import Cells, table, where
@@ -32,6 +32,8 @@ def generated(folder: Path) -> str:
     sections += study_tables.sections(folder)
     sections += [_kernels(read(path, KernelRow)) for path in sorted(folder.glob("isas*.csv"))]  # one a machine
     sections.append(_choices(read(folder / "choices.csv", ChoiceRow)))
+    sections += optimizer_report.sections(folder)
+    sections += [training.section(folder), optimizer_steps.section(folder)]
     return "\n".join(section for section in sections if section)
 
 

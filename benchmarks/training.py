@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +76,9 @@ def main() -> None:
             rows[row.model, row.device] = row
             write(path, list(rows.values()))
     print(markdown(list(rows.values())))
+    from benchmarks.tables import write_readme
+
+    write_readme(RESULTS)
 
 
 def measure(case: Case, rounds: int, device: str, compiled: bool) -> TrainingRow:
@@ -133,6 +137,12 @@ def timed(step: Callable[[], None], device: str) -> float:
     step()
     torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def section(folder: Path) -> str:
+    """Of README.md."""
+    rows = read(folder / "training.csv", TrainingRow)
+    return f"### Training steps\n\nOne thread. torch {rows[0].torch}.\n\n{markdown(rows)}" if rows else ""
 
 
 def markdown(rows: list[TrainingRow]) -> str:

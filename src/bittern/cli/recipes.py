@@ -31,6 +31,7 @@ def command(
                         "description": row.description,
                         "source": row.source,
                         "expected": row.expected,
+                        "command": row.command,
                         "settings": settings_of(row),
                     }
                     for row in rows
@@ -47,7 +48,7 @@ def command(
     else:
         (row,) = rows
         facts = [("recipe", row.name), ("", row.description), ("source", row.source), ("expected", row.expected)]
-        print_facts([*facts, ("data", row.dataset), ("model", row.model)])
+        print_facts([*facts, ("data", row.dataset), ("model", row.model), ("command", row.command)])
         listing = table(["Setting (--set KEY=VALUE)", "Value"])
         for key, value in settings_of(row).items():
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

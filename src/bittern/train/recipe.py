@@ -140,6 +140,13 @@ class Recipe:
         return sum(stage.epochs for stage in self.stages)
 
     @property
+    def command(self) -> str:
+        """How to train it from the command line."""
+        data = " --data DIR" if get_dataset(self.dataset).needs_folder else ""
+        teacher = " --teacher RUN" if self.needs_teacher else ""
+        return f"bittern train {self.name}{data}{teacher} --out RUN"
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether a stage learns from a network that the caller must give."""
         return any(stage.teacher == "given" for stage in self.stages)

@@ -7,7 +7,7 @@ from bittern.train.recipe import Recipe, Stage, Teacher
 
 _ADAMBNN = "AdamBNN (Liu et al. 2021, arXiv:2106.11309)"
 _TWO_STEP = f"two-step Adam of {_ADAMBNN}"
-_NOT_RUN = "not run here at this size"
+_NOT_RUN = "not rerun"
 
 
 _R2B = "Real-to-Binary (Martinez et al. 2020, arXiv:2003.11535)"
@@ -178,6 +178,30 @@ _RECIPES: dict[str, Recipe] = {
             description="Bi-Real Net-18 on ImageNet from scratch",
             source="the PyTorch code of Bi-Real Net (Liu et al. 2018, arXiv:1808.00278)",
             expected=f"56.4 % (the paper; {_NOT_RUN})",
+        ),
+        Recipe(
+            name="birealnet-float",
+            dataset="images",
+            model="bi-real-net-18",
+            stages=(
+                Stage(
+                    "train",
+                    "float",
+                    epochs=100,
+                    lr=0.1,
+                    weight_decay=1e-4,
+                    optimizer="sgd",
+                    options={"momentum": 0.9},
+                    schedule="cosine",
+                    warmup=5,
+                ),
+            ),
+            batch_size=512,
+            augmentation="flip",
+            mixed_precision="bf16",
+            description="the float twin of birealnet, a teacher for the others",
+            source="the first stage of Larq Zoo's Real-to-Binary, with momentum and weight decay",
+            expected=f"no published figure in % ({_NOT_RUN})",
         ),
         Recipe(
             name="larq-quicknet",

@@ -1,0 +1,55 @@
+"""The comparison of optimizers: who takes part, and what becomes of the results."""
+
+import pytest
+from benchmarks import optimizer_report
+from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, Contender, Scale, recipe
+from benchmarks.optimizers import EpochRow
+
+from bittern.models import create
+from bittern.train.optimizers import build_optimizer
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+@pytest.mark.parametrize("contender", CONTENDERS.values(), ids=CONTENDERS)
+def test_every_contender_builds_its_optimizers_with_every_candidate(
+    contender: Contender, scale: Scale, network: str
+) -> None:
+    for candidate in (None, *range(len(contender.candidates))):
+        row = recipe(contender, scale, network, candidate=candidate)
+        assert row.epochs == scale.epochs
+        model = create(
+            network, precision=row.stages[-1].precision, **(row.model_options if scale.name == "slim" else {})
+        )
+        build_optimizer(row.stages[-1], model)
+
+
+def test_all_contenders_choose_among_as_many_settings() -> None:
+    assert {len(contender.candidates) for contender in CONTENDERS.values()} == {4}
+    assert all(0 <= contender.chosen < 4 for contender in CONTENDERS.values())
+
+
+def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() -> None:
+    def row(seed: int, epoch: int, accuracy: float) -> EpochRow:
+        return EpochRow(
+            "binarynet",
+            "slim",
+            "bop",
+            seed,
+            "train",
+            epoch,
+            2,
+            epoch,
+            1.0,
+            0.5,
+            accuracy,
+            1e-3 / epoch,
+            1.0,
+            "x",
+            "y",
+            "z",
+        )
+
+    runs = {"bop": {0: [row(0, 1, 0.7), row(0, 2, 0.81)], 1: [row(1, 1, 0.86), row(1, 2, 0.87)]}}
+    line = optimizer_report.markdown(runs).splitlines()[-1]
+    assert line.startswith("| Bop | 84.00% | 81.00%, 87.00% | 2, 1 | never, 1 | 1.0e-03 to 5.0e-04 |")

@@ -238,14 +238,14 @@ def test_the_studys_own_folder_may_be_named(run: Path) -> None:
 
 
 def data(
-    tmp_path: Path, measure: str, values: list[list[float]], *, latent_free: bool = False, ff: Any = ()
+    tmp_path: Path, measure: str, values: list[list[float]], *, latent_free: bool = False, ff: Any = (), first: int = 5
 ) -> StudyData:
     """A study of two layers that read ``measure`` every 10 steps, an epoch being 20."""
     samples = [(10 * (i + 1), {measure: dict(zip(("a", "b"), row, strict=False))}) for i, row in enumerate(values)]
     epochs = [{"step": 20 * n, "stage": "s", "epoch": n} for n in range(1, 9)]
     layers = [{"name": "a", "weights": 30, "filters": 3}, {"name": "b", "weights": 10, "filters": 1}]
     steps = np.array([[i + 1, v, v] for i, v in enumerate(ff)], float).reshape(len(ff), 3)
-    stage = {"step": 0, "stage": "s", "latent_free": latent_free}
+    stage = {"step": first, "stage": "s", "latent_free": latent_free}
     return StudyData(tmp_path, "run", {"layers": layers}, steps, samples, epochs, [stage], [], {})
 
 
@@ -282,6 +282,15 @@ def test_restless_signs_are_judged_by_the_end_of_the_run(rule: Rule, tmp_path: P
     other = diagnose(data(tmp_path, "", [], latent_free=not free, ff=high), (rule,))
     assert not other.findings
     assert not other.unchecked
+
+
+def test_nothing_is_lost_where_nothing_was_learned_before(tmp_path: Path) -> None:
+    (rule,) = (rule for rule in RULES if rule.continued)
+    values = [[0.5, 0.5]] * 3
+    assert diagnose(data(tmp_path, rule.measure, values), (rule,)).findings
+    diagnosis = diagnose(data(tmp_path, rule.measure, values, first=0), (rule,))
+    assert not diagnosis.findings
+    assert not diagnosis.passed
 
 
 def test_the_worst_layer_is_named_and_the_others_counted(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from bittern.study.schedule import LADDER, Cost, Kind, Schedule
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [0.0]
-    monkeypatch.setattr(schedule, "perf_counter", lambda: now[0])
+    for name in ("perf_counter", "process_time"):
+        monkeypatch.setattr(schedule, name, lambda: now[0])
     return now
 
 
@@ -24,14 +25,14 @@ def run(clock: list[float], cost: Cost, every: int, steps: int, *, plain: float,
 
 
 def test_the_share_is_the_time_that_watching_adds(clock: list[float]) -> None:
-    cost = Cost()
+    cost = Cost(on_cpu=True)
     run(clock, cost, 10, 100, plain=1.0, own=0.01, sample=0.5)
     # 90 plain steps with 0.01 s, 10 samples with 0.5 s, on 100 s of training.
     assert cost.share == pytest.approx((90 * 0.01 + 10 * 0.5) / 100)
 
 
 def test_a_pause_is_no_part_of_the_cost(clock: list[float]) -> None:
-    cost = Cost()
+    cost = Cost(on_cpu=True)
     for _ in range(5):
         run(clock, cost, 10, 20, plain=1.0, own=0.01, sample=0.5)
         clock[0] += 50.0  # an evaluation
@@ -40,7 +41,7 @@ def test_a_pause_is_no_part_of_the_cost(clock: list[float]) -> None:
 
 
 def test_nothing_is_said_before_something_is_known(clock: list[float]) -> None:
-    cost = Cost()
+    cost = Cost(on_cpu=True)
     assert cost.share == 0.0
     run(clock, cost, 100, 50, plain=1.0, own=0.01, sample=0.5)
     assert cost.share == 0.0
@@ -48,7 +49,7 @@ def test_nothing_is_said_before_something_is_known(clock: list[float]) -> None:
 
 @pytest.mark.parametrize(("sample", "every"), [(0.1, 10), (1.0, 20), (10.0, 200), (1e4, LADDER[-1])])
 def test_the_distance_of_the_samples_keeps_to_the_budget(clock: list[float], sample: float, every: int) -> None:
-    cost, plan = Cost(), Schedule(10, 10, 0.1, adapt=True)
+    cost, plan = Cost(on_cpu=True), Schedule(10, 10, 0.1, adapt=True)
     run(clock, cost, 10, 40, plain=1.0, own=0.0, sample=sample)
     plan.revise(cost)
     assert plan.every == every
@@ -56,7 +57,7 @@ def test_the_distance_of_the_samples_keeps_to_the_budget(clock: list[float], sam
 
 
 def test_a_fixed_distance_stays(clock: list[float]) -> None:
-    cost, plan = Cost(), Schedule(7, 10, 0.1, adapt=False)
+    cost, plan = Cost(on_cpu=True), Schedule(7, 10, 0.1, adapt=False)
     run(clock, cost, 10, 40, plain=1.0, own=0.0, sample=100.0)
     plan.revise(cost)
     assert plan.every == 7

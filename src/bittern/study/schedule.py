@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 LADDER = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Steps between samples that a schedule which keeps to a budget chooses from."""
@@ -49,14 +49,19 @@ class Schedule:
 class Cost:
     """The watch's share of the training time, from the durations of whole steps.
 
-    A plain step takes p seconds, c of them in the watch; a sample s, a snapshot t (medians, p and c of stretches
-    between samples, so that an evaluation now and then does not count)::
+    A plain step takes p seconds, c of them in the watch; a sample s, a snapshot t: medians, so that an evaluation now
+    and then does not count::
 
         share = (c N_plain + (s - p + c) N_sample + (t - p + c) N_snapshot) / ((p - c) N)
+
+    On a CPU it is the processor's time that counts, which other processes do not disturb. Other devices run behind:
+    there p is the median of the means between samples, which wait for the device.
     """
 
-    def __init__(self) -> None:
-        self._ended = perf_counter()
+    def __init__(self, on_cpu: bool) -> None:
+        self.now = process_time if on_cpu else perf_counter
+        self._on_cpu = on_cpu
+        self._ended = self.now()
         self._stretch: list[float] = []
         self._inside: list[float] = []
         self._plain: list[float] = []
@@ -70,7 +75,7 @@ class Cost:
 
     def add(self, kind: Kind, began: float, count: bool = True) -> None:
         """A step ended; the watch's part of it began at ``began``. Not ``count``: it is not typical."""
-        now = perf_counter()
+        now = self.now()
         duration = now - self._ended
         self._ended = now
         self.steps[kind] += 1
@@ -81,14 +86,14 @@ class Cost:
             self._inside.append(now - began)
             return
         self._dear[kind].append(duration)
-        if self._stretch:
-            self._plain.append(sum(self._stretch) / len(self._stretch))
-            self._own.append(sum(self._inside) / len(self._inside))
-            self._stretch, self._inside = [], []
+        for durations, kept in ((self._stretch, self._plain), (self._inside, self._own)):
+            if durations:
+                kept.append(median(durations) if self._on_cpu else sum(durations) / len(durations))
+        self._stretch, self._inside = [], []
 
     def resume(self) -> None:
         """What went on since the last step, such as an evaluation, is no part of the next one."""
-        self._ended = perf_counter()
+        self._ended = self.now()
 
     def at(self, every: int, snapshot_every: int) -> float:
         """The share if every ``every``-th step were a sample; 0 as long as nothing is known."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,7 +63,7 @@ class Watch:
             self._instruments = self._observing
         self._step, self._stage = step, stage
         self._schedule = Schedule(sample_every or LADDER[0], snapshot_every, budget, adapt=sample_every is None)
-        self._cost = Cost()
+        self._cost = Cost(on_cpu=self._device.type == "cpu")
         self._interception = Interception(self._model, self._visit)
         self._sums: ranks.Sums = {}
         self._before: dict[str, Tensor] = {}
@@ -86,7 +85,7 @@ class Watch:
 
     def step(self) -> None:
         """After every step of the optimizer, while the gradients are still there."""
-        began = perf_counter()
+        began = self._cost.now()
         self._step += 1
         kind, first = self._kind, self._first_step
         look = Look(self._step, self._weights, self._optimizers, self._before)
@@ -299,7 +298,8 @@ def _instruments(
 
 def _optimizers(optimizer: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:
     given: list[Any] = [optimizer] if hasattr(optimizer, "param_groups") else list(optimizer)
-    return [getattr(one, "optimizer", one) for one in given]  # Lightning Fabric's wrapper holds a stale state
+    unwrapped = [getattr(one, "optimizer", one) for one in given]  # Lightning Fabric's wrapper holds a stale state
+    return [part for one in unwrapped for part in getattr(one, "optimizers", [one])]  # CaseOptimizer's parts
 
 
 def _described(optimizer: Optimizer) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
 
 def _applies(rule: Rule, run: StudyData) -> bool:
     latent_free = bool(run.stages and run.stages[-1].get("latent_free"))
+    if rule.continued and not (run.stages and run.stages[-1]["step"] > 0):
+        return False
     return rule.weights == "any" or (rule.weights == "latent-free") == latent_free
 
 

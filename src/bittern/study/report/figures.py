@@ -228,18 +228,21 @@ def _filters(measure: str, label: str) -> Draw:
     """CAM of the first binary layer's filters after the first epoch, from the least to the largest."""
 
     def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        found = False
+        found: list[Floats] = []
         for i, run in enumerate(runs):
             cams = cams_after_first_epoch(run, measure)
             if cams is None:
                 continue
             values = np.sort(cams[1])
+            found.append(values)
             axes[0].plot(np.linspace(0, 100, len(values)), values, color=charts.run_colour(i))
             axes[0].axhline(values[0], color=charts.run_colour(i), linewidth=0.9, linestyle=(0, (2, 3)))
-            found = True
+        medians = [np.median(values) for values in found]
+        if found and max(medians) > 20 * min(medians) > 0:
+            axes[0].set_yscale("log", nonpositive="mask")
         axes[0].set_xlabel("filters of the first binary layer, % of them")
         axes[0].set_ylabel(label)
-        return found
+        return bool(found)
 
     return draw
 

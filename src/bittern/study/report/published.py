@@ -67,8 +67,14 @@ def share_below_rival(run: StudyData, rival: StudyData, measure: str = "update_c
 
 def _below_best(run: StudyData, runs: list[StudyData]) -> float | None:
     """Against the other run whose least filter moves most."""
-    rivals = [(cams[1].min(), other) for other in runs if other is not run and (cams := _updates(other)) is not None]
+    rivals = [(cams[1].min(), other) for other in _alike(run, runs) if (cams := _updates(other)) is not None]
     return share_below_rival(run, max(rivals, key=lambda rival: rival[0])[1]) if rivals else None
+
+
+def _alike(run: StudyData, runs: list[StudyData]) -> list[StudyData]:
+    """The other runs whose weights are latent, or are not, as in ``run``: flips of +-1 are no small steps."""
+    kinds = {id(one): bool(one.stages and one.stages[-1].get("latent_free")) for one in runs}
+    return [other for other in runs if other is not run and kinds[id(other)] == kinds[id(run)]]
 
 
 def _updates(run: StudyData) -> tuple[str, np.ndarray] | None:

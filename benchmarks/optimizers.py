@@ -8,16 +8,15 @@ and prints its accuracy on the other 5,000; the best one is ``chosen`` in optimi
 
 import argparse
 import csv
+import fcntl
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, TUNING_EPOCHS, recipe
-from benchmarks.results import RESULTS, read, write
+from benchmarks.results import RESULTS, Row, read, write
+from benchmarks.side_by_side import run_side_by_side
 from bittern.cli._machine import cpu_name
 
 RUNS = Path("build/optimizers")
@@ -82,6 +81,10 @@ class Job:
         what = f"tune{self.candidate}" if self.tuning else f"seed{self.seed}"
         return RUNS / self.scale / self.network / self.contender / what
 
+    @property
+    def command(self) -> list[str]:
+        return ["benchmarks.optimizers", "one", "--job", json.dumps(asdict(self))]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,7 +107,7 @@ def main() -> None:
         names = options.only or list(CONTENDERS)
         networks = options.network or list(NETWORKS)
         jobs = _jobs(options.what == "tune", names, networks, options)
-        _run_all(jobs, options.jobs)
+        run_side_by_side([(str(job.folder.relative_to(RUNS)), job.command) for job in jobs], options.jobs)
     from benchmarks import optimizer_report
     from benchmarks.tables import write_readme
 
@@ -134,25 +137,6 @@ def _jobs(tuning: bool, names: Sequence[str], networks: Sequence[str], options: 
     ]
 
 
-def _run_all(jobs: Sequence[Job], width: int) -> None:
-    with ThreadPoolExecutor(width) as pool:
-        try:
-            for job, done in zip(jobs, pool.map(_process, jobs), strict=True):
-                print(f"{job.folder.relative_to(RUNS)}: {done}", flush=True)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _process(job: Job) -> str:
-    """Runs ``job`` in a process of its own and keeps its results."""
-    command = [sys.executable, "-m", "benchmarks.optimizers", "one", "--job", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
-    return done.stdout.strip()
-
-
 def _one(job: Job) -> None:
     import torch
 
@@ -167,9 +151,9 @@ def _one(job: Job) -> None:
     if job.candidate is not None:
         setting = json.dumps(dict(contender.candidates[job.candidate]))
         row = TuningRow(job.network, job.scale, job.contender, job.candidate, setting, TUNING_EPOCHS, accuracy, device)
-        _append(TUNING, [row])
+        append(TUNING, TuningRow, [row])
     else:
-        _append(CURVES, _epochs(job, result.folder, trained.epochs, device, result.info.versions))
+        append(CURVES, EpochRow, _epochs(job, result.folder, trained.epochs, device, result.info.versions))
     print(f"{accuracy:.2%}")
 
 
@@ -196,15 +180,11 @@ def _epochs(job: Job, folder: Path, total: int, device: str, versions: dict[str,
             )
 
 
-def _append(path: Path, rows: Iterable[EpochRow] | Iterable[TuningRow]) -> None:
+def append(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """Adds ``rows`` to the file; another process may be doing the same."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
     RUNS.mkdir(parents=True, exist_ok=True)
     with (RUNS / f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        kind = TuningRow if path == TUNING else EpochRow
         write(path, [*read(path, kind), *rows])
 
 

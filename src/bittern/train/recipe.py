@@ -25,7 +25,8 @@ class Stage:
         lr: learning rate at the stage's start; ``schedule`` (``bittern.optim.SCHEDULES``) multiplies it from there on,
             step by step, and ``warmup`` raises it linearly from 0 over so many epochs first.
         weight_decay: L2, of latent weights, real filters and matrices. AdamBNN's code decays shifts too
-            (``decay_shifts``), and no matrices (``decay_matrices``).
+            (``decay_shifts``), and no matrices (``decay_matrices``). Its table 1 has a negative one, which drives
+            weights away from 0.
         optimizer: of every parameter (``bittern.optim.list_optimizers``); ``options`` are more of its keywords.
         binary_optimizer: of the binary weights alone; "" leaves them to ``optimizer``. ``binary_options`` are its
             keywords, such as ``gamma``, and ``binary_schedules`` multiply those.
@@ -58,7 +59,7 @@ class Stage:
         check_precision(self.precision)
         self._check(self.epochs >= 1, "epochs", "at least 1")
         self._check(0 < self.lr < float("inf"), "lr", "above 0")
-        self._check(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0")
+        self._check(abs(self.weight_decay) < float("inf"), "weight_decay", "finite")
         self._check(0 <= self.warmup < self.epochs, "warmup", f"at least 0 and below the {self.epochs} epochs")
         self._check(self.weights in get_args(Weights), "weights", f"one of {', '.join(get_args(Weights))}")
         self._check(self.teacher in get_args(Teacher), "teacher", f"one of {', '.join(get_args(Teacher))}")

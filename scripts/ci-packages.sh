@@ -4,6 +4,7 @@
 #
 #     g++-aarch64-linux-gnu, qemu-user    the operators' tests on aarch64 (docs/arm.md)
 #     clang, libclang-rt-dev              the fuzz target (docs/testing.md)
+#     chromium                            reports in a browser (docs/study.md)
 set -uo pipefail
 
 missing=()
@@ -12,6 +13,7 @@ command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
 command -v clang++ >/dev/null || missing+=(clang)
 fuzzer=libclang_rt.fuzzer-$(uname -m).a
 [ -e "$(clang++ -print-file-name="$fuzzer" 2>/dev/null)" ] || missing+=(libclang-rt-dev)
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing+=(chromium)
 
 if [ ${#missing[@]} -eq 0 ]; then
   echo "System packages for tests: all there"

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from bittern.nn import BinaryLinear
+from bittern.optim import CaseOptimizer, create_optimizer, get_optimizer, list_optimizers
 from bittern.study import StudyError, latent_weights, list_instruments, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from bittern.study.instruments import INSTRUMENTS, Instrument, Measure
@@ -224,38 +225,25 @@ def test_step_one_of_two_step_training_is_told_from_step_two(tmp_path: Path) -> 
     assert readings(tmp_path, "stage")[0]["binarized"] is False
 
 
-def test_weights_without_latent_values_are_watched(tmp_path: Path) -> None:
-    class Flip(torch.optim.Optimizer):
-        """Flips where the gradient agrees with the sign."""
-
-        @torch.no_grad()
-        def step(self, closure: Any = None) -> None:
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        p.copy_(torch.where(p * p.grad > group["threshold"], -p, p))
-
+@pytest.mark.parametrize("name", list_optimizers())
+def test_every_optimizer_of_the_registry_is_watched(name: str, tmp_path: Path) -> None:
     model = network()
-    weights = [w.parameter for w in latent_weights(model)]
-    with torch.no_grad():
-        for p in weights:
-            p.copy_(torch.where(p < 0, -1.0, 1.0))
-    rest = [p for p in model.parameters() if not any(p is w for w in weights)]
-    optimizers = [Flip(weights, {"threshold": 1e-2}), torch.optim.Adam(rest, lr=1e-2)]
-    with watch(model, optimizers, tmp_path, sample_every=5) as watched:
-        for _ in range(20):
-            model(torch.randn(16, 6)).square().mean().backward()
-            for optimizer in optimizers:
-                optimizer.step()
-            watched.step()
-            model.zero_grad()
+    binary = {id(weight.parameter) for weight in latent_weights(model)}
+    optimizer = CaseOptimizer(
+        model.named_parameters(),
+        (lambda _, p: id(p) in binary, lambda params: create_optimizer(name, params)),
+        default=lambda params: torch.optim.Adam(params, lr=1e-2),
+    )
+    with watch(model, optimizer, tmp_path, sample_every=5, snapshot_every=2) as watched:
+        loop(model, optimizer, 20, watched)
     values = {measure for row in readings(tmp_path) for measure in row["values"]}
-    assert {"ff", "c2i", "gradient_mean", "update_mean", "saturation", "silent"} <= values
-    assert not {"confidence", "latent_mean", "near_zero", "quantization_error"} & values
-    assert all(bool((p.abs() == 1).all()) for p in weights)
+    assert {"ff", "c2i", "gradient_mean", "update_mean", "saturation", "dead_weights"} <= values
+    assert {"first_moment_mean", "first_moment_sdam"} <= values
+    latent = {"confidence", "latent_mean", "near_zero", "quantization_error"}
+    assert latent & values == (set() if get_optimizer(name).latent_free else latent)
     (stage,) = readings(tmp_path, "stage")
-    assert stage["latent_free"] is True
-    assert [o["class"] for o in stage["optimizers"]] == ["Flip", "Adam"]
+    assert stage["latent_free"] == get_optimizer(name).latent_free
+    assert stage["optimizers"][1]["class"] == "Adam"
 
 
 def test_gradients_are_unscaled_behind_a_grad_scaler(tmp_path: Path) -> None:

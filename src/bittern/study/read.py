@@ -143,23 +143,25 @@ def read_study(path: str | Path) -> StudyData:
     folder, run_folder = (given, given.parent) if own else (given / STUDY_FOLDER, given)
     missing: list[str] = []
     log = _log(run_folder / LOG_FILE, missing)
-    if not folder.is_dir():
+    watched = any((folder / name).is_file() for name in (INFO_FILE, STEPS_FILE, READINGS_FILE))
+    if not watched:
         if not log:
             raise StudyError(f"{given} holds neither a study nor a {LOG_FILE}; train with `bittern train --study`")
         missing.append("all instruments: the run was trained without --study")
-    info = _json(folder / INFO_FILE, missing) if folder.is_dir() else {}
+    info = _json(folder / INFO_FILE, missing) if watched else {}
     if info and info.get("format") != FORMAT:
         missing.append(
             f"all instruments: {INFO_FILE} has format {info.get('format')}, this Bittern reads {FORMAT}; "
             "use the version that wrote it"
         )
         info, folder = {}, folder / "unreadable"
-    samples, epochs, stages = _readings(folder / READINGS_FILE, missing)
+    files = folder if watched else folder / "nothing"
+    samples, epochs, stages = _readings(files / READINGS_FILE, missing)
     data = StudyData(
         folder,
         given.resolve().parent.name + "/" + given.name if own and given.name == STUDY_FOLDER else given.resolve().name,
         info,
-        _steps(folder / STEPS_FILE, missing),
+        _steps(files / STEPS_FILE, missing),
         samples,
         epochs,
         stages,

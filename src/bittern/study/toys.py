@@ -20,9 +20,10 @@ Path2 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TwoNodes:
-    """The two-node problem: ``paths`` by optimizer, and the surface that is descended, [len(axis), len(axis)]."""
+    """The two-node problem: ``paths`` by optimizer, and the surface that is descended, [len(y), len(x)]."""
 
-    axis: npt.NDArray[np.float64]
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
     surface: npt.NDArray[np.float64]
     paths: dict[str, Path2]
 
@@ -53,13 +54,12 @@ def two_nodes(steps: int = 120, lr: float = 0.06, spread: float = 1.0, seed: int
             gradients.append(node_gradient(point[0], point[1], (float(noise[step, 0]), float(noise[step, 1]))))
         return gradients[step]
 
-    axis = np.linspace(-3, 3, 61)
-    clipped = np.clip(axis, -1, 1)
+    x, y = np.linspace(-4.5, 3, 76), np.linspace(-3, 3, 61)
     paths = {
         "SGD": _follow(lambda p: torch.optim.SGD(p, lr=lr), START, steps, met),
         "Adam": _follow(lambda p: torch.optim.Adam(p, lr=lr), START, steps, met),
     }
-    return TwoNodes(axis, clipped[None, :] + clipped[:, None], paths)
+    return TwoNodes(x, y, np.clip(x, -1, 1)[None, :] + np.clip(y, -1, 1)[:, None], paths)
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,11 @@ def styled() -> Iterator[None]:
         yield
 
 
-def figure(rows: int = 1, columns: int = 1, height: float = HEIGHT) -> tuple[Figure, list[Axes]]:
-    """A figure with ``rows`` x ``columns`` axes; call it and ``svg`` inside ``styled``."""
-    made = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none")
+def figure() -> tuple[Figure, list[Axes]]:
+    """A figure and its axes; call it and ``svg`` inside ``styled``."""
+    made = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="none")
     FigureCanvasSVG(made)
-    axes = made.subplots(rows, columns, squeeze=False)
-    return made, list(axes.flat)
+    return made, [made.subplots()]
 
 
 def svg(made: Figure, label: str) -> Markup:

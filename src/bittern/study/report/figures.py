@@ -41,8 +41,6 @@ class Chart:
     draw: Draw
     each: bool = False
     optional: bool = False
-    rows: int = 1
-    height: float = charts.HEIGHT
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def draw_all(runs: Runs, wanted: Sequence[Chart] | None = None) -> tuple[list[Dr
             )
             before = len(drawn)
             for number, group in groups:
-                canvas, axes = charts.figure(chart.rows, 1, chart.height)
+                canvas, axes = charts.figure()
                 if chart.draw(canvas, axes, group):
                     label = chart.title if number is None or len(runs) == 1 else f"{chart.title}, {runs[number].name}"
                     svg = charts.svg(canvas, label)
@@ -129,7 +127,9 @@ def _per_step(column: int, convert: Callable[[Any], Any], log: bool) -> Draw:
     return draw
 
 
-def _over_time(measure: str, *, percent: bool = True, log: bool = False, thin: str | None = None) -> Draw:
+def _over_time(
+    measure: str, *, percent: bool = True, log: bool = False, zero: bool = True, thin: str | None = None
+) -> Draw:
     """The mean over the layers, in the range of all of them; ``thin``: another measure's mean beside it."""
 
     def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
@@ -157,7 +157,7 @@ def _over_time(measure: str, *, percent: bool = True, log: bool = False, thin: s
         if log and found:
             axes[0].set_yscale("log", nonpositive="mask")
         if percent:
-            charts.percents(axes[0])
+            charts.percents(axes[0], zero)
         axes[0].set_xlabel("step")
         _stages(axes[0], runs)
         return found
@@ -257,13 +257,13 @@ _MAPS = (
 
 def _maps(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
     """Filters of the first binary layer from left to right, snapshots from top to bottom."""
-    found = False
-    for axis, (measure, title) in zip(axes, _MAPS, strict=True):
-        snapshots = runs[0].arrays(measure)
-        if not snapshots:
-            axis.set_visible(False)
-            continue
-        found = True
+    found = [(title, maps) for measure, title in _MAPS if (maps := runs[0].arrays(measure))]
+    if not found:
+        return False
+    canvas.clear()
+    canvas.set_figheight(0.5 + 1.5 * len(found))
+    axes = list(canvas.subplots(len(found), 1, squeeze=False).flat)
+    for axis, (title, snapshots) in zip(axes, found, strict=True):
         layer = next(iter(next(iter(snapshots.values()))))
         rows = np.array([snapshots[step][layer] for step in sorted(snapshots) if layer in snapshots[step]], float)
         charts.heatmap(canvas, axis, np.log10(np.where(rows > 0, rows, np.nan)), label="log₁₀ CAM")
@@ -272,7 +272,7 @@ def _maps(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
         shown = sorted({0, len(steps) - 1})
         axis.set_yticks(shown, [f"step {steps[i]}" for i in shown])
     axes[-1].set_xlabel("filter")
-    return found
+    return True
 
 
 def _errors(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
@@ -317,6 +317,9 @@ def _surface(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
     charts.heatmap(canvas, axes[0], loss, extent=ends, label="log₁₀ loss")
     axes[0].contour(surface.alpha, surface.beta, loss, levels=12, colors="white", linewidths=0.6, alpha=0.7)
     axes[0].set_aspect("equal")
+    axes[0].invert_yaxis()
+    for axis in (axes[0].xaxis, axes[0].yaxis):
+        axis.set_major_locator(MaxNLocator(5))
     axes[0].set_xlabel("direction 1, filters' lengths")
     axes[0].set_ylabel("direction 2")
     return True
@@ -335,16 +338,15 @@ def _line(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
 def _two_nodes(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
     toy = two_nodes()
     canvas.set_figheight(4.0)
-    ends = (toy.axis[0], toy.axis[-1], toy.axis[-1], toy.axis[0])
+    ends = (toy.x[0], toy.x[-1], toy.y[-1], toy.y[0])
     charts.heatmap(canvas, axes[0], toy.surface, extent=ends, label="clip(x) + clip(y)", colours="cividis")
     axes[0].invert_yaxis()
     for name, colour in (("SGD", "#ff9f43"), ("Adam", "#ffffff")):
         path = toy.paths[name]
         axes[0].plot(path[:, 0], path[:, 1], color=colour, linewidth=2)
         axes[0].plot(*path[-1], "o", color=colour)
-        axes[0].annotate(name, path[-1], xytext=(6, 6), textcoords="offset points", color=colour, fontweight="bold")
+        axes[0].annotate(name, path[-1], xytext=(0, -14), textcoords="offset points", color=colour, fontweight="bold")
     axes[0].plot(*toy.paths["SGD"][0], "s", color="#ffffff")
-    axes[0].set_xlim(-4, 3)
     axes[0].set_xlabel("x")
     axes[0].set_ylabel("y")
     return True
@@ -478,12 +480,12 @@ CHARTS = (
     ),
     Chart(
         "cam_maps", "maps", "Maps of the first binary layer", "One column a filter, one row a snapshot.", _maps,
-        each=True, rows=4, height=6.6,
+        each=True,
     ),
     Chart(
         "quantization_error", "error", "Quantization error",
         "1 - ‖w‖₁² / (n ‖w‖₂²), mean over the filters. Shaded: range over the layers.",
-        _over_time("quantization_error"), optional=True,
+        _over_time("quantization_error", zero=False), optional=True,
     ),
     Chart(
         "quantization_errors", "error", "Quantization error of the filters",

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 
 from benchmarks.adam_runs import EXPERIMENTS, RUNS, StudyRun
 from benchmarks.adam_study import FIGURES_FILE, FLIPS_FILE, FigureRow, FlipRow
+from benchmarks.figure import STYLE, save
 from benchmarks.markdown import table
-from benchmarks.plots import STYLE, save
 from benchmarks.results import RESULTS, read
 
 PAGE = Path(__file__).parents[1] / "docs" / "adam-study.md"

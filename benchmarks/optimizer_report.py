@@ -8,10 +8,10 @@ from statistics import fmean
 
 import matplotlib.pyplot as plt
 
+from benchmarks.figure import STYLE, save
 from benchmarks.markdown import table
 from benchmarks.optimizer_rows import BATCH, CONTENDERS, SCALES, TUNING_EPOCHS
 from benchmarks.optimizers import CURVES, TUNING, EpochRow, TuningRow
-from benchmarks.plots import STYLE, save
 from benchmarks.results import read
 
 Runs = Mapping[int, Sequence[EpochRow]]

@@ -6,21 +6,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmarks import study
+from benchmarks.figure import STYLE, save
 from benchmarks.kernels import FLOATS, INT8S, PACKED, csv_path
 from benchmarks.layers import GROUPS, TITLES
 from benchmarks.results import LayerRow, MemoryRow, NetworkRow, SplitRow, StudyRow, layer_rows, read
 from benchmarks.tables import per_cycle
 
-STYLE: Any = {
-    "backend": "svg",
-    "svg.hashsalt": "bittern",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 _OWN, _OTHER = "#c2410c", "#64748b"
 
 
@@ -44,13 +37,6 @@ def draw(folder: Path) -> None:
             _accuracy(folder / "accuracy.svg", [row for row in study.measured(rows) if row.top1])
         if splits:
             _split(folder / "split.svg", [row for row in study.own(rows) if row.network in splits], splits)
-
-
-def save(figure: Figure, path: Path, bottom: float = 0.0) -> None:
-    """``bottom``: the share of the height that a legend of the figure needs."""
-    figure.tight_layout(rect=(0, bottom, 1, 1))
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
 
 
 def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow]) -> None:

@@ -149,8 +149,8 @@ def markdown(rows: list[TrainingRow]) -> str:
     lines = [
         [
             f"`{row.model}`, {row.image_size}x{row.image_size}, batch {row.batch}",
-            f"{1e3 * row.batch / row.binary_ms:.0f}",
-            f"{1e3 * row.batch / row.float_ms:.0f}",
+            f"{1e3 * row.batch / row.binary_ms:.3g}",
+            f"{1e3 * row.batch / row.float_ms:.3g}",
             f"{row.binary_ms / row.float_ms:.2f}",
             f"{row.binary_ms / row.compiled_binary_ms:.2f}" if row.compiled_binary_ms else "-",
             row.device,

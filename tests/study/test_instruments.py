@@ -227,9 +227,9 @@ def test_ff_counts_signs_that_change_in_a_step() -> None:
 
 def test_a_weight_that_flips_at_every_step_does_not_wrap_its_counter() -> None:
     weight = latent([1.0])
-    instrument, rows = flipping([weight], [[torch.tensor([-1.0 if step % 2 == 0 else 1.0])] for step in range(600)])
+    instrument, rows = flipping([weight], [[torch.tensor([-1.0 if step % 2 == 0 else 1.0])] for step in range(512)])
     assert all(row[0] == 1.0 for row in rows)
-    assert read(instrument, Look(600, [weight]))["oscillating"] == 1.0
+    assert read(instrument, Look(512, [weight]))["oscillating"] == 1.0
 
 
 def test_the_flip_rate_is_minus_nine_where_nothing_flips() -> None:

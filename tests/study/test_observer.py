@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from bittern.study import TrainingObserver
 from bittern.study.read import read_study
 from bittern.train import Observer, TrainingInterrupted, run
+from bittern.train.trainer import Position
 from study.conftest import TINY
 
 
@@ -81,3 +84,13 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_its_study_anew(train
     run("digits-one-step", None, tmp_path / "run", epochs=1, overrides=TINY, accelerator="cpu", resume=True,
         observers=[watching])  # fmt: skip
     assert read_study(tmp_path / "run").ff[:, 0].tolist() == list(range(1, 12))
+
+
+def test_a_stage_without_binary_layers_is_passed_over(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    observer = TrainingObserver()
+    observer.start(model, torch.optim.SGD(model.parameters(), lr=0.1), tmp_path, Position())
+    observer.step(Position(step=1))
+    observer.epoch(Position(epoch=1, step=1), {"epoch": 1, "stage": "float"})
+    observer.close()
+    assert list(tmp_path.iterdir()) == []

@@ -40,6 +40,17 @@ def latent_weights(model: nn.Module) -> list[LatentWeight]:
     Raises:
         ValueError: no module declares any.
     """
+    found = find_latent_weights(model)
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute {ROLE}; "
+            f'use bittern.nn\'s layers, or give yours {ROLE} = ("weight",)'
+        )
+    return found
+
+
+def find_latent_weights(model: nn.Module) -> list[LatentWeight]:
+    """As ``latent_weights``; empty for a network without binary layers."""
     found: list[LatentWeight] = []
     for path, module in model.named_modules():
         names: tuple[str, ...] = getattr(module, ROLE, ())
@@ -56,11 +67,6 @@ def latent_weights(model: nn.Module) -> list[LatentWeight]:
                     _only_signs(parameter),
                 )
             )
-    if not found:
-        raise ValueError(
-            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute {ROLE}; "
-            f'use bittern.nn\'s layers, or give yours {ROLE} = ("weight",)'
-        )
     return found
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bittern.study.files import STUDY_FOLDER
+from bittern.study.layers import find_latent_weights, unwrapped
 from bittern.study.ranks import is_first
 from bittern.study.watch import Watch
 from bittern.train.observer import Observer
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class TrainingObserver(Observer):
-    """Watches every stage of a run and writes into its folder, under ``study``; ``options`` are those of ``watch``."""
+    """Watches every stage of a run and writes into its folder, under ``study``; ``options`` are those of ``watch``.
+
+    Stages without binary layers, such as a float first step, are passed over.
+    """
 
     def __init__(self, **options: Any) -> None:
         self._options = options
@@ -28,18 +32,20 @@ class TrainingObserver(Observer):
         self.close()
         if at.step == 0 and is_first():  # what an attempt left that ended before its first checkpoint
             shutil.rmtree(folder / STUDY_FOLDER, ignore_errors=True)
+        if not find_latent_weights(unwrapped(model)):
+            return
         # A stage is told from the one before by its number: its first step may be the step where a run was resumed.
         self._watch = Watch(
             model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
         )
 
     def step(self, at: "Position") -> None:
-        assert self._watch is not None
-        self._watch.step()
+        if self._watch is not None:
+            self._watch.step()
 
     def epoch(self, at: "Position", row: Mapping[str, Any]) -> None:
-        assert self._watch is not None
-        self._watch.epoch(row["epoch"], row["stage"])
+        if self._watch is not None:
+            self._watch.epoch(row["epoch"], row["stage"])
 
     def close(self) -> None:
         if self._watch is not None:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH, HEIGHT = 5.0, 2.9  # inches; at the width of a phone 10 points are 10 pixels
+WIDTH, HEIGHT = 4.5, 2.7  # inches; at the width of a phone 10 points are 10 pixels
 
 # Colours that no chart would use by chance stand for the page's variables.
 _VARIABLES = {"text": "#010102", "quiet": "#010103", "line": "#010104", "card": "#010105"}

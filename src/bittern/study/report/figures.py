@@ -316,7 +316,6 @@ def _surface(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
     ends = (surface.alpha[0], surface.alpha[-1], surface.beta[-1], surface.beta[0])
     charts.heatmap(canvas, axes[0], loss, extent=ends, label="log₁₀ loss")
     axes[0].contour(surface.alpha, surface.beta, loss, levels=12, colors="white", linewidths=0.6, alpha=0.7)
-    axes[0].set_aspect("equal")
     axes[0].invert_yaxis()
     for axis in (axes[0].xaxis, axes[0].yaxis):
         axis.set_major_locator(MaxNLocator(5))

@@ -94,7 +94,7 @@ def test_a_channel_is_dead_only_if_constant_over_the_whole_window() -> None:
 
 def test_weights_are_dead_if_no_gradient_reached_them_in_the_window() -> None:
     instrument, weight = DeadWeights(), latent([[1.0, 2.0], [3.0, 4.0]])
-    windows = [([[0, 1], [0, 0]], [[0, 0], [1, 0]]), ([[1, 1], [0, 0]], [[0, 0], [0, 0]])]
+    windows = [([[0, 1], [0, 0]], [[0, 0], [1, 0]]), ([[1, 1], [0, 0]], [[0, 0], [0, 1]])]
     found = []
     for window in windows:
         for gradient, ends in zip(window, (False, True), strict=True):
@@ -102,7 +102,7 @@ def test_weights_are_dead_if_no_gradient_reached_them_in_the_window() -> None:
             values = read(instrument, Look(1, [weight], window_ends=ends))
         found.append(values)
     assert found[0] == {"dead_weights": 0.5}  # [0, 0] and [1, 1]
-    assert found[1] == {"dead_weights": 0.5, "revived_weights": 0.5}  # [0, 0] lives, [1, 1] does not
+    assert found[1] == {"dead_weights": 0.25, "revived_weights": 1.0}  # both live; [1, 0] does not
 
 
 def test_a_layer_without_gradient_is_not_called_dead() -> None:

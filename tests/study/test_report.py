@@ -162,6 +162,7 @@ def test_toys_alone_are_a_page() -> None:
     assert "Two toy problems" in html
 
 
+GAP = "step,ff,ff_last\n1,0,0\n4,0,0\n5,0,0\n"
 ODD = '{"kind": "sample", "step": 1, "values": {"ff": 3}}\n'
 
 
@@ -176,6 +177,7 @@ def cut(path: Path) -> None:
         (lambda run: (run / "study" / "readings.jsonl").unlink(), "readings.jsonl: there is no such file"),
         (lambda run: (run / "study" / "steps.csv").write_text("step,ff,ff_last\nno"), "1 line of steps.csv"),
         (lambda run: (run / "study" / "steps.csv").unlink(), "steps.csv: there is no such file"),
+        (lambda run: (run / "study" / "steps.csv").write_text(GAP), "2 steps of steps.csv: the run was killed"),
         (lambda run: cut(sorted((run / "study" / "snapshots").iterdir())[0]), "the files are damaged"),
         (lambda run: (run / "study" / "study.json").write_text("{"), "study.json: it is damaged"),
         (lambda run: (run / "study" / "study.json").write_text("[]"), "it is not what Bittern writes"),

@@ -318,3 +318,12 @@ def test_names_of_instruments_are_all_usable(tmp_path: Path) -> None:
         if INSTRUMENTS[name].default:
             study_of(tmp_path / name, 6, instruments=[name])
             shutil.rmtree(tmp_path / name)
+
+
+def test_all_steps_are_on_disk_when_an_epoch_has_ended(tmp_path: Path) -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    with watch(model, optimizer, tmp_path, sample_every=100) as watched:
+        loop(model, optimizer, 7, watched)
+        watched.epoch(1)
+        assert len((tmp_path / STEPS_FILE).read_text().splitlines()) == 1 + 7

@@ -169,6 +169,9 @@ def read_study(path: str | Path) -> StudyData:
         _json(run_folder / RUN_FILE, []),
         missing,
     )
+    gaps = np.diff(data.ff[:, 0], prepend=data.ff[:1, 0] - 1) - 1
+    if gaps.any():
+        missing.append(f"{int(gaps.sum())} steps of {STEPS_FILE}: the run was killed before they were written")
     if info and not (run_folder / RUN_FILE).is_file() and not own:
         missing.append("the end: the run is not finished; this is what there is so far")
     return data

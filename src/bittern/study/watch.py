@@ -105,6 +105,7 @@ class Watch:
     def epoch(self, number: int, stage: str = "") -> None:
         """An epoch has ended, the ``number``-th of its stage. After the first one the next step is a snapshot."""
         if self._writer is not None:
+            self._fold()  # a checkpoint may be next
             self._writer.reading("epoch", self._step, stage=stage or self._stage, epoch=number)
         if number == 1 or self._step - self._snapped >= self._schedule.every * self._schedule.snapshot_every:
             self._asked = True

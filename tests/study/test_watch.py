@@ -327,3 +327,11 @@ def test_all_steps_are_on_disk_when_an_epoch_has_ended(tmp_path: Path) -> None:
         loop(model, optimizer, 7, watched)
         watched.epoch(1)
         assert len((tmp_path / STEPS_FILE).read_text().splitlines()) == 1 + 7
+
+
+def test_what_lies_behind_the_checkpoint_is_cut_off(tmp_path: Path) -> None:
+    model = study_of(tmp_path, 20)
+    watch(model, torch.optim.SGD(model.parameters(), lr=0.1), tmp_path, step=12).close()
+    assert sorted(int(path.stem) for path in (tmp_path / "snapshots").iterdir()) == [1, 10]
+    assert max(row["step"] for row in readings(tmp_path)) == 10
+    assert len((tmp_path / STEPS_FILE).read_text().splitlines()) == 1 + 12

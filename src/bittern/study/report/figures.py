@@ -1,28 +1,13 @@
 """The figures of the report, in one list: what each shows, and which measures it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import MaxNLocator
 
-from bittern.study.instruments import INSTRUMENTS
 from bittern.study.instruments.flips import flip_rate
-from bittern.study.landscape import Landscape, read_landscape
-from bittern.study.read import Floats, Series, StudyData
-from bittern.study.report import charts
-from bittern.study.report.published import cams_after_first_epoch
-from bittern.study.toys import counterexample, two_nodes
-
-Runs = Sequence[StudyData]
-Draw = Callable[[Canvas, list[Axes], Runs], bool]
-"""Draws what the runs have; False if they have nothing of it."""
-
-_EDGES = {m.name: m.edges for row in INSTRUMENTS.values() for m in row.measures if m.edges}
+from bittern.study.report import charts, drawing
+from bittern.study.report.drawing import Draw, Runs
 
 
 @dataclass(frozen=True)
@@ -76,293 +61,6 @@ def draw_all(runs: Runs, wanted: Sequence[Chart] | None = None) -> tuple[list[Dr
     return drawn, missing
 
 
-def _stages(axes: Axes, runs: Runs) -> None:
-    charts.stage_lines(axes, [stage["step"] for run in runs[:1] for stage in run.stages if stage["step"] > 0])
-
-
-def _log(*names: str) -> Draw:
-    """Columns of log.csv over the epochs of all stages; the first is drawn bold."""
-
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        found = False
-        for i, run in enumerate(runs):
-            for name, width, alpha in zip(names, (2.0, 1.1), (1.0, 0.65), strict=False):
-                points = [(n, row[name]) for n, row in enumerate(run.log, 1) if isinstance(row.get(name), float)]
-                if points:
-                    x, y = zip(*points, strict=True)
-                    axes[0].plot(x, y, color=charts.run_colour(i), linewidth=width, alpha=alpha)
-                    found = True
-        axes[0].set_xlabel("epoch")
-        starts = [
-            n + 0.5
-            for n, (a, b) in enumerate(zip(runs[0].log, runs[0].log[1:], strict=False), 1)
-            if a.get("stage") != b.get("stage")
-        ]
-        charts.stage_lines(axes[0], starts)
-        return found
-
-    return draw
-
-
-def _accuracy(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    found = _log("test_accuracy", "accuracy")(canvas, axes, runs)
-    charts.percents(axes[0], zero=False)
-    return found
-
-
-def _per_step(column: int, convert: Callable[[Any], Any], log: bool) -> Draw:
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        found = False
-        for i, run in enumerate(runs):
-            if len(run.ff):
-                x, y = charts.thinned(run.ff[:, 0], run.ff[:, column])
-                axes[0].plot(x, convert(y), color=charts.run_colour(i))
-                found = True
-        if log and found:
-            axes[0].set_yscale("log", nonpositive="mask")
-        axes[0].set_xlabel("step")
-        _stages(axes[0], runs)
-        return found
-
-    return draw
-
-
-def _over_time(
-    measure: str, *, percent: bool = True, log: bool = False, zero: bool = True, thin: str | None = None
-) -> Draw:
-    """The mean over the layers, in the range of all of them; ``thin``: another measure's mean beside it."""
-
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        found = False
-        for i, run in enumerate(runs):
-            steps, means = run.mean(measure)
-            if not np.isfinite(means).any():
-                continue
-            found = True
-            series = run.series(measure)
-            marker = "o" if len(steps) == 1 else ""
-            axes[0].plot(steps, means, color=charts.run_colour(i), marker=marker)
-            if len(runs) <= 2 and len(series.layers) > 1:
-                known = np.isfinite(series.values).all(1)
-                axes[0].fill_between(
-                    steps[known],
-                    series.values[known].min(1),
-                    series.values[known].max(1),
-                    color=charts.run_colour(i),
-                    alpha=0.13,
-                    linewidth=0,
-                )
-            if thin is not None:
-                axes[0].plot(*run.mean(thin), color=charts.run_colour(i), linewidth=1.1, linestyle=(0, (4, 2)))
-        if log and found:
-            axes[0].set_yscale("log", nonpositive="mask")
-        if percent:
-            charts.percents(axes[0], zero)
-        axes[0].set_xlabel("step")
-        _stages(axes[0], runs)
-        return found
-
-    return draw
-
-
-def _layers(measure: str, label: str, scale: float = 100.0) -> Draw:
-    """Layers from top to bottom, time from left to right."""
-
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        series = runs[0].series(measure)
-        if not len(series.steps):
-            return False
-        canvas.set_figheight(min(6.0, 0.9 + 0.19 * max(6, len(series.layers))))
-        steps, values = _evenly(series)
-        extent = (steps[0], steps[-1], len(series.layers) - 0.5, -0.5)
-        charts.heatmap(canvas, axes[0], scale * values.T, extent=extent, low=0 if scale == 100 else None, label=label)
-        every = max(1, len(series.layers) // 24)
-        axes[0].set_yticks(range(0, len(series.layers), every), charts.short(series.layers[::every]))
-        axes[0].set_xlabel("step")
-        return True
-
-    return draw
-
-
-def _evenly(series: Series, columns: int = 120) -> tuple[Floats, Floats]:
-    """Values at evenly spaced steps: those of the last sample before."""
-    steps = np.linspace(series.steps[0], max(series.steps[-1], series.steps[0] + 1), columns)
-    rows = np.searchsorted(series.steps, steps, side="right") - 1
-    return steps, series.values[rows]
-
-
-def _histogram(measure: str, *, first_layer: bool = False, log: bool = False, exponent: bool = False) -> Draw:
-    """The last snapshot's, in bold, and the first one's."""
-
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        low, high = _EDGES[measure]
-        histograms: list[tuple[Floats, Floats]] = []
-        for i, run in enumerate(runs):
-            snapshots = run.arrays(measure)
-            for step, width, alpha in ((min(snapshots, default=0), 1.0, 0.55), (max(snapshots, default=0), 2.0, 1.0)):
-                if step not in snapshots:
-                    continue
-                layers = list(snapshots[step].values())
-                counts = layers[0] if first_layer else np.sum(layers, axis=0)
-                edges = np.linspace(low, high, len(counts) + 1)
-                if exponent:
-                    edges, counts = edges[2:], counts[2:]  # exact zeros count in the first bin
-                shares = counts / max(1, counts.sum())
-                histograms.append((edges, shares))
-                axes[0].stairs(shares, edges, color=charts.run_colour(i), linewidth=width, alpha=alpha)
-        if not histograms:
-            return False
-        charts.zoom(axes[0], histograms, 1e-4)
-        if log:
-            axes[0].set_yscale("log", nonpositive="mask")
-        if exponent:
-            axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            axes[0].xaxis.set_major_formatter(lambda value, position: f"$10^{{{value:g}}}$")
-        charts.percents(axes[0])
-        return True
-
-    return draw
-
-
-def _filters(measure: str, label: str) -> Draw:
-    """CAM of the first binary layer's filters after the first epoch, from the least to the largest."""
-
-    def draw(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-        found: list[Floats] = []
-        for i, run in enumerate(runs):
-            cams = cams_after_first_epoch(run, measure)
-            if cams is None:
-                continue
-            values = np.sort(cams[1])
-            found.append(values)
-            axes[0].plot(np.linspace(0, 100, len(values)), values, color=charts.run_colour(i))
-            axes[0].axhline(values[0], color=charts.run_colour(i), linewidth=0.9, linestyle=(0, (2, 3)))
-        medians = [np.median(values) for values in found]
-        if found and max(medians) > 20 * min(medians) > 0:
-            axes[0].set_yscale("log", nonpositive="mask")
-        axes[0].set_xlabel("filters of the first binary layer, % of them")
-        axes[0].set_ylabel(label)
-        return bool(found)
-
-    return draw
-
-
-_MAPS = (
-    ("gradient_cam", "gradient"),
-    ("first_moment_cam", "first moment"),
-    ("second_moment_cam", "second moment"),
-    ("update_cam", "update value"),
-)
-
-
-def _maps(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    """Filters of the first binary layer from left to right, snapshots from top to bottom."""
-    found = [(title, maps) for measure, title in _MAPS if (maps := runs[0].arrays(measure))]
-    if not found:
-        return False
-    canvas.clear()
-    canvas.set_figheight(0.5 + 1.5 * len(found))
-    axes = list(canvas.subplots(len(found), 1, squeeze=False).flat)
-    for axis, (title, snapshots) in zip(axes, found, strict=True):
-        layer = next(iter(next(iter(snapshots.values()))))
-        rows = np.array([snapshots[step][layer] for step in sorted(snapshots) if layer in snapshots[step]], float)
-        charts.heatmap(canvas, axis, np.log10(np.where(rows > 0, rows, np.nan)), label="log₁₀ CAM")
-        axis.set_title(f"{title}, {layer}", loc="left")
-        steps = sorted(snapshots)
-        shown = sorted({0, len(steps) - 1})
-        axis.set_yticks(shown, [f"step {steps[i]}" for i in shown])
-    axes[-1].set_xlabel("filter")
-    return True
-
-
-def _errors(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    """Per layer the range of its filters' errors in the last snapshot, with their quartiles."""
-    found = False
-    for i, run in enumerate(runs):
-        snapshots = run.arrays("quantization_errors")
-        if not snapshots:
-            continue
-        layers = snapshots[max(snapshots)]
-        positions = np.arange(len(layers)) + (i - (len(runs) - 1) / 2) * 0.8 / len(runs)
-        low, first, middle, third, high = (
-            np.array([np.quantile(errors, q) for errors in layers.values()]) for q in (0, 0.25, 0.5, 0.75, 1)
-        )
-        colour = charts.run_colour(i)
-        axes[0].vlines(positions, low, high, color=colour, linewidth=1)
-        axes[0].vlines(positions, first, third, color=colour, linewidth=4)
-        axes[0].plot(positions, middle, "o", color=charts.CARD, markersize=2.5)
-        if not found:
-            every = max(1, len(layers) // 12)
-            names = charts.short(list(layers), 12)
-            axes[0].set_xticks(range(0, len(layers), every), names[::every], rotation=40, ha="right")
-        found = True
-    if found:
-        axes[0].axhline(1 - 2 / np.pi, color=charts.QUIET, linewidth=0.9, linestyle=(0, (2, 3)))
-        charts.percents(axes[0], zero=False)
-    return found
-
-
-def _found_landscapes(runs: Runs) -> list[tuple[int, Landscape]]:
-    return [(i, found) for i, run in enumerate(runs) if (found := read_landscape(run.folder)) is not None]
-
-
-def _surface(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    found = _found_landscapes(runs)
-    if not found or len(found[0][1].beta) < 2:
-        return False
-    surface = found[0][1]
-    canvas.set_figheight(3.9)
-    loss = np.log10(np.maximum(surface.loss, 1e-6))
-    ends = (surface.alpha[0], surface.alpha[-1], surface.beta[-1], surface.beta[0])
-    charts.heatmap(canvas, axes[0], loss, extent=ends, label="log₁₀ loss")
-    axes[0].contour(surface.alpha, surface.beta, loss, levels=12, colors="white", linewidths=0.6, alpha=0.7)
-    axes[0].invert_yaxis()
-    for axis in (axes[0].xaxis, axes[0].yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-    axes[0].set_xlabel("direction 1, filters' lengths")
-    axes[0].set_ylabel("direction 2")
-    return True
-
-
-def _line(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    found = _found_landscapes(runs)
-    for i, surface in found:
-        middle = int(np.abs(surface.beta).argmin())
-        axes[0].plot(surface.alpha, surface.loss[middle], color=charts.run_colour(i))
-    axes[0].set_xlabel("along direction 1, filters' lengths")
-    axes[0].set_ylabel("loss")
-    return bool(found)
-
-
-def _two_nodes(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    toy = two_nodes()
-    canvas.set_figheight(4.0)
-    ends = (toy.x[0], toy.x[-1], toy.y[-1], toy.y[0])
-    charts.heatmap(canvas, axes[0], toy.surface, extent=ends, label="clip(x) + clip(y)", colours="cividis")
-    axes[0].invert_yaxis()
-    for name, colour in (("SGD", "#ff9f43"), ("Adam", "#ffffff")):
-        path = toy.paths[name]
-        axes[0].plot(path[:, 0], path[:, 1], color=colour, linewidth=2)
-        axes[0].plot(*path[-1], "o", color=colour)
-        axes[0].annotate(name, path[-1], xytext=(0, -14), textcoords="offset points", color=colour, fontweight="bold")
-    axes[0].plot(*toy.paths["SGD"][0], "s", color="#ffffff")
-    axes[0].set_xlabel("x")
-    axes[0].set_ylabel("y")
-    return True
-
-
-def _counterexample(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
-    toy = counterexample()
-    for i, (name, path) in enumerate(toy.weights.items()):
-        x = np.unique(np.geomspace(1, len(path), 200).astype(int)) - 1
-        axes[0].plot(x + 1, path[x], color=charts.run_colour(i), label=f"{name}, regret {toy.regret[name]:.3f}")
-    axes[0].set_xscale("log")
-    axes[0].set_xlabel("step")
-    axes[0].set_ylabel("latent weight; best is -1")
-    axes[0].legend(loc="center right")
-    return True
-
-
 SECTIONS = {
     "training": ("How it learned", "Loss and accuracy of every epoch. Dotted: where a stage begins."),
     "flips": ("Which signs flip", "Weights of a binary network change only where a sign does."),
@@ -386,118 +84,121 @@ SECTIONS = {
 """Section -> heading and what stands below it, in the order of the page."""
 
 CHARTS = (
-    Chart("loss", "training", "Loss", "Bold: test split; thin: training.", _log("test_loss", "loss")),
-    Chart("accuracy", "training", "Accuracy", "Bold: test split; thin: training.", _accuracy),
+    Chart("loss", "training", "Loss", "Bold: test split; thin: training.", drawing.log_curves("test_loss", "loss")),
+    Chart("accuracy", "training", "Accuracy", "Bold: test split; thin: training.", drawing.accuracy),
     Chart(
         "ff", "flips", "Flip-flop ratio", "Share of all signs that a step changes, mean over stretches.",
-        _per_step(1, lambda y: y, log=True),
+        drawing.per_step(1, lambda y: y, log=True),
     ),
     Chart(
         "pi", "flips", "Flip rate of the last layer", "ln(share + e⁻⁹); -9 where nothing flips.",
-        _per_step(2, flip_rate, log=False),
+        drawing.per_step(2, flip_rate, log=False),
     ),
     Chart(
         "c2i", "flips", "Correlation to initialization",
         "Share of signs that are still those of the stage's start; 0.5 is unrelated. Shaded: range over the layers. "
         "Dashed: counted from the run's start.",
-        _over_time("c2i_stage", percent=False, thin="c2i"),
+        drawing.over_time("c2i_stage", percent=False, thin="c2i"),
     ),
     Chart(
         "oscillating", "flips", "Signs that go back and forth", "Share that flips twice or more in a window. Shaded: "
         "range over the layers.",
-        _over_time("oscillating"),
+        drawing.over_time("oscillating"),
     ),
     Chart(
         "silent", "flips", "Silent signs", "Share that has not flipped since the stage began. Shaded: range over the "
         "layers.",
-        _over_time("silent"),
+        drawing.over_time("silent"),
     ),
     Chart(
         "saturation", "activations", "Saturated activations", "Share with |a| > 1. Shaded: range over the layers.",
-        _over_time("saturation"),
+        drawing.over_time("saturation"),
     ),
     Chart(
         "saturation_layers", "activations", "Saturated activations by layer", "Share with |a| > 1.",
-        _layers("saturation", "%"), each=True,
+        drawing.by_layer("saturation", "%"), each=True,
     ),
     Chart(
         "activation_histogram", "activations", "What enters the first sign",
         "Bold: at the end; thin: at the start. The outermost bars hold all beyond.",
-        _histogram("activation_histogram", first_layer=True),
+        drawing.last_and_first("activation_histogram", first_layer=True),
     ),
     Chart(
         "dead_channels", "activations", "Dead channels", "Share whose sign is the same for all images and places of a "
         "window. Dashed: of those dead in the window before, the share that came back.",
-        _over_time("dead_channels", thin="revived_channels"),
+        drawing.over_time("dead_channels", thin="revived_channels"),
     ),
     Chart(
         "dead_weights", "activations", "Dead weights",
         "Share that no gradient reached in a window. Dashed: share of the window before that came back.",
-        _over_time("dead_weights", thin="revived_weights"),
+        drawing.over_time("dead_weights", thin="revived_weights"),
     ),
     Chart(
         "latent_histogram", "latent", "Latent weights", "Of all layers. Bold: at the end; thin: at the start.",
-        _histogram("latent_weights", log=True), optional=True,
+        drawing.last_and_first("latent_weights", log=True), optional=True,
     ),
     Chart(
         "confidence", "latent", "Confidence", "Mean |w|. Shaded: range over the layers.",
-        _over_time("confidence", percent=False), optional=True,
+        drawing.over_time("confidence", percent=False), optional=True,
     ),
     Chart(
         "inertia", "latent", "Inertia", "Mean |w| over the mean step: how many steps a sign resists.",
-        _over_time("inertia", percent=False, log=True), optional=True,
+        drawing.over_time("inertia", percent=False, log=True), optional=True,
     ),
     Chart(
         "near_zero", "latent", "Near zero", "Share with |w| below a tenth of the layer's mean. Dashed: share beyond 1.",
-        _over_time("near_zero", thin="beyond_one"), optional=True,
+        drawing.over_time("near_zero", thin="beyond_one"), optional=True,
     ),
     Chart(
         "latent_cam", "latent", "Fairness of the filters", "CAM of the latent weights after the first epoch, sorted. "
         "Dotted: the least.",
-        _filters("latent_cam", "mean |w| of a filter"), optional=True,
+        drawing.sorted_filters("latent_cam", "mean |w| of a filter"), optional=True,
     ),
     Chart(
         "update_cam", "maps", "Update value of each filter",
         "CAM of what a step changes, after the first epoch, sorted. Dotted: the least.",
-        _filters("update_cam", "mean |change| of a filter"),
+        drawing.sorted_filters("update_cam", "mean |change| of a filter"),
     ),
     Chart(
         "gradient_histogram", "maps", "Gradients", "Of all layers. Bold: at the end; thin: at the start.",
-        _histogram("gradient_histogram", exponent=True),
+        drawing.last_and_first("gradient_histogram", exponent=True),
     ),
     Chart(
         "first_moment_histogram", "maps", "First moment", "Of all layers. Bold: at the end; thin: at the start.",
-        _histogram("first_moment_histogram", exponent=True), optional=True,
+        drawing.last_and_first("first_moment_histogram", exponent=True), optional=True,
     ),
     Chart(
         "second_moment_histogram", "maps", "Second moment", "Of all layers. Bold: at the end; thin: at the start.",
-        _histogram("second_moment_histogram", exponent=True), optional=True,
+        drawing.last_and_first("second_moment_histogram", exponent=True), optional=True,
     ),
     Chart(
         "update_histogram", "maps", "Update values", "Of all layers. Bold: at the end; thin: at the start.",
-        _histogram("update_histogram", exponent=True),
+        drawing.last_and_first("update_histogram", exponent=True),
     ),
     Chart(
-        "cam_maps", "maps", "Maps of the first binary layer", "One column a filter, one row a snapshot.", _maps,
+        "cam_maps", "maps", "Maps of the first binary layer", "One column a filter, one row a snapshot.", drawing.maps,
         each=True,
     ),
     Chart(
         "quantization_error", "error", "Quantization error",
         "1 - ‖w‖₁² / (n ‖w‖₂²), mean over the filters. Shaded: range over the layers.",
-        _over_time("quantization_error", zero=False), optional=True,
+        drawing.over_time("quantization_error", zero=False), optional=True,
     ),
     Chart(
         "quantization_errors", "error", "Quantization error of the filters",
         "Range and quartiles in each layer, at the end. Dotted: of normal weights.",
-        _errors, optional=True,
+        drawing.filter_errors, optional=True,
     ),
     Chart(
         "agreement", "error", "Agreement of gradients", "Slope of the smoothed network along a layer's gradient, as a "
         "share of what the gradient promises: 1 is right, 0 says nothing.",
-        _over_time("agreement", percent=False), optional=True,
+        drawing.over_time("agreement", percent=False), optional=True,
     ),
-    Chart("surface", "landscape", "Surface", "Brighter is higher.", _surface, each=True, optional=True),
-    Chart("line", "landscape", "Cut", "Through the trained weights, along the first direction.", _line, optional=True),
+    Chart("surface", "landscape", "Surface", "Brighter is higher.", drawing.surface, each=True, optional=True),
+    Chart(
+        "line", "landscape", "Cut", "Through the trained weights, along the first direction.", drawing.cut,
+        optional=True,
+    ),
 )  # fmt: skip
 
 TOYS = (
@@ -505,11 +206,11 @@ TOYS = (
         "two_nodes", "toys", "Two binary nodes",
         "sign(x) + sign(y) as the estimator sees it, from the square. y gets a gradient only in some batches; Adam "
         "makes the rare ones count. After AdamBNN (arXiv:2106.11309), figure 6.",
-        _two_nodes,
+        drawing.two_nodes_path,
     ),
     Chart(
         "counterexample", "toys", "Where Adam goes wrong",
         "Losses 3b, -b, -b in turn on b = sign(w): -1 is best. After Reddi et al. 2018, theorem 1.",
-        _counterexample,
+        drawing.counterexample_paths,
     ),
 )  # fmt: skip

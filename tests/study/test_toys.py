@@ -31,6 +31,12 @@ def test_rare_gradients_carry_adam_further_than_sgd(seed: int) -> None:
     assert toy.paths["Adam"][-1, 1] < toy.paths["SGD"][-1, 1] - 1
 
 
+def test_adam_crosses_zero_as_often_as_is_said() -> None:
+    ends = [{name: path[-1, 1] for name, path in two_nodes(seed=seed).paths.items()} for seed in range(8)]
+    assert sum(end["Adam"] < 0 for end in ends) == 7
+    assert sum(end["SGD"] < 0 for end in ends) == 1
+
+
 def test_adam_crosses_zero_where_sgd_does_not() -> None:
     toy = two_nodes()
     assert toy.paths["SGD"][-1, 1] > 0.5

@@ -44,7 +44,8 @@ def two_nodes(steps: int = 120, lr: float = 0.06, spread: float = 1.0, seed: int
     count, and y crosses zero.
 
     After Liu et al. 2021, AdamBNN, arXiv:2106.11309, figure 6, which does not say how batches differ: here each adds
-    normal noise of deviation ``spread`` to both nodes.
+    normal noise of deviation ``spread`` to both nodes. The default seed is one that shows the effect: of seeds 0 to 7
+    Adam crosses zero with seven, SGD with one; in all of them Adam ends lower.
     """
     noise = torch.randn(steps, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * spread
     gradients: list[tuple[float, float]] = []

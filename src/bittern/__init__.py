@@ -8,7 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "export", "models", "nn", "ops", "optim", "runtime", "train")
+_SUBPACKAGES = ("data", "export", "models", "nn", "ops", "optim", "runtime", "study", "train")
 __all__ = ["__version__", *_SUBPACKAGES]
 
 

@@ -16,7 +16,7 @@ from bittern.runtime import supported_isas
 def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     code = "import sys; from bittern.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "demo", "--out", str(out), "--json"]
+    command = [sys.executable, "-c", code, "demo", "--out", str(out), "--study", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -33,6 +33,9 @@ def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert (out / "digits.pte").stat().st_size == result["binary"]["size"]
     assert (out / "digits-float.pte").stat().st_size == result["float"]["size"]
     assert (out / "digits" / "model.safetensors").is_file()
+    assert result["study"] == str(out / "study.html")
+    studied = (out / "study.html").read_text("utf-8")
+    assert all(name in studied for name in ("digits-float", "Which signs flip", "Diagnosis"))
     page = (out / "demo.html").read_text("utf-8")
     assert all(title in page for title in ("What it reads", "How it learned", "Bit by bit", "The network"))
     assert page.count("data:image/png;base64,") >= 24

@@ -15,6 +15,7 @@ _NEEDED = ("torch", "executorch", "sklearn", "jinja2")
 def command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("bittern-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    study: Annotated[bool, typer.Option("--study", help="Watch both trainings, and report what was seen.")] = False,
     json: Json = False,
 ) -> None:
     """Train, export, run, check and time a binary network, in two minutes.
@@ -22,11 +23,11 @@ def command(
     A small residual network learns to read handwritten digits, once binary and once in float. Both are exported and run
     by the engine, which is compared with PyTorch bit by bit. DIR receives the networks and demo.html.
     """
-    from bittern.cli.demo.folder import REPORT, claim
+    from bittern.cli.demo.folder import REPORT, STUDY_REPORT, claim
 
     _check_installation()
     claim(out)
-    from bittern.cli.demo.pipeline import run_demo
+    from bittern.cli.demo.pipeline import run_demo, write_study
     from bittern.cli.demo.report import render as render_report
     from bittern.cli.demo.steps import Steps
     from bittern.cli.demo.summary import render
@@ -35,7 +36,7 @@ def command(
     steps = Steps(messages())
     with steps.shown():
         try:
-            demo = run_demo(out, seed, steps)
+            demo = run_demo(out, seed, steps, study=study)
         except TrainingInterrupted as error:
             raise KeyboardInterrupt from error
         except TrainingError as error:
@@ -43,12 +44,18 @@ def command(
         with steps.step("write the report") as step:
             (out / REPORT).write_text(render_report(demo), encoding="utf-8")
             step.note = str(out / REPORT)
+        if study:
+            with steps.step("report what was seen") as step:
+                write_study(out)
+                step.note = str(out / STUDY_REPORT)
     result = demo.result
     if json:
-        print_json({**result.to_json(), "report": str(out / REPORT)})
+        pages = {"report": str(out / REPORT), **({"study": str(out / STUDY_REPORT)} if study else {})}
+        print_json({**result.to_json(), **pages})
     else:
         output().print(render(result))
-        print_line(f"Open [bold]{plain(out / REPORT)}[/bold] in a browser.")
+        also = f" and [bold]{plain(out / STUDY_REPORT)}[/bold]" if study else ""
+        print_line(f"Open [bold]{plain(out / REPORT)}[/bold]{also} in a browser.")
     for problem in result.problems:
         say(problem)
     if result.problems:

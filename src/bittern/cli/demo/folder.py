@@ -5,10 +5,10 @@ from pathlib import Path
 
 BINARY, FLOAT = "digits", "digits-float"
 """Recipes of the two networks; their run folders and model files have the same names."""
-REPORT = "demo.html"
+REPORT, STUDY_REPORT = "demo.html", "study.html"
 
 _MARK = ".bittern-demo"
-_RESULTS = (BINARY, FLOAT, f"{BINARY}.pte", f"{FLOAT}.pte", REPORT)
+_RESULTS = (BINARY, FLOAT, f"{BINARY}.pte", f"{FLOAT}.pte", REPORT, STUDY_REPORT)
 
 
 def claim(folder: Path) -> None:

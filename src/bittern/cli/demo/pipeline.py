@@ -10,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bittern._files import write_atomically
 from bittern.cli._deploy import Deployed, export_run
 from bittern.cli._machine import this_machine
 from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text
 from bittern.cli.demo import units
 from bittern.cli.demo.compare import Digits, compare, load_digits
-from bittern.cli.demo.folder import BINARY, FLOAT
+from bittern.cli.demo.folder import BINARY, FLOAT, STUDY_REPORT
 from bittern.cli.demo.measure import measure
 from bittern.cli.demo.result import DemoResult, Network
 from bittern.cli.demo.steps import StepReporter, Steps
 from bittern.export import Explanation, Verification
 from bittern.models import ModelSummary, summary
 from bittern.runtime import supported_isas
+from bittern.study import TrainingObserver
 from bittern.train import Run, load_run
 from bittern.train import run as train
 
@@ -38,14 +40,14 @@ class Demo:
     summary: ModelSummary
 
 
-def run_demo(folder: Path, seed: int, steps: Steps) -> Demo:
-    """Does all of it in ``folder``, which holds no results; each network is trained once.
+def run_demo(folder: Path, seed: int, steps: Steps, *, study: bool = False) -> Demo:
+    """Does all of it in ``folder``, which holds no results; each network is trained once, watched if ``study``.
 
     PyTorch runs on one thread: networks this small gain little from more, and weights depend on the number of threads.
     """
     torch.set_num_threads(1)
-    binary = _train(folder, BINARY, "train the binary network", seed, steps)
-    twin = _train(folder, FLOAT, "train its float twin", seed, steps)
+    binary = _train(folder, BINARY, "train the binary network", seed, steps, study)
+    twin = _train(folder, FLOAT, "train its float twin", seed, steps, study)
     with steps.step("export both") as step, tempfile.TemporaryDirectory() as temporary:
         deployed, twin_deployed = (export_run(run, folder / f"{run.folder.name}.pte") for run in (binary, twin))
         step.note = f"{bytes_text(deployed.export.size)} and {bytes_text(twin_deployed.export.size)}"
@@ -94,9 +96,20 @@ def run_demo(folder: Path, seed: int, steps: Steps) -> Demo:
     return Demo(result, digits, results.logits, explanation, summary(binary.model, binary.info.input_shape))
 
 
-def _train(folder: Path, recipe: str, title: str, seed: int, steps: Steps) -> Run:
+def write_study(folder: Path) -> None:
+    """The page on what was seen while both networks trained."""
+    from bittern.study.read import read_study
+    from bittern.study.report import Report
+
+    write_atomically(
+        folder / STUDY_REPORT, Report([read_study(folder / name) for name in (BINARY, FLOAT)]).html().encode()
+    )
+
+
+def _train(folder: Path, recipe: str, title: str, seed: int, steps: Steps, study: bool) -> Run:
     with steps.step(title) as step:
-        result = train(recipe, None, folder / recipe, seed=seed, progress=StepReporter(step))
+        observers = [TrainingObserver()] if study else []
+        result = train(recipe, None, folder / recipe, seed=seed, progress=StepReporter(step), observers=observers)
         step.note = f"{percent_text(result.info.metrics['test_accuracy'])} of the test digits right"
         return load_run(result.folder)
 

@@ -258,6 +258,16 @@ def test_means_over_layers_are_by_their_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.measure != "ff_step"], ids=lambda rule: rule.name)
+def test_rules_on_signs_of_weights_are_not_for_networks_that_read_their_values(rule: Rule, tmp_path: Path) -> None:
+    beyond = rule.threshold + (0.01 if rule.side == "above" else -0.01)
+    run = data(tmp_path, rule.measure, [[beyond, beyond]] * 4, latent_free=rule.weights == "latent-free")
+    run.stages[-1]["binarized"] = False
+    applies = rule.instrument in ("saturation", "channels")
+    assert bool(diagnose(run, (rule,)).findings) == applies
+    assert diagnose(run, (rule,)).unchecked == ()
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.measure != "ff_step"], ids=lambda rule: rule.name)
 def test_every_rule_holds_beyond_its_threshold_and_nowhere_else(rule: Rule, tmp_path: Path) -> None:
     free = rule.weights == "latent-free"
     side = 1 if rule.side == "above" else -1

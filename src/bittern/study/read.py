@@ -60,6 +60,11 @@ class StudyData:
     run: dict[str, Any]
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def reads_signs(self) -> bool:
+        """Whether the network, in its last stage, reads the signs of its latent weights and not their values."""
+        return bool(self.stages[-1].get("binarized", True)) if self.stages else True
+
     @cached_property
     def measures(self) -> set[str]:
         return {measure for _, values in self.samples for measure in values}

@@ -8,6 +8,8 @@ import numpy as np
 from bittern.study.read import Floats, StudyData
 from bittern.study.report.rules import RULES, Rule
 
+_OF_ACTIVATIONS = ("saturation", "channels")
+"""Instruments that do not look at weights; rules on the others mean weights that are read by their signs."""
 _WINDOWS = 20
 """``ff_step`` is judged by its means over as many parts of the run."""
 
@@ -57,6 +59,8 @@ def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
 
 def _applies(rule: Rule, run: StudyData) -> bool:
     latent_free = bool(run.stages and run.stages[-1].get("latent_free"))
+    if not run.reads_signs and rule.instrument not in _OF_ACTIVATIONS:
+        return False
     if rule.continued and not (run.stages and run.stages[-1]["step"] > 0):
         return False
     return rule.weights == "any" or (rule.weights == "latent-free") == latent_free

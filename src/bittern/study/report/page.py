@@ -122,7 +122,8 @@ def _facts(run: StudyData) -> list[tuple[str, str]]:
         facts.append(("optimizer", "; ".join(dict.fromkeys(_optimizers(stage) for stage in run.stages))))
     if run.info:
         layers = run.info.get("layers", [])
-        facts.append(("binary weights", f"{sum(layer['weights'] for layer in layers):,} in {len(layers)} layers"))
+        kind = "binary weights" if run.reads_signs else "weights, read as they are"
+        facts.append((kind, f"{sum(layer['weights'] for layer in layers):,} in {len(layers)} layers"))
     accuracy = PUBLISHED[0].measured(run, [run])
     if accuracy is not None:
         facts.append(("test accuracy", percent(accuracy)))

@@ -68,7 +68,7 @@ def _print(report: "Report") -> None:
         for finding in diagnosis.findings:
             print_line(f"  {plain(finding.text)}")
         if not diagnosis.findings:
-            print_line("  nothing stands out" if diagnosis.passed else "  nothing was measured")
+            print_line("  nothing stands out" if diagnosis.passed else "  no rule applies to what was measured")
         for line in run.missing:
             print_line(f"  [dim]missing: {plain(line)}[/dim]")
 

@@ -66,7 +66,7 @@ def _binary(*options: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 _CLIP = {"options": {"clip": 1.0}}
-_ADAM_RATES = _rates(3e-4, 1e-3, 3e-3, 1e-2)
+_ADAM_RATES = _rates(3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
 def _latent_free(optimizer: str, key: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ CONTENDERS: dict[str, Contender] = {
         Contender(
             "sgd",
             "SGD, momentum 0.9",
-            tuple({"lr": lr, "options": {"clip": 1.0, "momentum": 0.9}} for lr in (0.01, 0.03, 0.1, 0.3)),
+            tuple({"lr": lr, "options": {"clip": 1.0, "momentum": 0.9}} for lr in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)),
             1,
             "89.9 BinaryNet, SnowBench",
             {"optimizer": "sgd"},
@@ -96,6 +96,8 @@ CONTENDERS: dict[str, Contender] = {
                 {"gamma": 1e-3, "threshold": 1e-6},
                 {"gamma": 1e-2, "threshold": 1e-8},
                 {"gamma": 1e-2, "threshold": 1e-6},
+                {"gamma": 3e-4, "threshold": 1e-8},
+                {"gamma": 3e-3, "threshold": 1e-8},
             ),
             0,
             "91.3 BinaryNet, its paper; 89.1 SnowBench",
@@ -109,6 +111,8 @@ CONTENDERS: dict[str, Contender] = {
                 {"gamma": 1e-3, "threshold": 1e-2, "sigma": 1e-3},
                 {"gamma": 1e-2, "threshold": 1e-6, "sigma": 1e-3},
                 {"gamma": 1e-2, "threshold": 1e-2, "sigma": 1e-3},
+                {"gamma": 3e-4, "threshold": 1e-6, "sigma": 1e-3},
+                {"gamma": 3e-3, "threshold": 1e-6, "sigma": 1e-3},
             ),
             0,
             "91.9 BinaryNet, its paper; 89.7 SnowBench",
@@ -117,7 +121,7 @@ CONTENDERS: dict[str, Contender] = {
         Contender(
             "cema",
             "CEMA",
-            _binary(*({"alpha": alpha, "gamma": 0.1} for alpha in (1e-4, 3e-4, 1e-3, 3e-3))),
+            _binary(*({"alpha": alpha, "gamma": 0.1} for alpha in (1e-4, 3e-4, 1e-3, 3e-3, 3e-5, 1e-2))),
             1,
             "-",
             _latent_free("cema", "alpha"),
@@ -125,7 +129,7 @@ CONTENDERS: dict[str, Contender] = {
         Contender(
             "diode",
             "Diode",
-            _binary(*({"lr": 1e-3, "betas": (0.99, beta2)} for beta2 in (0.999, 0.9997, 0.9999, 0.99997))),
+            _binary(*({"lr": 1e-3, "betas": (0.99, beta2)} for beta2 in (0.999, 0.9997, 0.9999, 0.99997, 0.997, 0.99))),
             1,
             "-",
             {"binary_optimizer": "diode", "lr": 1e-2},
@@ -133,7 +137,7 @@ CONTENDERS: dict[str, Contender] = {
         Contender(
             "bamsprod",
             "BAMSProd (reconstruction)",
-            _binary(*({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2))),
+            _binary(*({"lr": lr} for lr in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1))),
             1,
             "about 3.7 points above Bop, its abstract",
             {"binary_optimizer": "bamsprod", "lr": 1e-2},

@@ -25,8 +25,8 @@ def test_every_contender_builds_its_optimizers_with_every_candidate(
 
 
 def test_all_contenders_choose_among_as_many_settings() -> None:
-    assert {len(contender.candidates) for contender in CONTENDERS.values()} == {4}
-    assert all(0 <= contender.chosen < 4 for contender in CONTENDERS.values())
+    assert {len(contender.candidates) for contender in CONTENDERS.values()} == {6}
+    assert all(0 <= contender.chosen < 6 for contender in CONTENDERS.values())
 
 
 def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() -> None:

@@ -39,11 +39,14 @@ _TITLES = {
 
 
 def write() -> None:
-    """Replaces what stands between the markers of the page, and draws the plots."""
+    """Draws the plots and replaces what stands between the markers of the page; without a page it prints the tables."""
     values = gathered(read(FIGURES_FILE, FigureRow))
     if not values:
         return
     draw(values, read(FLIPS_FILE, FlipRow))
+    if not PAGE.exists():
+        print(tables(values))
+        return
     begin, end = _MARKERS
     before, _, rest = PAGE.read_text().partition(begin)
     _, _, after = rest.partition(end)

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,35 @@ def test_a_run_that_was_stopped_and_resumed_has_the_study_of_one_that_was_not(
         values = dict(zip(resumed.series(name).steps, resumed.series(name).values.tolist(), strict=True))
         expected = dict(zip(whole.series(name).steps, whole.series(name).values.tolist(), strict=True))
         assert {s: values[s] for s in expected if s % 5 == 0} == {s: expected[s] for s in expected if s % 5 == 0}
+
+
+def test_a_disk_that_takes_no_more_of_the_study_ends_the_run_with_its_checkpoint_intact(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    code = f"""
+import resource
+import torch
+from bittern.study import TrainingObserver
+from bittern.train import Observer, TrainingError, run
+class Full(Observer):
+    def step(self, at):
+        if at.step + 1 == 15:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+torch.set_num_threads(1)
+watching = TrainingObserver(sample_every=5, snapshot_every=2)
+try:
+    run("digits", None, {str(out)!r}, epochs=2, overrides={TINY!r}, accelerator="cpu", observers=[Full(), watching])
+except TrainingError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    message = r"cannot write what the study saw .*File too large.* checkpoint is intact.*--resume"
+    assert re.search(message, done.stdout), done
+    watching = TrainingObserver(sample_every=5, snapshot_every=2)
+    run("digits", None, out, epochs=2, overrides=TINY, accelerator="cpu", resume=True, observers=[watching])
+    assert read_study(out).missing == []
+    assert read_study(out).ff.tolist() == read_study(trained_run).ff.tolist()
 
 
 def test_a_run_that_died_before_its_first_checkpoint_begins_its_study_anew(trained_run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.image_files import write_folder
 from train.tiny import TINY
 from train.tiny import train as train_here
 
@@ -37,6 +39,10 @@ try:
 except TrainingInterrupted as error:
     print(error)
 """
+    return launch(out, processes, code)
+
+
+def launch(out: Path, processes: int, code: str) -> subprocess.Popen[str]:
     script = out.parent / f"{out.name}.py"
     script.write_text(code)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -79,9 +85,13 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(one: Path, tmp_pa
     assert metrics[0]["train_loss"] == pytest.approx(metrics[1]["train_loss"], rel=1e-6)
 
 
-def losses(out: Path) -> list[float]:
+def log(out: Path) -> list[dict[str, str]]:
     with open(out / "log.csv", newline="") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def losses(out: Path) -> list[float]:
+    return [float(row["loss"]) for row in log(out)]
 
 
 def test_sharing_the_weights_out_changes_nothing_but_roundings(tmp_path: Path) -> None:
@@ -107,6 +117,31 @@ def test_a_run_of_two_that_is_stopped_and_gone_on_with_ends_the_same(tmp_path: P
     assert "stopped by SIGTERM at step" in text
     train(tmp_path / "parts", 2, augmented, resume=True)
     assert all(torch.equal(t, weights(tmp_path / "parts")[n]) for n, t in weights(tmp_path / "whole").items())
+
+
+def test_images_that_any_of_the_processes_cannot_read_are_counted_and_named(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_folder(data, {"train": 34, "test": 9})
+    for number in range(5):
+        (data / "train" / "bee" / f"cut{number}.png").write_bytes(b"cut short")
+    told = {}
+    for processes in (1, 2):
+        out = tmp_path / f"run{processes}"
+        code = f"""
+from pathlib import Path
+from train.test_streamed import train
+from train.tiny import At
+reporter = At()
+if train(Path({str(data)!r}), Path({str(out)!r}), progress=reporter).first:
+    print("said:", " ".join(reporter.messages))
+else:
+    print("quiet:", reporter.messages + reporter.steps)
+"""
+        text, _ = launch(out, processes, code).communicate(timeout=120)
+        assert text.count("quiet: []") == processes - 1, text
+        told[processes] = (sorted(re.findall(r"cut\d.png", text)), log(out)[-1]["skipped"])
+    assert told[2] == told[1]
+    assert len(told[1][0]) == int(told[1][1]) > 3
 
 
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from bittern.optim.cema import cema as cema
 from bittern.optim.diode import Diode as Diode
 from bittern.optim.diode import diode as diode
 from bittern.optim.groups import ParameterSplit as ParameterSplit
-from bittern.optim.groups import decay_groups as decay_groups
 from bittern.optim.groups import split_parameters as split_parameters
 from bittern.optim.latent import LatentAdam as LatentAdam
 from bittern.optim.latent import LatentSGD as LatentSGD

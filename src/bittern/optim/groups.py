@@ -62,11 +62,6 @@ def split_parameters(model: nn.Module) -> ParameterSplit:
     return split
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """``split_parameters(model).decay_groups(weight_decay)``: filters and matrices decay, the rest does not."""
-    return split_parameters(model).decay_groups(weight_decay)
-
-
 def _named_in(model: nn.Module, attribute: str) -> Iterator[nn.Parameter]:
     for path, module in model.named_modules():
         if attribute == "latent_weights" and not getattr(module, "binarize_weight", True):

@@ -108,8 +108,10 @@ class StudyWriter:
         return read_arrays(self.folder / STATE_FILE) or {}
 
     def close(self) -> None:
-        self._steps.close()
-        self._readings.close()
+        try:
+            self._steps.close()
+        finally:
+            self._readings.close()
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

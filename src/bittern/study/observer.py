@@ -1,7 +1,8 @@
 """The watch as an observer of ``bittern.train``."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from bittern.study.files import STUDY_FOLDER
 from bittern.study.layers import find_latent_weights, unwrapped
 from bittern.study.ranks import is_first
 from bittern.study.watch import Watch
+from bittern.train.errors import TrainingError
 from bittern.train.observer import Observer
 
 if TYPE_CHECKING:
@@ -35,19 +37,35 @@ class TrainingObserver(Observer):
         if not find_latent_weights(unwrapped(model)):
             return
         # A stage is told from the one before by its number: its first step may be the step where a run was resumed.
-        self._watch = Watch(
-            model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
-        )
+        with _writing():
+            self._watch = Watch(
+                model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
+            )
 
     def step(self, at: "Position") -> None:
         if self._watch is not None:
-            self._watch.step()
+            with _writing():
+                self._watch.step()
 
     def epoch(self, at: "Position", row: Mapping[str, Any]) -> None:
         if self._watch is not None:
-            self._watch.epoch(row["epoch"], row["stage"])
+            with _writing():
+                self._watch.epoch(row["epoch"], row["stage"])
 
     def close(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            with _writing():
+                watch.close()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A disk that takes no more ends the run as it does where a checkpoint is written."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write what the study saw ({error}); the last checkpoint is intact. Make room, then go on with "
+            "--resume"
+        ) from error

@@ -15,7 +15,7 @@ from bittern.train import checkpoint, runs, weights
 from bittern.train.errors import RunError
 from bittern.train.observer import Observer
 from bittern.train.progress import Reporter
-from bittern.train.ranks import Ranks, world_size
+from bittern.train.ranks import Ranks, is_first, world_size
 from bittern.train.recipe import MIXED_PRECISIONS, Recipe
 from bittern.train.recipes import get_recipe
 from bittern.train.session import Session
@@ -81,7 +81,7 @@ def run(
     recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
-    folder, reporter = Path(out), progress or Reporter()
+    folder, reporter = Path(out), progress if progress is not None and is_first() else Reporter()
     network, initial = _teacher(recipe, teacher), None if start is None else runs.load_run(start).model.state_dict()
     identity = _identity(recipe, seed)
     for key, tensors in (("teacher", None if network is None else network.state_dict()), ("start", initial)):
@@ -139,7 +139,7 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
     if runs.is_finished(folder):
         info, _ = runs.read_info(folder)
         _check_same(folder, {key: getattr(info, key) for key in identity}, identity)
-        return RunResult(folder, info)
+        return RunResult(folder, info, is_first())
     if checkpoint.exists(folder / runs.CHECKPOINT_FOLDER):
         saved = checkpoint.load(folder / runs.CHECKPOINT_FOLDER)
         _check_same(folder, saved.state, {**identity, "processes": world_size()})

@@ -20,9 +20,6 @@ class Observer:
     def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: "Position") -> None:
         """A stage begins, or a resumed run goes on in it, with step ``at.step`` (counted from 0) as its next."""
 
-    def forward(self, at: "Position") -> None:
-        """The forward pass of the step that ``at`` stands before is next."""
-
     def step(self, at: "Position") -> None:
         """The step that ``at`` stands before was made: weights are new, gradients are those that made them."""
 

@@ -4,17 +4,24 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
+Item = TypeVar("Item")
+
 
 def world_size() -> int:
     """Processes that ``torchrun`` started, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files and reports."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Ranks:
@@ -72,6 +79,14 @@ class Ranks:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(total)
         return total.tolist()
+
+    def join(self, items: Sequence[Item]) -> list[Item]:
+        """The items of all processes, those of the first one first."""
+        if self.world == 1:
+            return list(items)
+        parts: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(parts, list(items))
+        return [item for part in parts for item in part]
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:

@@ -43,8 +43,7 @@ class Session:
     ) -> None:
         self._recipe, self._folder, self._identity = recipe, folder, identity
         self._trainer, self._position, self._stop, self._ranks = trainer, position, stop, ranks
-        self._reporter = reporter if ranks.rank == 0 else Reporter()
-        self._observers = observers
+        self._reporter, self._observers = reporter, observers
         self._told: set[tuple[str, str]] = set()
         self._checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
@@ -80,17 +79,18 @@ class Session:
             at.batch, at.step, at.seconds = at.batch + 1, at.step + 1, time.monotonic() - began
             at.waited = trainer.waited - waited
             self._reporter.step(at.step, total, self._figures())
-        row = self._row(began)
+        row, skipped = self._row(began), list(dict.fromkeys(self._ranks.join(trainer.skipped)))
+        row["skipped"] = len(skipped)
         at.history.append(row)
         at.seconds = at.waited = 0.0
         trainer.reset_epoch_means()
         self._reporter.epoch(row)
-        self._tell_skipped()
+        self._tell_skipped(skipped)
         for observer in self._observers:
             observer.epoch(at, row)
 
-    def _tell_skipped(self) -> None:
-        new = [image for image in self._trainer.skipped if image not in self._told]
+    def _tell_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
+        new = [image for image in skipped if image not in self._told]
         self._told.update(new)
         if new:
             names = ", ".join(f"{name} ({reason})" for name, reason in new[:_NAMED])
@@ -141,7 +141,6 @@ class Session:
             "flip_rate": figures["flip_rate"],
             "seconds": round(time.monotonic() - began, 3),
             "waiting": round(figures["waiting"] or 0.0, 4),
-            "skipped": len(trainer.skipped),
         }
 
     def _save(self) -> None:
@@ -162,7 +161,8 @@ class Session:
         at, saved = self._position, self._folder / runs.CHECKPOINT_FOLDER
         where = f"step {at.step + 1} (epoch {at.epoch + 1} of {self._recipe.stages[at.stage].name})"
         kept = checkpoint.describe(saved) if checkpoint.exists(saved) else "none"
+        whose = f"the loss is {loss:.4g}" if self._trainer.diverged(loss) else "another process' loss is out of range"
         raise TrainingError(
-            f"the loss is {loss:.4g} at {where}: training diverged; {self._trainer.diagnosis(images)}. "
+            f"{whose} at {where}: training diverged; {self._trainer.diagnosis(images)}. "
             f"Last good checkpoint: {kept}. Try a lower learning rate in a new run (--set lr=...)"
         )

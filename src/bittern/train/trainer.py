@@ -88,8 +88,7 @@ class Trainer:
         self._augment = get_augmentation(recipe.augmentation)
         self._classes = len(dataset.info.class_names)
         self._train, self._test = (
-            Split(s.images.to(ranks.device), s.labels.to(ranks.device)) if isinstance(s, Split) else s
-            for s in (dataset.splits["train"], dataset.splits["test"])
+            s.to(ranks.device) if isinstance(s, Split) else s for s in (dataset.splits["train"], dataset.splits["test"])
         )
         self._loss = MeanMetric(nan_strategy="disable", sync_on_compute=False).to(ranks.device)
         self._accuracy = MulticlassAccuracy(
@@ -207,8 +206,6 @@ class Trainer:
         for scheduler in self._schedulers:
             scheduler.set_progress(progress)
         set_progress(self.model, progress)
-        for observer in self._observers:
-            observer.forward(at)
         x, targets = self._prepare(self._augment(images.to(device, non_blocking=True))), labels.to(device)
         if self._recipe.mixup:
             x, targets = mixup(x, F.one_hot(targets, self._classes).to(x.dtype), self._recipe.mixup)

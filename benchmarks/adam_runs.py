@@ -6,7 +6,8 @@ from typing import Any
 
 from bittern.train import Recipe, Stage
 
-EPOCHS = 5
+EPOCHS = 6
+"""Of a run; two steps have half of them each, so that all runs train as long."""
 BATCH = 100
 ADAM_RATE, SGD_RATE = 1e-3, 5e-2
 
@@ -62,8 +63,8 @@ def _one_step(lr: float, decay: float = 0.0, **options: Any) -> tuple[Stage, ...
 
 def _two_steps(lr: float, decay: float = 0.0, **options: Any) -> tuple[Stage, ...]:
     return (
-        Stage("step1", "binary_activations", EPOCHS, lr, weight_decay=decay, **options),
-        Stage("step2", "binary", EPOCHS, lr, **options),
+        Stage("step1", "binary_activations", EPOCHS // 2, lr, weight_decay=decay, **options),
+        Stage("step2", "binary", EPOCHS // 2, lr, **options),
     )
 
 

@@ -1,9 +1,12 @@
 """The comparison of optimizers: who takes part, and what becomes of the results."""
 
+import json
+
 import pytest
 from benchmarks import optimizer_report
 from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, Contender, Scale, recipe
-from benchmarks.optimizers import EpochRow
+from benchmarks.optimizers import TUNING, EpochRow, TuningRow
+from benchmarks.results import read
 
 from bittern.models import create
 from bittern.train.optimizers import build_optimizer
@@ -27,6 +30,17 @@ def test_every_contender_builds_its_optimizers_with_every_candidate(
 def test_all_contenders_choose_among_as_many_settings() -> None:
     assert {len(contender.candidates) for contender in CONTENDERS.values()} == {6}
     assert all(0 <= contender.chosen < 6 for contender in CONTENDERS.values())
+
+
+def test_everyone_trains_with_the_setting_that_did_best_of_all_that_were_tried() -> None:
+    tried = read(TUNING, TuningRow)
+    for name, contender in CONTENDERS.items():
+        mine = {row.candidate: row for row in tried if row.contender == name}
+        assert sorted(mine) == list(range(len(contender.candidates)))
+        assert [json.loads(mine[i].setting) for i in sorted(mine)] == json.loads(
+            json.dumps([dict(candidate) for candidate in contender.candidates])
+        )
+        assert contender.chosen == max(mine, key=lambda candidate: mine[candidate].accuracy)
 
 
 def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() -> None:

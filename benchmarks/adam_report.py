@@ -6,9 +6,10 @@ from pathlib import Path
 from statistics import fmean
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 from benchmarks.adam_runs import EXPERIMENTS, RUNS, StudyRun
-from benchmarks.adam_study import FIGURES_FILE, FLIPS_FILE, FigureRow, FlipRow
+from benchmarks.adam_study import CURVES_FILE, FIGURES_FILE, CurveRow, FigureRow
 from benchmarks.figure import STYLE, save
 from benchmarks.markdown import table
 from benchmarks.results import RESULTS, read
@@ -43,7 +44,7 @@ def write() -> None:
     values = gathered(read(FIGURES_FILE, FigureRow))
     if not values:
         return
-    draw(values, read(FLIPS_FILE, FlipRow))
+    draw(values, read(CURVES_FILE, CurveRow))
     if not PAGE.exists():
         print(tables(values))
         return
@@ -87,25 +88,41 @@ def _text(figure: str) -> Callable[[float], str]:
     return lambda value: f"{value:.2e}" if figure in ("ff", "sdam") else f"{value:.3f}"
 
 
-def draw(values: Values, flips: Sequence[FlipRow]) -> None:
+def draw(values: Values, rows: Sequence[CurveRow]) -> None:
     with plt.rc_context(STYLE):
+        _draw_optimizers(RESULTS / "adam-study-optimizers.svg", rows)
         _draw_rates(RESULTS / "adam-study-rates.svg", values)
-        _draw_flips(RESULTS / "adam-study-flips.svg", flips)
+        _draw_flips(RESULTS / "adam-study-flips.svg", rows)
+
+
+def _draw_optimizers(path: Path, rows: Sequence[CurveRow]) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6))
+    for index, run in enumerate(run for run in RUNS if "optimizer" in run.experiments):
+        _draw_curve(left, rows, run, "saturation", f"C{index}", scale=100)
+        _draw_curve(right, rows, run, "latent", f"C{index}", scale=100)
+    left.set(xlabel="step", ylabel="saturated in front of the first sign, %")
+    right.set(xlabel="latent weight at the end", ylabel="share of the weights, %", yscale="log")
+    left.legend(frameon=False, fontsize=7)
+    save(figure, path)
+
+
+def _draw_curve(
+    axes: Axes, rows: Sequence[CurveRow], run: StudyRun, curve: str, colour: str, *, scale: float = 1.0
+) -> None:
+    """A line for each seed."""
+    mine = [row for row in rows if (row.run, row.curve) == (run.name, curve)]
+    for seed in sorted({row.seed for row in mine}):
+        points = sorted((row.x, row.y * scale) for row in mine if row.seed == seed)
+        axes.plot(*zip(*points, strict=True), color=colour, lw=1, label=run.title if seed == 0 else None)
 
 
 def _draw_rates(path: Path, values: Values) -> None:
     figure, axes = plt.subplots(figsize=(5.6, 3.6))
-    for kind, colour in (("adam", "C0"), ("sgd", "C1")):
+    for kind, title, colour in (("adam", "Adam", "C0"), ("sgd", "SGD", "C1")):
         runs = [r for r in RUNS if "rate" in r.experiments and r.name.startswith(kind) and r.name in values]
         runs.sort(key=lambda run: run.stages[0].lr)
         rates, each = [run.stages[0].lr for run in runs], [values[run.name]["accuracy"] for run in runs]
-        axes.plot(
-            rates,
-            [100 * fmean(a) for a in each],
-            color=colour,
-            marker="o",
-            label=kind.upper() if kind == "sgd" else "Adam",
-        )
+        axes.plot(rates, [100 * fmean(a) for a in each], color=colour, marker="o", label=title)
         for rate, accuracies in zip(rates, each, strict=True):
             axes.plot([rate] * len(accuracies), [100 * a for a in accuracies], ".", color=colour, alpha=0.5)
     axes.set(xscale="log", xlabel="learning rate at the start", ylabel="test accuracy, %")
@@ -113,14 +130,11 @@ def _draw_rates(path: Path, values: Values) -> None:
     save(figure, path)
 
 
-def _draw_flips(path: Path, flips: Sequence[FlipRow]) -> None:
+def _draw_flips(path: Path, rows: Sequence[CurveRow]) -> None:
     figure, both = plt.subplots(1, 2, figsize=(9.0, 3.6), sharey=True)
     for axes, experiment in zip(both, ("gamma", "tau"), strict=True):
         for index, run in enumerate(run for run in RUNS if experiment in run.experiments):
-            for seed in sorted({row.seed for row in flips if row.run == run.name}):
-                rows = sorted((r for r in flips if (r.run, r.seed) == (run.name, seed)), key=lambda row: row.step)
-                label = run.title if seed == 0 else None
-                axes.plot([r.step for r in rows], [r.pi for r in rows], color=f"C{index}", lw=1, label=label)
+            _draw_curve(axes, rows, run, "pi", f"C{index}")
         axes.set(xlabel="step", title=EXPERIMENTS[experiment])
         axes.legend(frameon=False, fontsize=7)
     both[0].set(ylabel="pi of the last layer")

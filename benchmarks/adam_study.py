@@ -7,7 +7,7 @@ plots and the tables of docs/adam-study.md are made anew; ``report`` does only t
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmarks.side_by_side import run_side_by_side
 from bittern.cli._machine import cpu_name
 
 FOLDER = Path("build/adam-study")
-FIGURES_FILE, FLIPS_FILE = RESULTS / "adam-study.csv", RESULTS / "adam-study-flips.csv"
+FIGURES_FILE, CURVES_FILE = RESULTS / "adam-study.csv", RESULTS / "adam-study-curves.csv"
 FIGURES = {
     "accuracy": "Test accuracy",
     "saturation_first": "Saturated activations, after the first epoch",
@@ -33,12 +33,14 @@ FIGURES = {
 }
 """Our name -> the row of the study's table of published figures (``bittern.study.report.published``)."""
 RIVAL = "adam"
-_WINDOWS = 50
+_POINTS = 50
+_LATENT_RANGE, _LATENT_BIN = 1.5, 7  # of the histogram "latent_weights" of 301 bins; so many become one
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure of one run. ``below_rival``: share of filters that move less than the least of ``RIVAL``'s."""
+    """One figure of one run. ``below_rival``: share of all binary layers' filters that move less than the least of
+    ``RIVAL``'s in their layer, after the first epoch."""
 
     run: str
     seed: int
@@ -49,13 +51,19 @@ class FigureRow:
 
 
 @dataclass(frozen=True)
-class FlipRow:
-    """Bop's flip rate pi of the last layer, averaged over a fiftieth of the run that ends with ``step``."""
+class CurveRow:
+    """A point of a curve of one run.
+
+    ``curve``: "pi", Bop's flip rate of the last layer, averaged over the steps since the point before, over the step;
+    "saturation" of the first sign over the step; "latent", the share of all latent weights that is within half a bin of
+    ``x`` at the end.
+    """
 
     run: str
     seed: int
-    step: int
-    pi: float
+    curve: str
+    x: float
+    y: float
 
 
 def main() -> None:
@@ -108,34 +116,55 @@ def _one(chosen: StudyRun, seed: int, data: str) -> None:
         FigureRow,
         [FigureRow(chosen.name, seed, k, v, device, torch.__version__) for k, v in found.items()],
     )
-    append(FLIPS_FILE, FlipRow, flips(chosen.name, seed, out))
+    append(
+        CURVES_FILE,
+        CurveRow,
+        [CurveRow(chosen.name, seed, curve, x, y) for curve, points in curves(out).items() for x, y in points],
+    )
     print(json.dumps(found))
 
 
 def measured(out: Path, rival: Path) -> dict[str, float]:
     """Every figure that the run in ``out`` has."""
     from bittern.study.read import read_study
-    from bittern.study.report.published import PUBLISHED, share_below_rival
+    from bittern.study.report.published import PUBLISHED, maps_after_first_epoch
 
     rows = {row.name: row for row in PUBLISHED}
     study = read_study(out)
     values: Mapping[str, float | None] = {key: rows[name].measured(study, [study]) for key, name in FIGURES.items()}
     found = {key: value for key, value in values.items() if value is not None}
     if rival != out and rival.is_dir():
-        share = share_below_rival(study, read_study(rival))
-        if share is not None:
-            found["below_rival"] = share
+        own, least = (maps_after_first_epoch(run, "update_cam") for run in (study, read_study(rival)))
+        below = [cams < least[layer].min() for layer, cams in own.items() if layer in least]
+        if below:
+            found["below_rival"] = float(np.concatenate(below).mean())
     return found
 
 
-def flips(name: str, seed: int, out: Path) -> Iterable[FlipRow]:
+def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
+    """The points (x, y) of every curve of the run in ``out``."""
     from bittern.study import flip_rate
     from bittern.study.read import read_study
 
-    ff = read_study(out).ff
-    for window in np.array_split(ff, min(_WINDOWS, len(ff)) or 1):
-        if len(window):
-            yield FlipRow(name, seed, int(window[-1, 0]), float(flip_rate(window[:, 2]).mean()))
+    study = read_study(out)
+    ff, saturation, latent = study.ff, study.series("saturation"), study.arrays("latent_weights")
+    found = {
+        "pi": [(w[-1, 0], flip_rate(w[:, 2]).mean()) for w in np.array_split(ff, _POINTS) if len(w)],
+        "saturation": [
+            (steps.mean(), values[:, 0].mean())
+            for steps, values in zip(
+                np.array_split(saturation.steps, _POINTS), np.array_split(saturation.values, _POINTS), strict=True
+            )
+            if len(steps)
+        ],
+        "latent": [],
+    }
+    if latent:
+        counts = np.sum(list(latent[max(latent)].values()), axis=0)
+        coarse = counts.reshape(-1, _LATENT_BIN).sum(1)
+        width = 2 * _LATENT_RANGE / len(coarse)
+        found["latent"] = [(-_LATENT_RANGE + (i + 0.5) * width, n / counts.sum()) for i, n in enumerate(coarse)]
+    return {curve: [(float(x), float(y)) for x, y in points] for curve, points in found.items()}
 
 
 if __name__ == "__main__":

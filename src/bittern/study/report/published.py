@@ -48,15 +48,18 @@ def _after_epoch(measure: str) -> Callable[[StudyData, list[StudyData]], float |
     return measured
 
 
-def cams_after_first_epoch(run: StudyData, measure: str) -> tuple[str, np.ndarray] | None:
-    """First binary layer's name and map in the snapshot nearest to the end of the first epoch, else in the last one."""
+def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, np.ndarray]:
+    """Every binary layer's map in the snapshot nearest to the end of the first epoch, else in the last one."""
     maps = run.arrays(measure)
     if not maps:
-        return None
+        return {}
     step = run.after_first_epoch()
-    nearest = max(maps) if step is None else min(maps, key=lambda at: abs(at - step))
-    layer = next(iter(maps[nearest]))
-    return layer, maps[nearest][layer]
+    return maps[max(maps) if step is None else min(maps, key=lambda at: abs(at - step))]
+
+
+def cams_after_first_epoch(run: StudyData, measure: str) -> tuple[str, np.ndarray] | None:
+    """Name and map of the first binary layer, as ``maps_after_first_epoch``."""
+    return next(iter(maps_after_first_epoch(run, measure).items()), None)
 
 
 def share_below_rival(run: StudyData, rival: StudyData, measure: str = "update_cam") -> float | None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bittern.nn import BinaryLinear
-from bittern.study import watch
+from bittern.study import ranks, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 
 STEPS, ROWS = 12, 16
@@ -48,6 +48,18 @@ def process(rank: int, folder: str) -> None:
 def samples(folder: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in (folder / READINGS_FILE).read_text().splitlines()]
     return [row for row in rows if row["kind"] == "sample"]
+
+
+def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "_together", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
+    order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
+    sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
+    added = ranks.add_up(sums)
+    assert list(added["saturation"]) == order
+    assert {site: part.tolist() for site, part in added["saturation"].items()} == {
+        site: [2 * i, 20 + 2 * i] for i, site in enumerate(order)
+    }
 
 
 @pytest.mark.slow

@@ -257,6 +257,15 @@ def test_means_over_layers_are_by_their_weights(tmp_path: Path) -> None:
     assert means.tolist() == pytest.approx([0.9, 0.5])
 
 
+def test_flips_are_averaged_over_the_last_stage_alone(tmp_path: Path) -> None:
+    run = data(tmp_path, "", [], ff=[0.5] * 5 + [0.1, 0.3], first=5)  # 5 steps of a stage whose weights are real
+    (row,) = (row for row in PUBLISHED if row.name.startswith("Flip-flop ratio"))
+    assert row.measured(run, [run]) == pytest.approx(0.2)
+    assert row.note == "counted in the last stage"
+    run.stages[-1]["step"] = 7
+    assert row.measured(run, [run]) is None
+
+
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.measure != "ff_step"], ids=lambda rule: rule.name)
 def test_rules_on_signs_of_weights_are_not_for_networks_that_read_their_values(rule: Rule, tmp_path: Path) -> None:
     beyond = rule.threshold + (0.01 if rule.side == "above" else -0.01)

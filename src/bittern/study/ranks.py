@@ -13,7 +13,7 @@ def is_first() -> bool:
 
 
 def add_up(sums: Sums) -> Sums:
-    """The sums over all processes, in one exchange; every process must bring the same sites."""
+    """The sums over all processes, in one exchange, in the order of ``sums``; all must bring the same sites."""
     if not _together():
         return sums
     keys = sorted((instrument, site) for instrument, sites in sums.items() for site in sites)
@@ -22,10 +22,8 @@ def add_up(sums: Sums) -> Sums:
     parts = [sums[instrument][site].long() for instrument, site in keys]
     joined = torch.cat(parts)
     torch.distributed.all_reduce(joined)
-    result: Sums = {instrument: {} for instrument in sums}
-    for (instrument, site), part in zip(keys, joined.split([len(part) for part in parts]), strict=True):
-        result[instrument][site] = part
-    return result
+    found = dict(zip(keys, joined.split([len(part) for part in parts]), strict=True))
+    return {instrument: {site: found[instrument, site] for site in sites} for instrument, sites in sums.items()}
 
 
 def agreed(number: int, device: torch.device) -> int:

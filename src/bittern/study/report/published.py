@@ -90,7 +90,8 @@ def _least_cam(run: StudyData, runs: list[StudyData]) -> float | None:
 
 
 def _mean_ff(run: StudyData, runs: list[StudyData]) -> float | None:
-    return float(run.ff[:, 1].mean()) if len(run.ff) else None
+    last = run.ff[run.ff[:, 0] > run.stages[-1]["step"], 1] if run.stages else run.ff[:, 1]
+    return float(last.mean()) if len(last) else None
 
 
 def _final_c2i(run: StudyData, runs: list[StudyData]) -> float | None:
@@ -172,6 +173,7 @@ PUBLISHED = (
             ("two steps, 5e-6 then 0", "4.50e-4"),
         ),
         f"{_ADAMBNN}, table 1",
+        "counted in the last stage",
     ),
     Published(
         "C2I, at the end",

@@ -385,6 +385,26 @@ def test_signals_to_stop_do_not_reach_workers(folder: Path) -> None:
         assert workers.receive() == [([task], {})]
 
 
+def test_a_worker_is_asked_for_more_than_fits_into_its_connection(folder: Path) -> None:
+    task = Task(0, str(folder / "images/train/ant/00000.png"), 0, -1, "0")
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(30)
+    try:
+        with Workers(1, 1, 8) as workers:
+            for _ in range(1000):
+                workers.send([task])
+            answered = 0
+            while answered < 1000:
+                answered += len(workers.receive())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 SCRIPT = """
 import os, sys, time
 from pathlib import Path

@@ -19,12 +19,27 @@ from bittern.data import decode
 from bittern.data.decode import CHANNELS, Task
 from bittern.data.errors import DataError
 
+_UNANSWERED = 64
+"""So few answers fit into a connection that nobody reads, and a process that can answer reads on."""
+
 
 @dataclass
 class _Worker:
+    """``unanswered`` has been sent, ``waiting`` not yet."""
+
     process: subprocess.Popen[bytes]
     connection: Connection
     unanswered: deque[Sequence[Task]] = field(default_factory=deque)
+    waiting: deque[Sequence[Task]] = field(default_factory=deque)
+
+    def top_up(self) -> None:
+        while self.waiting and len(self.unanswered) < _UNANSWERED:
+            tasks = self.waiting.popleft()
+            self.unanswered.append(tasks)
+            try:
+                self.connection.send([tuple(task) for task in tasks])
+            except ConnectionError as error:
+                raise _died(self) from error
 
 
 class Workers:
@@ -74,11 +89,8 @@ class Workers:
         """Gives ``tasks`` to the process whose turn it is."""
         worker = self._workers[self._turn % len(self._workers)]
         self._turn += 1
-        worker.unanswered.append(tasks)
-        try:
-            worker.connection.send([tuple(task) for task in tasks])
-        except ConnectionError as error:
-            raise _died(worker) from error
+        worker.waiting.append(tasks)
+        worker.top_up()
 
     def receive(self) -> list[tuple[Sequence[Task], dict[int, str]]]:
         """Waits for answers: (tasks, place -> reason of those that failed), a pair for each finished ``send``.
@@ -96,6 +108,7 @@ class Workers:
             except (EOFError, ConnectionError) as error:
                 raise _died(worker) from error
             answers.append((worker.unanswered.popleft(), dict(failed)))
+            worker.top_up()
         return answers
 
 

@@ -84,6 +84,17 @@ def test_channels_of_one_sign_are_dead_and_come_back(shape: tuple[int, ...], mod
     assert second["revived_channels"] == 1.0
 
 
+def test_where_none_was_dead_none_can_come_back() -> None:
+    channels, weight = Channels(), latent([1.0, 2.0])
+    weight.parameter.grad = torch.ones(2)
+    dead = DeadWeights()
+    for _ in range(2):
+        activations = read(channels, observed(channels, torch.tensor([[1.0], [-1.0]])))
+        weights = read(dead, Look(1, [weight]))
+    assert math.isnan(activations["revived_channels"])
+    assert math.isnan(weights["revived_weights"])
+
+
 def test_a_channel_is_dead_only_if_constant_over_the_whole_window() -> None:
     instrument = Channels()
     assert read(instrument, observed(instrument, torch.ones(4, 2), window_ends=False)) == {}

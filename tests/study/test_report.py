@@ -266,6 +266,14 @@ def test_flips_are_averaged_over_the_last_stage_alone(tmp_path: Path) -> None:
     assert row.measured(run, [run]) is None
 
 
+def test_means_over_activations_are_even(tmp_path: Path) -> None:
+    run = data(tmp_path, "saturation", [[1.0, 0.5]])
+    run.samples[0][1]["saturation"]["a.rsign"] = 0.0  # a site that is no layer
+    assert run.mean("saturation")[1].tolist() == [0.5]
+    run.samples[0][1]["saturation"] = {"a": 1.0, "b": 0.5}
+    assert run.mean("saturation")[1].tolist() == [0.75]
+
+
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.measure != "ff_step"], ids=lambda rule: rule.name)
 def test_rules_on_signs_of_weights_are_not_for_networks_that_read_their_values(rule: Rule, tmp_path: Path) -> None:
     beyond = rule.threshold + (0.01 if rule.side == "above" else -0.01)

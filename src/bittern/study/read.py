@@ -23,6 +23,9 @@ from bittern.study.files import (
     STUDY_FOLDER,
     read_arrays,
 )
+from bittern.study.instruments import INSTRUMENTS
+
+_OF_ACTIVATIONS = {measure.name for row in INSTRUMENTS.values() if row.observes for measure in row.measures}
 
 LOG_FILE, RUN_FILE = "log.csv", "model.json"  # of bittern.train, which need not be there
 
@@ -86,10 +89,10 @@ class StudyData:
         )
 
     def mean(self, measure: str) -> tuple[Floats, Floats]:
-        """Steps, and the mean over layers by their number of weights (evenly where they have none, as activations)."""
+        """Steps, and the mean over layers by their number of weights; over the sites of activations all count alike."""
         series = self.series(measure)
         sizes = np.array([self.weights.get(layer, 0) for layer in series.layers], float)
-        weights = sizes if sizes.any() else np.ones(len(series.layers))
+        weights = sizes if sizes.all() and measure not in _OF_ACTIVATIONS else np.ones(len(series.layers))
         known = np.isfinite(series.values)
         total = (known * weights).sum(1)
         means = np.where(known, series.values, 0) @ weights / np.where(total > 0, total, np.nan)

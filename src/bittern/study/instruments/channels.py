@@ -11,7 +11,8 @@ class Channels(Instrument):
     """Channels whose sign never changes over all images and places seen in the sampled steps of a window.
 
     Such a channel carries no information. ``revived``: of those that were dead in the window before, the share that is
-    not now. A channel is dimension 1 of an image or sequence, the last dimension of what enters a linear layer.
+    not now; NaN where none was. A channel is dimension 1 of an image or sequence, the last dimension of what enters a
+    linear layer.
     """
 
     name = "channels"
@@ -45,7 +46,7 @@ class Channels(Instrument):
             values["dead_channels"][site] = dead.float().mean()
             values["positive_share"][site] = 1 - negative / count
             if (before := self._dead.get(site)) is not None:
-                values["revived_channels"][site] = (before & ~dead).sum() / before.sum().clamp(min=1)
+                values["revived_channels"][site] = (before & ~dead).sum() / before.sum()
             self._dead[site] = dead
         self._window = {}
         return values

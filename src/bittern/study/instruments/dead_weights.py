@@ -9,7 +9,7 @@ from bittern.study.look import Look
 class DeadWeights(Instrument):
     """Latent weights whose gradient was exactly zero in every sampled step of a window.
 
-    ``revived_weights``: of those that were dead in the window before, the share that is not now.
+    ``revived_weights``: of those that were dead in the window before, the share that is not now; NaN where none was.
     """
 
     name = "dead_weights"
@@ -39,7 +39,7 @@ class DeadWeights(Instrument):
             dead = ~alive
             values["dead_weights"][name] = dead.float().mean()
             if (before := self._dead.get(name)) is not None:
-                values["revived_weights"][name] = (before & alive).sum() / before.sum().clamp(min=1)
+                values["revived_weights"][name] = (before & alive).sum() / before.sum()
             self._dead[name] = dead
         self._alive = {}
         return values

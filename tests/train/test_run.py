@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
+from torch.optim import Optimizer
 
 from bittern.data import DataError, Dataset, Split, load, open_dataset
-from bittern.train import RunError, TrainingError, load_run, run, with_overrides
+from bittern.train import Observer, RunError, TrainingError, load_run, run, with_overrides
 from bittern.train.ranks import Ranks
 from bittern.train.recipes import get_recipe
 from bittern.train.trainer import Position, Trainer
@@ -188,3 +190,26 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpo
     message = r"the loss is nan at step \d+ \(epoch 1 of step2\).*checkpoint: step 22 \(step1: 2 epochs"
     with pytest.raises(TrainingError, match=message):
         train(tmp_path / "second", overrides={"step2.lr": 1e36})
+
+
+class Spoil(Observer):
+    """Makes a weight infinite after the last step of the second epoch, whose loss was finite."""
+
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: Position) -> None:
+        self._model = model
+
+    @torch.no_grad()
+    def step(self, at: Position) -> None:
+        if at.step == 21:
+            self._model.get_parameter("classifier.weight")[0, 0] = torch.inf
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_weights_that_are_not_finite_are_no_checkpoint_and_no_result(ema: float, tmp_path: Path) -> None:
+    message = r"'model.classifier.weight' is not finite after step 22 \(step1\).*checkpoint: step 11 \(.*lower learning"
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "run", observers=[Spoil()], overrides={"ema": ema})
+    assert not (tmp_path / "run" / "model.json").exists()
+    reporter = At()
+    train(tmp_path / "run", resume=True, progress=reporter, overrides={"ema": ema})
+    assert reporter.steps[0] == 12

@@ -1,7 +1,7 @@
 """One process's part of a run: walks the steps that are left, logs them and saves checkpoints."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,23 +146,39 @@ class Session:
     def _save(self) -> None:
         at = self._position
         tensors = self._trainer.tensors()  # which all processes must ask for
+        self._check(tensors)
         self._saved_at = time.monotonic()
         if self._ranks.rank:
             return
         state = {
             **self._identity,
             **at.to_json(),
-            "stage_name": self._recipe.stages[at.stage].name,
+            "stage_name": self._stage,
             "processes": self._ranks.world,
         }
         checkpoint.save(self._folder / runs.CHECKPOINT_FOLDER, checkpoint.Checkpoint(tensors, state), at.step)
 
+    def _check(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raises TrainingError if a weight is not finite: the loss shows it only at the next step."""
+        for name, tensor in tensors.items():
+            kept = name.startswith(("model.", "average.")) and tensor.is_floating_point()
+            if kept and not tensor.isfinite().all():
+                at = self._position
+                raise self._diverged(f"{name!r} is not finite after step {at.step} ({self._stage}): training diverged")
+
     def _fail(self, loss: float, images: Tensor) -> None:
-        at, saved = self._position, self._folder / runs.CHECKPOINT_FOLDER
-        where = f"step {at.step + 1} (epoch {at.epoch + 1} of {self._recipe.stages[at.stage].name})"
-        kept = checkpoint.describe(saved) if checkpoint.exists(saved) else "none"
+        at = self._position
+        where = f"step {at.step + 1} (epoch {at.epoch + 1} of {self._stage})"
         whose = f"the loss is {loss:.4g}" if self._trainer.diverged(loss) else "another process' loss is out of range"
-        raise TrainingError(
-            f"{whose} at {where}: training diverged; {self._trainer.diagnosis(images)}. "
-            f"Last good checkpoint: {kept}. Try a lower learning rate in a new run (--set lr=...)"
+        raise self._diverged(f"{whose} at {where}: training diverged; {self._trainer.diagnosis(images)}")
+
+    def _diverged(self, what: str) -> TrainingError:
+        saved = self._folder / runs.CHECKPOINT_FOLDER
+        kept = checkpoint.describe(saved) if checkpoint.exists(saved) else "none"
+        return TrainingError(
+            f"{what}. Last good checkpoint: {kept}. Try a lower learning rate in a new run (--set lr=...)"
         )
+
+    @property
+    def _stage(self) -> str:
+        return self._recipe.stages[self._position.stage].name

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from bittern.train import RunError, TrainingError, TrainingInterrupted
-from train.tiny import TINY, At, train
+from bittern.train import RunError, TrainingError, TrainingInterrupted, checkpoint
+from bittern.train.atomic import write_atomically
+from train.tiny import TINY, At, CutShortError, train
 
 WITH_TESTS = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -90,9 +92,10 @@ except TrainingError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], env=WITH_TESTS, capture_output=True, text=True, check=False)
-    message = r"cannot write .*state-00000022\.safetensors of 0\.\d MB \(File too large\).*intact.*--resume"
+    message = r"cannot write .*state-00000022-\w{8}\.safetensors of 0\.\d MB \(File too large\).*intact.*--resume"
     assert re.search(message, done.stdout), done
-    assert sorted(p.name for p in (out / "checkpoint").iterdir()) == ["checkpoint.json", "state-00000011.safetensors"]
+    kept = " ".join(sorted(p.name for p in (out / "checkpoint").iterdir()))
+    assert re.fullmatch(r"checkpoint\.json state-00000011-\w{8}\.safetensors", kept)
     reporter = At()
     train(out, resume=True, progress=reporter)
     assert reporter.steps[0] == 12
@@ -107,6 +110,33 @@ def test_a_disk_that_takes_no_model_leaves_the_last_checkpoint_to_go_on_from(fin
     (out / "model.safetensors").rmdir()
     train(out, resume=True)
     assert weights(out) == weights(finished)
+
+
+def test_of_two_checkpoints_of_a_step_the_first_is_there_until_the_second_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (checkpoint.Checkpoint({"x": torch.tensor(v)}, {"stage": v}) for v in (0, 1))
+    checkpoint.save(tmp_path, first, step=22)
+
+    def dies(path: Path, content: bytes) -> None:
+        if path.suffix == ".json":
+            raise CutShortError
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_atomically", dies)
+        with pytest.raises(CutShortError):
+            checkpoint.save(tmp_path, second, step=22)
+    assert checkpoint.load(tmp_path) == first
+    checkpoint.save(tmp_path, second, step=22)
+    assert checkpoint.load(tmp_path) == second
+
+
+def test_what_a_killed_process_was_writing_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    for name in (".state-00000011-01234567.safetensors.4711.tmp", ".checkpoint.json.4711.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    checkpoint.save(tmp_path, checkpoint.Checkpoint({"x": torch.ones(1)}, {}), step=1)
+    assert {p.suffix for p in tmp_path.iterdir()} == {".json", ".safetensors"}
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: Path) -> None:
@@ -149,7 +179,7 @@ def test_resuming_otherwise_than_begun_is_refused_with_the_difference(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: next(f.glob("state-*")).unlink(), r"state-\d+\.safetensors cannot be read"),
+        (lambda f: next(f.glob("state-*")).unlink(), r"state-[-\w]+\.safetensors cannot be read"),
         (lambda f: next(f.glob("state-*")).write_bytes(b"x" * 100), "is damaged: its SHA-256"),
         (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 2, '), "is not a checkpoint of Bittern"),
         (

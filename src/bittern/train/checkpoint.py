@@ -20,7 +20,8 @@ from bittern.train.errors import RunError
 
 FORMAT = 2
 _INDEX = "checkpoint.json"
-_TENSORS = "state-{step:08d}.safetensors"
+_TENSORS = "state-{step:08d}-{digest:.8}.safetensors"
+"""Two checkpoints of a step, one at the end of a stage and one at the start of the next, are two files."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,11 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
         TrainingError: the disk is full or not writable. The checkpoint before is intact.
     """
     content = save_tensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
-    name = _TENSORS.format(step=step)
-    index = {
-        "format": FORMAT,
-        "tensors": name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "state": checkpoint.state,
-    }
+    digest = hashlib.sha256(content).hexdigest()
+    name = _TENSORS.format(step=step, digest=digest)
+    index = {"format": FORMAT, "tensors": name, "sha256": digest, "state": checkpoint.state}
+    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink()
     write_atomically(folder / name, content)
     write_atomically(folder / _INDEX, json.dumps(index, indent=1).encode())
     for old in folder.glob("*.safetensors"):

@@ -48,8 +48,6 @@ def contenders() -> dict[str, Callable[[list[nn.Parameter]], Optimizer]]:
 
     options: dict[str, dict[str, Any]] = {name: {"clip": 1.0} for name in ("sgd", "adam", "amsgrad")}
 
-    options["adamw"] = {"foreach": True}  # as the trainer makes it; torch's choice on a CPU is its slowest form
-
     def registered(name: str) -> Callable[[list[nn.Parameter]], Optimizer]:
         return lambda params: create_optimizer(name, params, **options.get(name, {}))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bittern.optim import bamsprod, bop, bop2ndorder, cema, diode
+from bittern.optim import bamsprod, bop, bop2ndorder, cema, diode, list_optimizers
 from optim.problems import gradients, make, parameters
 
 FUNCTIONS: dict[str, tuple[Callable[..., None], int, dict[str, float]]] = {
@@ -53,7 +53,7 @@ def test_a_pure_function_is_one_graph_and_takes_new_values_without_another(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", list_optimizers())
 def test_a_compiled_step_is_the_step(name: str) -> None:
     runs = []
     for compiled in (False, True):

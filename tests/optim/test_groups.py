@@ -36,6 +36,13 @@ def test_scales_and_biases_do_not_decay(layer: object) -> None:
     assert [p is layer.weight for p in decayed["params"]] == [True]
 
 
+@pytest.mark.parametrize("case", [2, 3, 4])
+def test_factors_of_a_whole_image_do_not_decay_whatever_their_shape(case: int) -> None:
+    decayed, kept = split_parameters(FactoredScale(4, 3, 2, case=case)).decay_groups(0.1, decay_shifts=True)
+    assert decayed["params"] == []
+    assert kept["params"]
+
+
 def test_frozen_parameters_are_left_out() -> None:
     layer = BinaryLinear(2, 2, True)
     layer.weight.requires_grad_(False)

@@ -1,3 +1,6 @@
+import copy
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -102,3 +105,37 @@ def test_a_fused_step_takes_gradients_of_any_layout() -> None:
         w.grad = p.grad
         optimizer.step()
     assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("how", ["loaded", "moved"])
+@pytest.mark.parametrize("optimizer_class", [LatentAdam, LatentSGD])
+def test_a_fused_step_takes_state_of_any_layout(how: str, optimizer_class: Any) -> None:
+    shape, options = (8, 4, 3, 3), {"momentum": 0.9} if optimizer_class is LatentSGD else {}
+    (p,), (q,) = parameters(shape), parameters(shape)
+    optimizer = optimizer_class([p], 0.01, **options)
+    assert optimizer.param_groups[0]["fused"]
+    gradients([p], 0)
+    optimizer.step()
+    if how == "loaded":
+        q = nn.Parameter(p.detach().contiguous(memory_format=torch.channels_last))
+        other = optimizer_class([q], 0.01, **options)
+        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    else:
+        other = optimizer_class([q], 0.01, **options)
+        gradients([q], 0)
+        other.step()
+        q.data = q.data.contiguous(memory_format=torch.channels_last)
+    for w, one in ((p, optimizer), (q, other)):
+        gradients([w], 1)
+        one.step()
+    assert torch.equal(p, q)
+
+
+def test_a_fused_step_that_was_saved_is_not_taken_where_it_does_not_suit() -> None:
+    (p,) = parameters((4, 6))
+    saved = LatentAdam([p]).state_dict()
+    every_second = nn.Parameter(torch.zeros(4, 12)[:, ::2])
+    optimizer = LatentAdam([every_second])
+    assert not optimizer.param_groups[0]["fused"]
+    optimizer.load_state_dict(saved)
+    assert not optimizer.param_groups[0]["fused"]

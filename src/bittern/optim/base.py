@@ -29,6 +29,13 @@ class BinaryOptimizer(Optimizer):
     """Interval of each hyper-parameter."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As in torch. A group's ``betas`` are its ``beta1`` and ``beta2``, which may be scheduled one by one."""
+        if "betas" in param_group:
+            if "beta1" not in self.defaults:
+                raise ValueError(f"{type(self).__name__} has no betas")
+            beta1, beta2 = param_group["betas"]
+            param_group = {key: value for key, value in param_group.items() if key != "betas"}
+            param_group |= {"beta1": beta1, "beta2": beta2}
         check_ranges(self.ranges, {**self.defaults, **param_group})
         super().add_param_group(param_group)
         for p in self.param_groups[-1]["params"]:

@@ -29,7 +29,7 @@ class Bop(BinaryOptimizer):
     Helwegen et al. 2019, Latent Weights Do Not Exist, arXiv:1906.02107, algorithm 2. The defaults are Larq's.
 
     Args:
-        gamma: adaptivity, in (0, 1]; 1 / gamma steps are remembered. The paper lowers it during training.
+        gamma: adaptivity, in [0, 1]; 1 / gamma steps are remembered. The paper lowers it during training.
         threshold: at least 0; 1e-8 to 1e-6 in the paper.
         foreach: list operations (None: on a GPU). capturable: a CUDA graph may hold the step.
     """

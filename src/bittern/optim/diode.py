@@ -13,18 +13,23 @@ from bittern.optim._lists import average_, foreach_average_, use_foreach
 from bittern.optim.base import BinaryOptimizer, column
 
 
+_START = 1e-3
+_GOLDEN = 2654435769  # 2^32 times the golden ratio's fraction, rounded: exact in integers, on every device
+
+
 class Diode(BinaryOptimizer):
     """Averages of gradients and of their signs; no latent weights, no threshold::
 
         l <- beta1 l + (1 - beta1) g
         s <- beta2 s + (1 - beta2) lr sign(l)         w <- -1 if s > 0 else +1
 
-    s starts at -w u with u uniform in [0, 1e-3), from torch's global generator, so that weights do not all flip at the
-    same step. lr acts through its size compared with that start, and through its schedule; the gradients' scale does
-    not matter. Weight decay has no meaning. State: two averages, by definition.
+    s starts at -w u with u spread over [0, 1e-3], so that weights do not all flip at the same step; lr acts through its
+    size compared with that, and through its schedule. The gradients' scale does not matter, and weight decay has no
+    meaning. State: two averages, by definition.
 
     Guo et al. 2024, Join the High Accuracy Club on ImageNet with a Binary Neural Network Ticket and its optimizer Diode
-    (ECCV), as in its code, bitorch-engine. The default of lr is ours.
+    (ECCV), as in its code, bitorch-engine, but for u, which is random there: here it depends on a weight's place alone,
+    so that all replicas of a network start alike.
     """
 
     buffers = ("average", "signs")
@@ -33,7 +38,7 @@ class Diode(BinaryOptimizer):
     def __init__(
         self,
         params: ParamsT,
-        lr: Number = 1e-3,
+        lr: Number = 1e-4,
         betas: tuple[float, float] = (0.99, 0.9999),
         *,
         maximize: bool = False,
@@ -46,7 +51,7 @@ class Diode(BinaryOptimizer):
 
     def _first_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = super()._first_state(p, group)
-        state["signs"].uniform_(0, 1e-3).mul_(p).neg_()
+        state["signs"].copy_(_spread_like(p)).mul_(p).mul_(-_START)
         return state
 
     def _update(
@@ -67,6 +72,17 @@ class Diode(BinaryOptimizer):
             maximize=group["maximize"],
             foreach=group["foreach"],
         )
+
+
+def _spread_like(p: Tensor) -> Tensor:
+    """Fractions i * 0.618... mod 1 of element i = 1, 2, ...: spread evenly, and neighbours lie far apart; none is 0."""
+    place = torch.arange(1, p.numel() + 1, device=p.device)
+    fractions = place.mul_(_GOLDEN).remainder_(2**32).to(torch.float32).mul_(2.0**-32).view(p.shape)
+    if not hasattr(p, "device_mesh"):
+        return fractions
+    from torch.distributed.tensor import distribute_tensor  # takes a while to import
+
+    return distribute_tensor(fractions, p.device_mesh, p.placements)
 
 
 def diode(

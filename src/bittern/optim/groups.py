@@ -34,8 +34,8 @@ class ParameterSplit:
         """
 
         def decays(name: str, p: nn.Parameter) -> bool:
-            if name in self.scales_and_thresholds and name.rpartition(".")[2].startswith("shift"):
-                return decay_shifts
+            if name in self.scales_and_thresholds:
+                return decay_shifts and name.rpartition(".")[2].startswith("shift")
             return p.dim() > 2 or (p.dim() == 2 and decay_matrices)
 
         decayed = {name for name, p in self.parameters.items() if decays(name, p)}

@@ -49,6 +49,9 @@ class LatentOptimizer(Optimizer):
         for group in self.param_groups:
             for key, value in self._latent_options.items():
                 group.setdefault(key, value)
+            on_cpu = [p for p in group["params"] if p.device.type == "cpu"]
+            if group["fused"] and not all(map(_suits_fused_cpu, on_cpu)):
+                group["fused"] = None  # chosen for other parameters
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -78,8 +81,8 @@ class LatentOptimizer(Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                if group["fused"] and p.grad.stride() != p.stride():  # as for _suits_fused_cpu
-                    p.grad = torch.empty_like(p).copy_(p.grad)
+                if group["fused"]:
+                    self._lay_out(p)
                 if group["ags"] is not None:
                     scale_gradient_(p.grad, p, group["ags"])
                 if group["sad"] is not None:
@@ -88,6 +91,17 @@ class LatentOptimizer(Optimizer):
                     decay_silent_(p.grad, p, rate, -strength if group["maximize"] else strength, threshold)
                     tracked.append((p, p < 0, momentum))
         return tracked
+
+    def _lay_out(self, p: Tensor) -> None:
+        """Puts gradient and state into the memory order of ``p``: fused steps walk all of them side by side."""
+        if p.grad is not None and p.grad.stride() != p.stride():
+            p.grad = torch.empty_like(p).copy_(p.grad)
+        if p not in self.state:
+            return
+        state = self.state[p]
+        for key, value in state.items():  # made for another layout of p, or loaded
+            if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                state[key] = torch.empty_like(p, dtype=value.dtype).copy_(value)
 
     def _clip(self) -> None:
         for group in self.param_groups:
@@ -108,7 +122,7 @@ def _check(group: dict[str, Any]) -> None:
     if group["ags"] is not None:
         check_range("ags", group["ags"], "(0, inf)")
     if group["sad"] is not None:
-        if len(group["sad"]) != len(_SILENCE):
+        if not isinstance(group["sad"], tuple | list) or len(group["sad"]) != len(_SILENCE):
             raise ValueError(f"sad must be ({', '.join(_SILENCE)}) or None, got {group['sad']!r}")
         for (name, interval), value in zip(_SILENCE.items(), group["sad"], strict=True):
             check_range(f"{name} of sad", value, interval)

@@ -1,7 +1,6 @@
 """A stage's optimizer, and the course of its hyper-parameters."""
 
 import inspect
-from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -30,7 +29,8 @@ def keywords(optimizer: str) -> dict[str, Any]:
     """What a recipe may set of the optimizer of this name, with the defaults."""
     row = get_optimizer(optimizer)
     parameters = inspect.signature(row.cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in _MECHANICS} | dict(row.defaults)
+    defaults = {p.name: p.default for p in parameters} | dict(row.defaults)
+    return {name: value for name, value in defaults.items() if name not in _MECHANICS}
 
 
 def binary_weights(model: nn.Module) -> list[nn.Parameter]:
@@ -66,7 +66,7 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
             off = {} if is_latent else {key: None for key in _LATENT_ONLY if key in known}
             if chosen:
                 groups.append({"params": chosen, **decay, **off})
-        return _create(stage.optimizer, groups, {"lr": stage.lr, **stage.options})
+        return create_optimizer(stage.optimizer, groups, **{"lr": stage.lr, **stage.options})
 
     if not stage.binary_optimizer:
         optimizer = real(list(split.parameters.values()))
@@ -74,7 +74,7 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
     _check_binary(stage, model)
 
     def binary(params: list[Any]) -> Optimizer:
-        return _create(stage.binary_optimizer, params, stage.binary_options)
+        return create_optimizer(stage.binary_optimizer, params, **stage.binary_options)
 
     cases = CaseOptimizer(split.parameters.items(), (lambda name, _: name in split.binary, binary), default=real)
     own = {key: get_schedule(text) for key, text in stage.binary_schedules.items()}
@@ -83,11 +83,6 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
     schedulers = [HyperparameterScheduler(cases.optimizers[0], own)] if own else []
     schedulers += [HyperparameterScheduler(other, {"lr": _schedule(stage)}) for other in cases.optimizers[1:]]
     return cases, schedulers
-
-
-def _create(name: str, params: Any, options: Mapping[str, Any]) -> Optimizer:
-    quick = {"foreach": True} if name == "adamw" else {}  # of AdamW torch takes its slowest form on a CPU
-    return create_optimizer(name, params, **quick, **options)
 
 
 def _schedule(stage: Stage) -> Schedule:

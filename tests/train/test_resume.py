@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from bittern.train import RunError, TrainingError, TrainingInterrupted, checkpoint
+from bittern.data import open_dataset
+from bittern.train import RunError, TrainingError, TrainingInterrupted, checkpoint, get_recipe, with_overrides
 from bittern.train.atomic import write_atomically
+from bittern.train.ranks import Ranks
+from bittern.train.trainer import Position, Trainer
 from train.tiny import TINY, At, CutShortError, train
 
 WITH_TESTS = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -197,3 +200,13 @@ def test_a_damaged_checkpoint_is_refused(damage: Any, message: str, tmp_path: Pa
     damage(out / "checkpoint")
     with pytest.raises(RunError, match=message):
         train(out, resume=True)
+
+
+def test_the_means_of_the_epoch_come_back_on_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(with_overrides(get_recipe("digits"), TINY), open_dataset("digits"), 0, Ranks("cpu", "32-true"))
+    trainer.enter(Position())
+    saved = checkpoint.Checkpoint(trainer.tensors(), Position().to_json())
+    monkeypatch.setattr(trainer, "_build", lambda *_: None)
+    monkeypatch.setattr(Ranks, "device", torch.device("meta"))
+    trainer.restore(saved)
+    assert {t.device.type for m in (trainer._loss, trainer._accuracy) for t in m.state_dict().values()} == {"meta"}

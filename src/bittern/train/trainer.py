@@ -325,8 +325,9 @@ class Trainer:
         weights.restore_optimizer(self._optimizer, saved.under("optimizer"))
         if self._average is not None:
             self._average.load_state_dict(saved.under("average"))
-        self._loss.load_state_dict(self._mine(saved.under("loss")))
-        self._accuracy.load_state_dict(self._mine(saved.under("accuracy")))
+        for metric, name in ((self._loss, "loss"), (self._accuracy, "accuracy")):
+            # torchmetrics keeps the tensors themselves, wherever they are
+            metric.load_state_dict({n: t.to(self._ranks.device) for n, t in self._mine(saved.under(name)).items()})
         flips, updates = saved.under("flips")["state"].tolist()
         self._flips.restore((flips, updates))
         random = self._mine(saved.under("random"))

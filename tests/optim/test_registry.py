@@ -215,7 +215,7 @@ def test_a_groups_betas_are_its_beta1_and_beta2(name: str) -> None:
     optimizer = make(name, [{"params": [a]}, {"params": [b], "betas": (0.5, 0.8)}])
     assert [(group["beta1"], group["beta2"]) for group in optimizer.param_groups][1] == (0.5, 0.8)
     assert "betas" not in optimizer.param_groups[1]
-    with pytest.raises(ValueError, match="beta2 must be in .*, got 1.5"):
+    with pytest.raises(ValueError, match=r"beta2 must be in .*, got 1\.5"):
         optimizer.add_param_group({"params": parameters((3,)), "betas": (0.5, 1.5)})
 
 

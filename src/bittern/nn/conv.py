@@ -27,11 +27,11 @@ class BinaryConv2d(nn.Conv2d):
 
     Args:
         scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
-            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2; dL/dW has this factor, which their code leaves out), ``"layer_mean"`` (the same over all filters; Zhou
-            et al. 2016, DoReFa-Net, arXiv:1606.06160), ``"power_of_two"`` (the mean of ``"mean"``, rounded to the
-            nearest power of two in its logarithm; Qin et al. 2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a
-            parameter ``scale`` [O], first 1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In
-            front of BatchNorm it is redundant.
+            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2; dL/dW has this factor, which their code leaves
+            out), ``"layer_mean"`` (the same over all filters; Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160),
+            ``"power_of_two"`` (the mean of ``"mean"``, rounded to the nearest power of two in its logarithm; Qin et al.
+            2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a parameter ``scale`` [O], first 1; Bulat and
+            Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In front of BatchNorm it is redundant.
         estimator: gradient estimator of the input's sign.
         weight_estimator: gradient estimator of the weight's sign.
         padding: as in torch; ``"same"`` with a stride too, where it is Keras' SAME (``same_padding``).

@@ -19,7 +19,8 @@ class SteHeaviside(nn.Module):
         y = 1 if x > 0 else 0                     dL/dx by the estimator, for "ste": dL/dy * 1{|x| <= 1}
 
     so 0, -0.0 and NaN give 0. In front of a binary layer it exports packed, as (1 - binarize(-x)) / 2; as a weight too,
-    with a filter of ones beside it. Larq's ``SteHeaviside``, whose ``clip_value`` c is ``estimator="ste_c"``, None ``"identity"``.
+    with a filter of ones beside it. Larq's ``SteHeaviside``, whose ``clip_value`` c is ``estimator="ste_c"``, None
+    ``"identity"``.
     """
 
     def __init__(self, *, estimator: str = "ste") -> None:

@@ -12,7 +12,6 @@ from bittern.optim._checks import Number
 from bittern.optim._lists import average_, foreach_average_, use_foreach
 from bittern.optim.base import BinaryOptimizer, column
 
-
 _START = 1e-3
 _GOLDEN = 2654435769  # 2^32 times the golden ratio's fraction, rounded: exact in integers, on every device
 

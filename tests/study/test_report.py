@@ -200,6 +200,32 @@ def test_what_is_missing_is_named(damage: Any, named: str, run: Path) -> None:
     assert any(named in line for line in report.runs[0].missing)
 
 
+LOG = "stage,epoch,step,flip_rate\nfloat,1,10,\nfloat,2,20,\nbinary,1,30,{rate}\nbinary,2,40,{rate}\nend,1,50,{last}\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "flips", "named"),
+    [
+        (21, 40, ("0.1", ""), []),  # whole stages without binary weights stand before and behind
+        (21, 50, ("0.1", "0.1"), []),
+        (26, 50, ("0.1", "0.1"), ["steps 1 to 25: the study began after them"]),
+        (31, 50, ("0.1", "0.1"), ["steps 1 to 30: the study began after them"]),
+        (16, 50, ("0.1", "0.1"), ["steps 1 to 15: the study began after them"]),
+        (21, 40, ("0.1", "0.1"), ["steps 41 to 50: the run went on without --study"]),
+        (21, 33, ("0.1", ""), ["steps 34 to 50: the run went on without --study"]),
+    ],
+)
+def test_steps_that_were_not_watched_are_named(
+    first: int, last: int, flips: tuple[str, str], named: list[str], run: Path
+) -> None:
+    (run / "log.csv").write_text(LOG.format(rate=flips[0], last=flips[1]))
+    rows = "".join(f"{step},0,0\n" for step in range(first, last + 1))
+    (run / "study" / "steps.csv").write_text("step,ff,ff_last\n" + rows)
+    found = read_study(run).missing
+    assert len(found) == len(named)
+    assert all(line.startswith(start) for line, start in zip(found, named, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "kept"),

@@ -18,6 +18,7 @@ from bittern.optim import CaseOptimizer, create_optimizer, get_optimizer, list_o
 from bittern.study import StudyError, latent_weights, list_instruments, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from bittern.study.instruments import INSTRUMENTS, Instrument, Measure
+from bittern.study.read import read_study
 from study.small import Own, loop, network, study_of
 
 MEASURES = [measure for row in INSTRUMENTS.values() if row.default for measure in row.measures]
@@ -174,13 +175,23 @@ def test_a_study_of_another_version_is_not_gone_on_with(tmp_path: Path) -> None:
         watch(model, torch.optim.SGD(model.parameters(), lr=0.1), tmp_path, step=5)
 
 
-def test_a_lost_state_only_starts_the_windows_anew(tmp_path: Path) -> None:
+def test_a_lost_state_starts_all_counting_anew_and_is_told(tmp_path: Path) -> None:
     model = study_of(tmp_path, 10)
     (tmp_path / "state.npz").write_bytes(b"PK\x03\x04 cut")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     with watch(model, optimizer, tmp_path, step=10, sample_every=5) as watched:
         loop(model, optimizer, 5, watched)
     assert readings(tmp_path)[-1]["values"]["c2i"] == {"2": 1.0, "5": 1.0, "7": 1.0}
+    watch(model, optimizer, tmp_path, step=15).close()
+    assert [line for line in read_study(tmp_path).missing if "C2I is counted from there" in line] == [
+        "what was counted up to step 10: the file is lost; C2I is counted from there"
+    ]
+
+
+def test_a_study_that_begins_late_says_so(tmp_path: Path) -> None:
+    study_of(tmp_path, 5, step=29)
+    assert any(line.startswith("steps 1 to 29: the study began after") for line in read_study(tmp_path).missing)
+    assert not any("is lost" in line for line in read_study(tmp_path).missing)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class StudyWriter:
         write_arrays(self.folder / STATE_FILE, arrays)
 
     def load_state(self) -> dict[str, npt.NDArray[Any]]:
-        """What ``save_state`` wrote; nothing if it is missing or damaged: then the windows start anew."""
+        """What ``save_state`` wrote; nothing if it is missing or damaged: then all counting starts anew."""
         return read_arrays(self.folder / STATE_FILE) or {}
 
     def close(self) -> None:

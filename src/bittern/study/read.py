@@ -179,10 +179,34 @@ def read_study(path: str | Path) -> StudyData:
     )
     gaps = np.diff(data.ff[:, 0], prepend=data.ff[:1, 0] - 1) - 1
     if gaps.any():
-        missing.append(f"{int(gaps.sum())} steps of {STEPS_FILE}: the run was killed before they were written")
+        missing.append(
+            f"{int(gaps.sum())} steps of {STEPS_FILE}: the run was killed before they were written, or made them "
+            "without --study"
+        )
+    missing += _uncovered(data) + info.get("notes", [])
     if info and not (run_folder / RUN_FILE).is_file() and not own:
         missing.append("the end: the run is not finished; this is what there is so far")
     return data
+
+
+def _uncovered(run: StudyData) -> list[str]:
+    """Steps before and behind those that were watched, but for whole stages without binary weights."""
+    if not len(run.ff):
+        return []
+    rows = [row for row in run.log if isinstance(row.get("step"), float)]
+    ends = {a["step"] for a, b in zip(rows, [*rows[1:], {}], strict=False) if a.get("stage") != b.get("stage")}
+
+    def passed_over(edge: int, beyond: list[dict[str, Any]]) -> bool:
+        return edge in ends and all(row.get("flip_rate") is None for row in beyond)
+
+    first, last = int(run.ff[0, 0]), int(run.ff[-1, 0])
+    before, behind = ([row for row in rows if row["step"] < first], [row for row in rows if row["step"] > last])
+    found = []
+    if first > 1 and not passed_over(first - 1, before):
+        found.append(f"steps 1 to {first - 1}: the study began after them, and counts from there")
+    if behind and not passed_over(last, behind):
+        found.append(f"steps {last + 1} to {behind[-1]['step']:.0f}: the run went on without --study")
+    return found
 
 
 def _json(path: Path, missing: list[str]) -> dict[str, Any]:

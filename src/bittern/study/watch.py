@@ -164,10 +164,14 @@ class Watch:
         schedule = self._writer.info.get("schedule", {})
         if self._schedule.adapt:
             self._schedule.every = max(self._schedule.every, int(schedule.get("sample_every", 0)))
-        notes = [] if _observable(model) else ["activations are not observed: the model is compiled"]
+        notes = list(self._writer.info.get("notes", [])) if self._step else []
+        if self._step and self._writer.info and not saved:
+            notes.append(f"what was counted up to step {self._step}: the file is lost; C2I is counted from there")
+        if not _observable(model):
+            notes.append("activations: the model is compiled")
         if _has_parts(self._weights):
-            notes.append("weights are sharded: each process sees its part")
-        self._describe(notes=notes)
+            notes.append("weights of other processes: they are sharded, and each process sees its part")
+        self._describe(notes=list(dict.fromkeys(notes)))
 
     def _plan(self, first: bool) -> None:
         """Chooses what happens at the next step, and prepares it."""

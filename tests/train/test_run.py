@@ -178,6 +178,13 @@ def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
         train(tmp_path / "run", seed=-1)
 
 
+@pytest.mark.parametrize("accelerator", ["cuda", "tpu"])
+def test_an_accelerator_that_is_not_there_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=rf"accelerator '{accelerator}' cannot be used \(.*\); try 'auto' or 'cpu'"):
+        Ranks(accelerator, "32-true")
+
+
 def test_unusable_data_stops_the_run_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         run("cifar10-quick", tmp_path / "nowhere", tmp_path / "run")

@@ -32,7 +32,7 @@ class Ranks:
             out; ``"auto"`` is ``"ddp"``.
 
     Raises:
-        ValueError: unknown strategy, or one that needs several processes and has one.
+        ValueError: unknown strategy, or one that needs several processes and has one; an accelerator that is not there.
     """
 
     def __init__(self, accelerator: str, precision: str, strategy: str = "auto") -> None:
@@ -45,13 +45,16 @@ class Ranks:
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces mixed precision on stderr
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        self.fabric = Fabric(
-            accelerator=accelerator,
-            devices=local,
-            num_nodes=self.world // local,
-            precision=precision,  # type: ignore[arg-type]
-            strategy=_strategy(strategy) if self.world > 1 else "auto",
-        )
+        try:
+            self.fabric = Fabric(
+                accelerator=accelerator,
+                devices=local,
+                num_nodes=self.world // local,
+                precision=precision,  # type: ignore[arg-type]
+                strategy=_strategy(strategy) if self.world > 1 else "auto",
+            )
+        except (RuntimeError, ImportError) as error:
+            raise ValueError(f"accelerator {accelerator!r} cannot be used ({error}); try 'auto' or 'cpu'") from error
         self.fabric.launch()
         self.sharded = strategy == "fsdp"
 

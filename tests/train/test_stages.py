@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,9 @@ LATENT_FREE = [name for name in list_optimizers() if get_optimizer(name).latent_
 
 def recipe(*stages: Stage, **changes: Any) -> Recipe:
     tiny = {k.removeprefix("model."): tuple(map(int, v.split(","))) for k, v in TINY.items() if k.startswith("model.")}
-    row = dataclasses.replace(get_recipe("digits"), stages=stages, batch_size=128, model_options=tiny)
-    return dataclasses.replace(row, **changes)
+    return dataclasses.replace(
+        get_recipe("digits"), **{"stages": stages, "batch_size": 128, "model_options": tiny, **changes}
+    )
 
 
 def binary(**keywords: Any) -> Stage:
@@ -208,6 +210,15 @@ def test_each_stage_can_learn_from_the_network_of_the_one_before_and_be_stopped_
     run(row, None, tmp_path / "parts", accelerator="cpu", resume=True)
     whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
     assert all(torch.equal(t, parts[n]) for n, t in whole.items())
+
+
+@pytest.mark.parametrize(("teacher", "layers"), [("none", ("blocks.0",)), ("given", ())])
+def test_attention_that_could_compare_nothing_is_refused(teacher: str, layers: tuple[str, ...]) -> None:
+    message = (
+        rf"train.attention must be 0 .* got 0.5 with teacher '{teacher}' and attention_layers {re.escape(str(layers))}"
+    )
+    with pytest.raises(ValueError, match=message):
+        recipe(binary(teacher=teacher, attention=0.5), attention_layers=layers)
 
 
 def test_a_teacher_without_the_layers_to_compare_is_refused() -> None:

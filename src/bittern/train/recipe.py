@@ -134,6 +134,12 @@ class Recipe:
             raise ValueError(f"mixup must be at least 0, got {self.mixup}")
         if self.stages[0].teacher == "previous":
             raise ValueError(f"{self.stages[0].name}.teacher must not be 'previous': no stage comes before it")
+        for stage in self.stages:
+            if stage.attention and (stage.teacher == "none" or not self.attention_layers):
+                raise ValueError(
+                    f"{stage.name}.attention must be 0 without a teacher or attention_layers to compare, got "
+                    f"{stage.attention} with teacher {stage.teacher!r} and attention_layers {self.attention_layers}"
+                )
 
     @property
     def epochs(self) -> int:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_its_study_anew(train
     run("digits-one-step", None, tmp_path / "run", epochs=1, overrides=TINY, accelerator="cpu", resume=True,
         observers=[watching])  # fmt: skip
     assert read_study(tmp_path / "run").ff[:, 0].tolist() == list(range(1, 12))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler itself
+def test_a_compiled_run_is_known_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    run("digits-one-step", None, tmp_path / "run", epochs=1, overrides={**TINY, "compile": True}, accelerator="cpu",
+        observers=[TrainingObserver(sample_every=5)])  # fmt: skip
+    found = read_study(tmp_path / "run")
+    assert found.missing == ["activations: the model is compiled"]
+    assert "saturation" not in found.measures
+    assert list(found.weights) == ["blocks.0.conv", "blocks.1.conv"]
 
 
 def test_a_stage_without_binary_layers_is_passed_over(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -299,10 +300,43 @@ def test_the_probe_brings_the_mismatch(tmp_path: Path) -> None:
     assert set(values) == {"2", "5", "7"}
 
 
-@pytest.mark.filterwarnings("ignore")  # of the compiler itself
-def test_a_compiled_model_is_watched_without_its_activations(tmp_path: Path) -> None:
-    model = network()
+class DistributedDataParallel(nn.Module):
+    """Torch's needs a process group."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.module(x)
+
+
+def compiled_in_place(model: nn.Module) -> nn.Module:
     model.compile(backend="eager")
+    return model
+
+
+def compiled_in_part(model: nn.Module) -> nn.Module:
+    model[2].compile(backend="eager")  # type: ignore[index,operator]
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler itself
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        compiled_in_place,
+        compiled_in_part,
+        lambda model: torch.compile(model, backend="eager"),
+        lambda model: DistributedDataParallel(torch.compile(model, backend="eager")),
+        lambda model: torch.compile(DistributedDataParallel(model), backend="eager"),
+        lambda model: DistributedDataParallel(compiled_in_place(model)),
+    ],
+)
+def test_a_compiled_model_is_watched_without_its_activations(
+    compiled: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    model = compiled(network())
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     with watch(model, optimizer, tmp_path, sample_every=2) as watched:
         loop(model, optimizer, 4, watched)
@@ -310,6 +344,7 @@ def test_a_compiled_model_is_watched_without_its_activations(tmp_path: Path) -> 
     values = {measure for row in readings(tmp_path) for measure in row["values"]}
     assert "ff" in values
     assert "saturation" not in values
+    assert [layer["name"] for layer in json.loads((tmp_path / "study.json").read_text())["layers"]] == ["2", "5", "7"]
 
 
 def test_scalars_are_in_tensorboard_too(tmp_path: Path) -> None:

@@ -319,9 +319,9 @@ def _described(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _observable(model: nn.Module) -> bool:
-    """Not if it is compiled: hooks that come and go would compile it again and again."""
-    compiled = hasattr(model, "_orig_mod") or getattr(unwrapped(model), "_compiled_call_impl", None) is not None
-    return not compiled
+    """Not if it is compiled, or a part of it: hooks that come and go would compile it again and again."""
+    parts = model.modules()
+    return not any(hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in parts)
 
 
 def _has_parts(weights: Sequence[Any]) -> bool:

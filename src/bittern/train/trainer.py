@@ -139,7 +139,7 @@ class Trainer:
                 torch.manual_seed(self._derived_seed(at.stage, self._ranks.rank))  # another augmentation than rank 0's
             self.reset_epoch_means()
         for observer in self._observers:
-            observer.start(self.model, self._optimizer, self._folder, at)
+            observer.start(self._network._forward_module, self._optimizer, self._folder, at)
 
     def _build(self, stage: Stage, start: Mapping[str, Tensor] | None, before: nn.Module | None) -> None:
         ranks, recipe = self._ranks, self._recipe

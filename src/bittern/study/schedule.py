@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter
 
 LADDER = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Steps between samples that a schedule which keeps to a budget chooses from."""
@@ -49,17 +49,16 @@ class Schedule:
 class Cost:
     """The watch's share of the training time, from the durations of whole steps.
 
-    A plain step takes p seconds, c of them in the watch; a sample s, a snapshot t: medians, so that an evaluation now
-    and then does not count::
+    A plain step takes p seconds on the clock, c of them in the watch; a sample s, a snapshot t: medians, so that an
+    evaluation, or another process, now and then does not count::
 
         share = (c N_plain + (s - p + c) N_sample + (t - p + c) N_snapshot) / ((p - c) N)
 
-    On a CPU it is the processor's time that counts, which other processes do not disturb. Other devices run behind:
-    there p is the median of the means between samples, which wait for the device.
+    Devices other than a CPU run behind: there p is the median of the means between samples, which wait for the device.
     """
 
     def __init__(self, on_cpu: bool) -> None:
-        self.now = process_time if on_cpu else perf_counter
+        self.now = perf_counter
         self._on_cpu = on_cpu
         self._ended = self.now()
         self._stretch: list[float] = []

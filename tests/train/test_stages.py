@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bittern.data import open_dataset
+from bittern.data import Preprocessing, get_dataset, open_dataset
 from bittern.models import create
 from bittern.optim import get_optimizer, list_optimizers
 from bittern.train import Recipe, RunError, Stage, get_recipe, load_run, run, with_overrides
 from bittern.train.optimizers import build_optimizer
 from bittern.train.ranks import Ranks
+from bittern.train.runs import RunInfo, save_run, versions
 from bittern.train.trainer import Position, Trainer
 from train.tiny import TINY, At, CutShortError, cut_short, train
 
@@ -168,6 +169,36 @@ def test_a_teacher_that_is_given_is_learned_from_and_kept_as_it_is(tmp_path: Pat
             return nn.functional.kl_div(student, teacher(x).softmax(1), reduction="batchmean").item()
 
     assert divergence(taught.folder) < divergence(alone.folder)
+
+
+UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
+    "shape": ({"input_shape": (3, 8, 8)}, r"input shape \(3, 8, 8\), the data \(1, 8, 8\)"),
+    "pixels": ({"preprocessing": Preprocessing(1.0, (0.0,), (1.0,))}, r"preprocessing Pre.*=1\.0,.*data Pre.*0\.305,.*"),
+    "names": ({"class_names": ("0", "2", "1", *"3456789")}, "class 2, the data 1"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), UNLIKE.values(), ids=UNLIKE.keys())
+def test_a_run_of_other_images_or_classes_cannot_teach(
+    changes: dict[str, Any], message: str, finished: Path, tmp_path: Path
+) -> None:
+    teacher = load_run(finished)
+    save_run(tmp_path / "teacher", teacher.model.state_dict(), dataclasses.replace(teacher.info, **changes))
+    with pytest.raises(RunError, match=rf"the teacher in .*teacher has {message}; they must be equal"):
+        run(recipe(binary(teacher="given")), None, tmp_path / "run", accelerator="cpu", teacher=tmp_path / "teacher")
+
+
+def test_a_run_with_fewer_classes_cannot_teach(tmp_path: Path) -> None:
+    teacher = create("digits-resnet", num_classes=7, widths=(8, 8), depths=(1, 1))
+    options = {"num_classes": 7, "widths": (8, 8), "depths": (1, 1)}
+    digits = get_dataset("digits")
+    save_run(
+        tmp_path / "teacher",
+        teacher.state_dict(),
+        RunInfo("digits-resnet", options, digits.input_shape, digits.preprocessing, versions()),
+    )
+    with pytest.raises(RunError, match="has number of classes 7, the data 10; they must be equal"):
+        run(recipe(binary(teacher="given")), None, tmp_path / "run", accelerator="cpu", teacher=tmp_path / "teacher")
 
 
 def test_any_network_can_teach_and_another_one_cannot_take_its_place_on_resuming(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def run(
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     folder, reporter = Path(out), progress if progress is not None and is_first() else Reporter()
-    network, initial = _teacher(recipe, teacher), None if start is None else runs.load_run(start).model.state_dict()
+    taught_by, initial = _teacher(recipe, teacher), None if start is None else runs.load_run(start).model.state_dict()
+    network = taught_by.model if isinstance(taught_by, runs.Run) else taught_by
     identity = _identity(recipe, seed)
     for key, tensors in (("teacher", None if network is None else network.state_dict()), ("start", initial)):
         if tensors is not None:
@@ -97,6 +98,8 @@ def run(
             dataset = open_dataset(
                 recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
             )
+        if isinstance(taught_by, runs.Run):
+            _check_teacher(taught_by, dataset.info)
         trainer = Trainer(recipe, dataset, seed, ranks, network, initial, observers, folder)
         position = trainer.restore(saved) if saved else Position()
         if saved:
@@ -112,14 +115,29 @@ def run(
     return RunResult(folder, info, ranks.rank == 0)
 
 
-def _teacher(recipe: Recipe, teacher: str | Path | nn.Module | None) -> nn.Module | None:
+def _teacher(recipe: Recipe, teacher: str | Path | nn.Module | None) -> runs.Run | nn.Module | None:
     if teacher is None and recipe.needs_teacher:
         raise ValueError(f"recipe {recipe.name!r} learns from a teacher: name the run folder of one (--teacher RUN)")
     if teacher is not None and not recipe.needs_teacher:
         raise ValueError(f"recipe {recipe.name!r} has no use for a teacher; try --set teacher=given")
     if teacher is None or isinstance(teacher, nn.Module):
         return teacher
-    return runs.load_run(teacher).model
+    return runs.load_run(teacher)
+
+
+def _check_teacher(teacher: runs.Run, data: DatasetInfo) -> None:
+    """RunError unless the teacher is for the pixels that the student sees, and for the same classes."""
+    its, theirs = teacher.info, data.class_names
+    names = its.class_names or theirs  # imported weights may have none
+    other = next((pair for pair in zip(names, theirs, strict=False) if pair[0] != pair[1]), ("", ""))
+    for what, has, wanted in (
+        ("input shape", its.input_shape, data.input_shape),
+        ("preprocessing", its.preprocessing, data.preprocessing),
+        ("number of classes", its.options["num_classes"], len(theirs)),
+        ("class", *other),
+    ):
+        if has != wanted:
+            raise RunError(f"the teacher in {teacher.folder} has {what} {has}, the data {wanted}; they must be equal")
 
 
 def _identity(recipe: Recipe, seed: int) -> dict[str, Any]:

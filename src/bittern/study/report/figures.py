@@ -66,7 +66,7 @@ SECTIONS = {
     "flips": ("Which signs flip", "Weights of a binary network change only where a sign does."),
     "activations": (
         "What enters the signs",
-        "Estimators pass no gradient beyond 1, and a sign that never changes says nothing.",
+        "Beyond 1 ste and approx_sign pass no gradient, and a sign that never changes says nothing.",
     ),
     "latent": ("Latent weights", "How far a weight is from zero is how sure it is of its sign."),
     "maps": (

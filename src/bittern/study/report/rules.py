@@ -46,7 +46,8 @@ RULES = (
         "saturation",
         "above",
         0.42,
-        "{value} of what enters the sign of {layer} lies beyond 1, where no gradient passes, {since}{others}.",
+        "{value} of what enters the sign of {layer} lies beyond 1, where ste and approx_sign pass no gradient, "
+        "{since}{others}.",
         "Adam's second moment revives what is saturated: SGD ended at 38.6 %, Adam at 23.8 %. Put BatchNorm in front "
         "of the sign, or a learned threshold (RSign); try an estimator that reaches further (ste_1.25, ste_1.5).",
         f"{_ADAMBNN}, figure 3: 42.5 % with SGD after an epoch",
@@ -79,10 +80,10 @@ RULES = (
         "beyond_one",
         "above",
         0.20,
-        "{value} of the latent weights of {layer} lie beyond 1, where the clipped estimator passes them no gradient, "
+        "{value} of the latent weights of {layer} lie beyond 1, where ste and approx_sign pass them no gradient, "
         "{since}{others}.",
-        "Their signs are frozen. Clip latent weights after each step, lower the learning rate, or let weights decay in "
-        "the first step of two.",
+        "With these only decay and momentum still move them. Clip latent weights after each step, lower the learning "
+        "rate, or let weights decay in the first step of two.",
         f"Courbariaux et al. 2016, arXiv:1602.02830, section 1.3; {_OURS}",
         weights="latent",
     ),

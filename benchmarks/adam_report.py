@@ -21,7 +21,15 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 """Run -> figure -> a value for each seed."""
 
 _COLUMNS = {
-    "optimizer": ("accuracy", "saturation_first", "saturation_last", "sdam", "below_rival"),
+    "optimizer": (
+        "accuracy",
+        "saturation_first",
+        "saturation_last",
+        "least_cam",
+        "sdam",
+        "below_rival",
+        "below_rival_all",
+    ),
     "decay": ("accuracy", "ff", "c2i"),
     "rate": ("accuracy",),
     "gamma": ("accuracy", "pi"),
@@ -32,7 +40,9 @@ _TITLES = {
     "saturation_first": "saturated, first epoch",
     "saturation_last": "saturated, end",
     "sdam": "SDAM, first epoch",
-    "below_rival": "filters that move less than Adam's least",
+    "least_cam": "least CAM, first epoch",
+    "below_rival": "filters of the first layer that move less than Adam's least",
+    "below_rival_all": "of all layers",
     "ff": "flip-flop ratio",
     "c2i": "C2I",
     "pi": "pi of the last layer, end",
@@ -83,7 +93,7 @@ def _cell(run: StudyRun, figure: str, values: Values) -> str:
 
 
 def _text(figure: str) -> Callable[[float], str]:
-    if figure in ("accuracy", "saturation_first", "saturation_last", "below_rival"):
+    if figure in ("accuracy", "saturation_first", "saturation_last", "below_rival", "below_rival_all"):
         return lambda value: f"{100 * value:.1f} %"
     return lambda value: f"{value:.2e}" if figure in ("ff", "sdam") else f"{value:.3f}"
 
@@ -96,11 +106,13 @@ def draw(values: Values, rows: Sequence[CurveRow]) -> None:
 
 
 def _draw_optimizers(path: Path, rows: Sequence[CurveRow]) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.6))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11.0, 3.6))
     for index, run in enumerate(run for run in RUNS if "optimizer" in run.experiments):
         _draw_curve(left, rows, run, "saturation", f"C{index}", scale=100)
+        _draw_curve(middle, rows, run, "update_cam", f"C{index}")
         _draw_curve(right, rows, run, "latent", f"C{index}", scale=100)
     left.set(xlabel="step", ylabel="saturated in front of the first sign, %")
+    middle.set(xlabel="filter, by size", ylabel="CAM of a step, first binary layer, first epoch", yscale="log")
     right.set(xlabel="latent weight at the end", ylabel="share of the weights, %", yscale="log")
     left.legend(frameon=False, fontsize=7)
     save(figure, path)

@@ -6,8 +6,8 @@ from typing import Any
 
 from bittern.train import Recipe, Stage
 
-EPOCHS = 6
-"""Of a run; two steps have half of them each, so that all runs train as long."""
+EPOCHS = 4
+"""Of each step of a run. Two steps train twice as long, so there are runs of one long step beside them."""
 BATCH = 100
 ADAM_RATE, SGD_RATE = 1e-3, 5e-2
 
@@ -57,21 +57,22 @@ EXPERIMENTS = {
 _SGD: dict[str, Any] = {"optimizer": "sgd", "options": {"momentum": 0.9}}
 
 
-def _one_step(lr: float, decay: float = 0.0, **options: Any) -> tuple[Stage, ...]:
-    return (Stage("train", "binary", EPOCHS, lr, weight_decay=decay, **options),)
+def _one_step(lr: float, decay: float = 0.0, *, epochs: int = EPOCHS, **options: Any) -> tuple[Stage, ...]:
+    return (Stage("train", "binary", epochs, lr, weight_decay=decay, **options),)
 
 
 def _two_steps(lr: float, decay: float = 0.0, **options: Any) -> tuple[Stage, ...]:
     return (
-        Stage("step1", "binary_activations", EPOCHS // 2, lr, weight_decay=decay, **options),
-        Stage("step2", "binary", EPOCHS // 2, lr, **options),
+        Stage("step1", "binary_activations", EPOCHS, lr, weight_decay=decay, **options),
+        Stage("step2", "binary", EPOCHS, lr, **options),
     )
 
 
 def _adambnn(
-    name: str, title: str, stages: tuple[Stage, ...], *experiments: str, top1: float, **published: float
+    name: str, title: str, stages: tuple[Stage, ...], *experiments: str, top1: float | None = None, **published: float
 ) -> StudyRun:
-    return StudyRun(name, title, "bi-real-net-cifar", stages, experiments, {"accuracy": top1, **published})
+    known = {} if top1 is None else {"accuracy": top1}
+    return StudyRun(name, title, "bi-real-net-cifar", stages, experiments, {**known, **published})
 
 
 def _bop(name: str, title: str, gamma: float, threshold: float, *experiments: str) -> StudyRun:
@@ -96,6 +97,7 @@ RUNS: tuple[StudyRun, ...] = (
         saturation_first=0.3545,
         saturation_last=0.2381,
         sdam=5.558e-3,
+        least_cam=0.0306,
     ),
     _adambnn(
         "sgd",
@@ -108,6 +110,10 @@ RUNS: tuple[StudyRun, ...] = (
         sdam=6.227e-3,
         below_rival=0.343,
     ),
+    _adambnn(
+        "adam-long", "Adam, one step, twice as long", _one_step(ADAM_RATE, epochs=2 * EPOCHS), "optimizer", "decay"
+    ),
+    _adambnn("sgd-long", "SGD, one step, twice as long", _one_step(SGD_RATE, epochs=2 * EPOCHS, **_SGD), "optimizer"),
     _adambnn("sgd-two-steps", "SGD, two steps", _two_steps(SGD_RATE, 5e-6, **_SGD), "optimizer", top1=0.6125),
     _adambnn(
         "one-1e-5", "one step, decay 1e-5", _one_step(ADAM_RATE, 1e-5), "decay", top1=0.6173, ff=2.33e-3, c2i=0.4810
@@ -115,6 +121,7 @@ RUNS: tuple[StudyRun, ...] = (
     _adambnn(
         "one-5e-6", "one step, decay 5e-6", _one_step(ADAM_RATE, 5e-6), "decay", top1=0.6189, ff=1.62e-3, c2i=0.4960
     ),
+    _adambnn("one-1e-3", "one step, decay 1e-3", _one_step(ADAM_RATE, 1e-3), "decay"),
     _adambnn(
         "one-negative",
         "one step, decay -1e-4",
@@ -133,6 +140,7 @@ RUNS: tuple[StudyRun, ...] = (
         ff=4.89e-4,
         c2i=0.6315,
     ),
+    _adambnn("two-1e-3", "two steps, decay 1e-3, then 0", _two_steps(ADAM_RATE, 1e-3), "decay"),
     _adambnn(
         "two-5e-6",
         "two steps, decay 5e-6, then 0",
@@ -142,11 +150,11 @@ RUNS: tuple[StudyRun, ...] = (
         ff=4.50e-4,
         c2i=0.6636,
     ),
-    *(_adambnn(f"adam-{lr:g}", f"Adam, {lr:g}", _one_step(lr), "rate", top1=t) for lr, t in _ADAM_TOP1.items()),
-    *(_adambnn(f"sgd-{lr:g}", f"SGD, {lr:g}", _one_step(lr, **_SGD), "rate", top1=t) for lr, t in _SGD_TOP1.items()),
     _bop("bop-1e-3-1e-6", "gamma 1e-3, tau 1e-6", 1e-3, 1e-6, "gamma", "tau"),
     _bop("bop-1e-2-1e-6", "gamma 1e-2, tau 1e-6", 1e-2, 1e-6, "gamma"),
     _bop("bop-1e-4-1e-6", "gamma 1e-4, tau 1e-6", 1e-4, 1e-6, "gamma"),
     _bop("bop-1e-3-0", "gamma 1e-3, tau 0", 1e-3, 0.0, "tau"),
     _bop("bop-1e-3-1e-5", "gamma 1e-3, tau 1e-5", 1e-3, 1e-5, "tau"),
+    *(_adambnn(f"adam-{lr:g}", f"Adam, {lr:g}", _one_step(lr), "rate", top1=t) for lr, t in _ADAM_TOP1.items()),
+    *(_adambnn(f"sgd-{lr:g}", f"SGD, {lr:g}", _one_step(lr, **_SGD), "rate", top1=t) for lr, t in _SGD_TOP1.items()),
 )

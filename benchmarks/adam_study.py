@@ -18,6 +18,7 @@ from benchmarks.optimizers import append
 from benchmarks.results import RESULTS, read
 from benchmarks.side_by_side import run_side_by_side
 from bittern.cli._machine import cpu_name
+from bittern.train.runs import is_finished
 
 FOLDER = Path("build/adam-study")
 FIGURES_FILE, CURVES_FILE = RESULTS / "adam-study.csv", RESULTS / "adam-study-curves.csv"
@@ -39,8 +40,11 @@ _LATENT_RANGE, _LATENT_BIN = 1.5, 7  # of the histogram "latent_weights" of 301 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure of one run. ``below_rival``: share of all binary layers' filters that move less than the least of
-    ``RIVAL``'s in their layer, after the first epoch."""
+    """One figure of one run.
+
+    ``below_rival``: share of the first binary layer's filters that move less than the least of ``RIVAL``'s, after the
+    first epoch; ``below_rival_all``: the same of all layers, each filter beside those of its own layer.
+    """
 
     run: str
     seed: int
@@ -56,7 +60,7 @@ class CurveRow:
 
     ``curve``: "pi", Bop's flip rate of the last layer, averaged over the steps since the point before, over the step;
     "saturation" of the first sign over the step; "latent", the share of all latent weights that is within half a bin of
-    ``x`` at the end.
+    ``x`` at the end; "update_cam" of the first binary layer after the first epoch, its filters ``x`` in order of size.
     """
 
     run: str
@@ -87,6 +91,7 @@ def main() -> None:
         run_side_by_side(
             [(f"{name}, seed {seed}", _command(name, seed, options.data)) for name, seed in todo], options.jobs
         )
+        _compare(options.seeds)
     from benchmarks import adam_report
 
     adam_report.write()
@@ -109,42 +114,58 @@ def _one(chosen: StudyRun, seed: int, data: str) -> None:
     torch.set_num_threads(1)
     out = folder(chosen.name, seed)
     run(chosen.recipe, data, out, seed=seed, resume=True, accelerator="cpu", observers=[TrainingObserver()])
-    found = measured(out, folder(RIVAL, seed))
-    device = cpu_name()
-    append(
-        FIGURES_FILE,
-        FigureRow,
-        [FigureRow(chosen.name, seed, k, v, device, torch.__version__) for k, v in found.items()],
-    )
+    found = measured(out)
     append(
         CURVES_FILE,
         CurveRow,
         [CurveRow(chosen.name, seed, curve, x, y) for curve, points in curves(out).items() for x, y in points],
     )
+    _append_figures(chosen.name, seed, found)  # last: a run that has figures is not repeated
     print(json.dumps(found))
 
 
-def measured(out: Path, rival: Path) -> dict[str, float]:
-    """Every figure that the run in ``out`` has."""
+def _append_figures(name: str, seed: int, found: Mapping[str, float]) -> None:
+    import torch
+
+    device = cpu_name()
+    append(FIGURES_FILE, FigureRow, [FigureRow(name, seed, k, v, device, torch.__version__) for k, v in found.items()])
+
+
+def _compare(seeds: int) -> None:
+    """Adds the figures that need the rival's run too, which may end later."""
+    done = {(row.run, row.seed) for row in read(FIGURES_FILE, FigureRow) if row.figure == "below_rival"}
+    for name, seed in ((run.name, seed) for seed in range(seeds) for run in RUNS):
+        out, rival = folder(name, seed), folder(RIVAL, seed)
+        if name != RIVAL and (name, seed) not in done and is_finished(out) and is_finished(rival):
+            _append_figures(name, seed, beside(out, rival))
+
+
+def measured(out: Path) -> dict[str, float]:
+    """Every figure that the run in ``out`` has by itself."""
     from bittern.study.read import read_study
-    from bittern.study.report.published import PUBLISHED, maps_after_first_epoch
+    from bittern.study.report.published import PUBLISHED
 
     rows = {row.name: row for row in PUBLISHED}
     study = read_study(out)
     values: Mapping[str, float | None] = {key: rows[name].measured(study, [study]) for key, name in FIGURES.items()}
-    found = {key: value for key, value in values.items() if value is not None}
-    if rival != out and rival.is_dir():
-        own, least = (maps_after_first_epoch(run, "update_cam") for run in (study, read_study(rival)))
-        below = [cams < least[layer].min() for layer, cams in own.items() if layer in least]
-        if below:
-            found["below_rival"] = float(np.concatenate(below).mean())
-    return found
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def beside(out: Path, rival: Path) -> dict[str, float]:
+    """The figures of the run in ``out`` that compare it with ``rival``; none where one of them has no maps."""
+    from bittern.study.read import read_study
+    from bittern.study.report.published import maps_after_first_epoch
+
+    own, other = (maps_after_first_epoch(read_study(run), "update_cam") for run in (out, rival))
+    below = [cams < other[layer].min() for layer, cams in own.items() if layer in other]
+    return {"below_rival": below[0].mean(), "below_rival_all": np.concatenate(below).mean()} if below else {}
 
 
 def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
     """The points (x, y) of every curve of the run in ``out``."""
     from bittern.study import flip_rate
     from bittern.study.read import read_study
+    from bittern.study.report.published import cams_after_first_epoch
 
     study = read_study(out)
     ff, saturation, latent = study.ff, study.series("saturation"), study.arrays("latent_weights")
@@ -158,6 +179,9 @@ def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
             if len(steps)
         ],
         "latent": [],
+        "update_cam": list(enumerate(np.sort(cams[1]), 1))
+        if (cams := cams_after_first_epoch(study, "update_cam"))
+        else [],
     }
     if latent:
         counts = np.sum(list(latent[max(latent)].values()), axis=0)

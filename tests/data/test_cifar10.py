@@ -69,6 +69,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "train-00000-of-00001.parquet").rename(f / "train-00000-of-00002.parquet"),
         r"lacks shards \[1\] of the 2 of train",
     ),
+    "two sets": (
+        lambda f: [write_shard(f / f"train-0000{i}-of-00002.parquet", [], []) for i in range(2)],
+        r"train-00000-of-00001\.parquet and train-00001-of-00002\.parquet belong to different sets",
+    ),
+    "a copy": (
+        lambda f: write_shard(f / "train-copy.parquet", [], []),
+        r"train-00000-of-00001\.parquet and train-copy\.parquet belong to different sets",
+    ),
     "no rows": (lambda f: write_shard(f / "test-00000-of-00001.parquet", [], []), "holds no images"),
     "other columns": (
         lambda f: one_image(f, png(pixels_of(1)[0]), columns=("image", "label")),

@@ -203,6 +203,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: [(f / "train-000001.tar").unlink(), (f / "train-000000.tar").unlink()],
         r"lacks shards 0, 1 of train-\*\.tar, whose numbers go from 0 to 2; download them",
     ),
+    "a number twice": (
+        lambda f: (f / "train-000001.tar").rename(f / "train-b-000000.tar"),
+        r"/train-000000\.tar and train-b-000000\.tar have the same number; number the shards of train through",
+    ),
     "label missing": (
         lambda f: shard(f, ("a.png", PNG), ("b.png", PNG), ("a.cls", b"0")),
         r"train-000000\.tar has images without label, such as b\.png: each KEY\.jpg needs a KEY\.cls",

@@ -105,13 +105,18 @@ class ParquetSplit:
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
-    """Every shard of ``split``, in order; DataError if one is missing."""
+    """Every shard of ``split``, in order; DataError if one is missing or there are two sets."""
     paths = sorted(folder.glob(f"{split}-*.parquet"))
     if not paths:
         raise DataError(f"no {split}-*.parquet in {folder} ({holds(folder)}); expected Hugging Face's parquet layout")
-    numbered = [m for m in (_SHARD.search(p.name) for p in paths) if m]
+    matches = {path: _SHARD.search(path.name) for path in paths}
+    sets = {m and (m.string[: m.start()], m[2]): path for path, m in matches.items()}
+    if len(sets) > 1:
+        one, other, *_ = sets.values()
+        raise DataError(f"{one} and {other.name} belong to different sets of shards; keep one set for {split}")
+    numbered = [m for m in matches.values() if m]
     for total in {int(m[2]) for m in numbered}:
-        missing = sorted(set(range(total)) - {int(m[1]) for m in numbered if int(m[2]) == total})
+        missing = sorted(set(range(total)) - {int(m[1]) for m in numbered})
         if missing:
             raise DataError(f"{folder} lacks shards {missing} of the {total} of {split}-*.parquet; download them")
     return paths

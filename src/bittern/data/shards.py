@@ -57,8 +57,8 @@ def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | Non
     """Every image of ``splits``. A shard that is cut short is used up to there, and noted.
 
     Raises:
-        DataError: no shards or a gap in their numbers, images without label or labels without image, a label that is no
-            number or of no class.
+        DataError: no shards, a gap in their numbers or a number that comes twice, images without label or labels
+            without image, a label that is no number or of no class.
     """
     class_names = _class_names(folder)
     listed: dict[str, ShardMembers] = {}
@@ -101,7 +101,10 @@ def _class_names(folder: Path) -> tuple[str, ...] | None:
 def _open_split(folder: Path, names: tuple[str, ...], progress: Progress | None) -> ShardMembers:
     """The index of the first of ``names`` that has shards: the one kept beside them, else built from them."""
     for name in names:
-        paths = {int(m[1]): p for p in folder.glob(f"{name}-*.tar") if (m := _SHARD.search(p.name))}
+        paths: dict[int, Path] = {}
+        for path in sorted(folder.glob(f"{name}-*.tar")):
+            if (match := _SHARD.search(path.name)) and (other := paths.setdefault(int(match[1]), path)) != path:
+                raise DataError(f"{other} and {path.name} have the same number; number the shards of {name} through")
         if paths:
             break
     else:

@@ -71,6 +71,7 @@ def test_a_setting_without_a_stage_holds_for_every_stage_and_one_with_it_goes_be
         ("batch_size", "0", "batch_size must be at least 1, got 0"),
         ("weight_decay", "inf", "step1.weight_decay must be finite, got inf"),
         ("label_smoothing", "1", r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ("dataset", "image-shard", "unknown data set 'image-shard': known are .*did you mean 'image-shards'"),
         ("augmentation", "flop", "unknown augmentation 'flop': known are "),
         ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, double, no"),
         ("model.widths", "64,wide", "setting 'model.widths' takes numbers, such as 64,128"),

@@ -1,7 +1,6 @@
 """Training on images that are read and decoded while it goes on."""
 
 import csv
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bittern.train import RunResult, Stage, load_run, run
+from bittern.train import RunError, RunResult, Stage, load_run, run
 from bittern.train.recipe import Recipe
 from data.image_files import write_folder, write_shards
 from train.tiny import At, CutShortError, cut_short
@@ -63,9 +62,12 @@ def test_a_run_stopped_in_mid_epoch_reads_on_where_it_stood(folder: Path, tmp_pa
     assert all(torch.equal(t, parts[n]) for n, t in whole.items())
 
 
-def test_shards_are_trained_on(tmp_path: Path) -> None:
+def test_shards_are_trained_on_by_a_recipe_for_folders(tmp_path: Path) -> None:
     write_shards(tmp_path / "data", {"train": [10, 9], "test": [4]})
-    recipe = dataclasses.replace(RECIPE, dataset="image-shards")
-    result = run(recipe, tmp_path / "data", tmp_path / "run", accelerator="cpu", workers=1, epochs=1)
-    assert result.info.dataset == "image-shards"
+    shards = {"overrides": {"dataset": "image-shards"}}
+    result = train(tmp_path / "data", tmp_path / "run", epochs=1, **shards)
+    assert (result.info.dataset, result.info.settings["dataset"]) == ("image-shards", "image-shards")
+    assert load_run(tmp_path / "run").info.dataset == "image-shards"
     assert 0 <= result.info.metrics["test_accuracy"] <= 1
+    with pytest.raises(RunError, match=r"begun otherwise \(dataset: image-shards -> images\); resume it as"):
+        train(tmp_path / "data", tmp_path / "run", epochs=1, resume=True)

@@ -11,6 +11,7 @@ from bittern.train.optimizers import keywords
 from bittern.train.recipe import Recipe, Stage
 
 _RECIPE_KEYS = (
+    "dataset",
     "batch_size",
     "augmentation",
     "image_size",

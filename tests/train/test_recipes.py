@@ -5,6 +5,7 @@ import pytest
 from bittern.data import get_dataset
 from bittern.models import create
 from bittern.train import Recipe, get_recipe, list_recipes, settings_of, with_overrides
+from bittern.train.optimizers import learning_rate
 
 RECIPES = [get_recipe(name) for name in list_recipes()]
 by_name = pytest.mark.parametrize("recipe", RECIPES, ids=list_recipes())
@@ -38,6 +39,23 @@ def test_the_two_step_recipes_are_those_of_adambnn() -> None:
     first, second = get_recipe("digits").stages
     assert (first.precision, first.weight_decay) == ("binary_activations", 5e-6)
     assert (second.precision, second.weight_decay) == ("binary", 0.0)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_rate_of_real_to_binary_falls_at_the_epochs_of_its_source(index: int) -> None:
+    stage = get_recipe("r2b").stages[index]
+    steps = 5004 * stage.epochs  # of 256 images
+    rates = [learning_rate(stage, step / steps) for step in range(steps)]
+    falls = [step / 5004 for step in range(1, steps) if rates[step] < rates[step - 1]]
+    assert falls == pytest.approx([40, 60, 70], abs=1 / 5004)
+    assert rates[-1] == pytest.approx(stage.lr * 0.3**3)
+
+
+@pytest.mark.parametrize("name", ["r2b", "r2b-cifar10"])
+def test_the_decay_of_real_to_binary_is_divided_as_its_loss_is(name: str) -> None:
+    for stage in get_recipe(name).stages[:2]:
+        share_of_labels = 1 if stage.teacher == "none" else 1 - stage.distillation  # 1 in the source
+        assert stage.weight_decay == pytest.approx(1e-5 * share_of_labels)
 
 
 @by_name

@@ -11,27 +11,32 @@ _NOT_RUN = "not rerun"
 
 
 _R2B = "Real-to-Binary (Martinez et al. 2020, arXiv:2003.11535)"
+_R2B_WARMUP = 5
 _ENDS_OF_STAGES = ("blocks.3", "blocks.7", "blocks.11", "blocks.15")
+
+
+def _r2b_steps(warmup: int) -> str:
+    """The rate falls to 0.3 at epochs 40, 60 and 70 of 75. A schedule is played after the warm-up."""
+    return ",".join(["step:0.3", *(f"{(epoch - warmup) / (75 - warmup):.6g}" for epoch in (40, 60, 70))])
 
 
 def _real_to_binary(epochs: int, schedules: tuple[str, str, str], first_teacher: Teacher) -> tuple[Stage, ...]:
     """Float, binary activations, binary: each with the weights of the one before, and taught by it.
 
     Larq Zoo weighs labels, attention and distribution 1, 30 and 3; the binary network 1, 0 and 0.8. Here they are
-    divided by the sum of labels and distribution, which Adam does not notice.
+    divided by the sum of labels and distribution, and so is the weight decay: Adam's steps stay the same.
     """
-    taught: dict[str, Any] = {"distillation": 3 / 4, "attention": 30 / 4}
-    first = taught if first_teacher != "none" else {}
+    taught: dict[str, Any] = {"distillation": 3 / 4, "attention": 30 / 4, "weight_decay": 1e-5 / 4}
+    first = taught if first_teacher != "none" else {"weight_decay": 1e-5}
     return (
-        Stage("float", "float", epochs, 1e-3, weight_decay=1e-5, schedule=schedules[0], teacher=first_teacher, **first),
+        Stage("float", "float", epochs, 1e-3, schedule=schedules[0], teacher=first_teacher, **first),
         Stage(
             "activations",
             "binary_activations",
             epochs,
             lr=1e-3,
-            weight_decay=1e-5,
             schedule=schedules[1],
-            warmup=5,
+            warmup=_R2B_WARMUP,
             teacher="previous",
             **taught,
         ),
@@ -233,7 +238,7 @@ _RECIPES: dict[str, Recipe] = {
             name="r2b",
             dataset="images",
             model="real-to-binary",
-            stages=_real_to_binary(75, ("step:0.3,0.5333,0.8,0.9333", "step:0.3,0.5333,0.8,0.9333", "cosine"), "given"),
+            stages=_real_to_binary(75, (_r2b_steps(0), _r2b_steps(_R2B_WARMUP), "cosine"), "given"),
             batch_size=256,
             augmentation="flip",
             mixed_precision="bf16",

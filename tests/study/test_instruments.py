@@ -227,12 +227,10 @@ def test_ff_counts_signs_that_change_in_a_step() -> None:
     with torch.no_grad():
         values = instrument.read(Look(3, weights), True)
     assert values["ff"]["a"].item() == pytest.approx((1 + 2 + 0) / 3 / 3)
-    assert values["oscillating"]["a"].item() == pytest.approx(1 / 3)  # the first went and came back
     assert values["silent"]["a"].item() == pytest.approx(1 / 3)
     assert values["silent"]["b"].item() == 0.0
     with torch.no_grad():
         later = instrument.read(Look(4, weights), True)
-    assert later["oscillating"]["a"].item() == 0.0  # a new window
     assert later["silent"]["a"].item() == pytest.approx(1 / 3)  # but what has flipped stays so
 
 
@@ -241,6 +239,39 @@ def test_a_weight_that_flips_at_every_step_does_not_wrap_its_counter() -> None:
     instrument, rows = flipping([weight], [[torch.tensor([-1.0 if step % 2 == 0 else 1.0])] for step in range(512)])
     assert all(row[0] == 1.0 for row in rows)
     assert read(instrument, Look(512, [weight]))["oscillating"] == 1.0
+
+
+def test_oscillation_is_counted_over_a_fixed_number_of_steps() -> None:
+    weight = latent(torch.ones(4))
+    instrument = Flips()
+    instrument.begin(Look(0, [weight]), {})
+    flips = {10: [0, 1], 20: [0], 95: [2], 105: [2], 150: [0]}
+    found = {}
+    for step in range(1, 301):
+        weight.parameter.data[flips.get(step, [])] *= -1
+        instrument.every_step(Look(step, [weight]))
+        if step % 64 == 0:
+            instrument.fold()
+        if step in (50, 130, 160, 250):  # whatever the distance of the readings
+            found[step] = read(instrument, Look(step, [weight], window_ends=step == 50)).get("oscillating")
+    assert found == {50: None, 130: 0.25, 160: None, 250: 0.0}  # the third flips once in each period
+
+
+def test_a_period_that_a_run_was_resumed_in_is_not_judged() -> None:
+    weight = latent([1.0])
+    instrument = Flips()
+    instrument.begin(Look(50, [weight]), {})
+    for step in range(51, 101):
+        instrument.every_step(Look(step, [weight]))
+    assert "oscillating" not in read(instrument, Look(100, [weight]))
+
+
+def test_what_has_flipped_is_in_the_state_at_any_step() -> None:
+    weight = latent([1.0, 1.0])
+    instrument, _ = flipping([weight], [[torch.tensor([-1.0, 1.0])]])
+    resumed = Flips()
+    resumed.begin(Look(1, [weight]), instrument.state())
+    assert read(resumed, Look(1, [weight]))["silent"] == 0.5
 
 
 def test_the_flip_rate_is_minus_nine_where_nothing_flips() -> None:

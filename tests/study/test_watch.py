@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from bittern.nn import BinaryLinear
 from bittern.optim import CaseOptimizer, create_optimizer, get_optimizer, list_optimizers
-from bittern.study import StudyError, latent_weights, list_instruments, watch
+from bittern.study import StudyError, Watch, latent_weights, list_instruments, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from bittern.study.instruments import INSTRUMENTS, Instrument, Measure
 from bittern.study.read import read_study
@@ -36,7 +36,7 @@ def test_every_measure_of_the_default_instruments_is_written(tmp_path: Path) -> 
     rows = readings(tmp_path)
     assert [row["step"] for row in rows] == [1, 5, 10, 15, 20, 25, 30, 35, 40]
     written = {measure for row in rows for measure in row["values"]}
-    assert written == SCALARS
+    assert written == SCALARS - {"oscillating"}  # which takes a period
     assert list(rows[-1]["values"]["ff"]) == ["2", "5", "7"]
     assert list(rows[-1]["values"]["saturation"]) == ["2", "4", "7"]
     assert sorted(path.name for path in (tmp_path / "snapshots").iterdir()) == [
@@ -52,7 +52,7 @@ def test_ff_is_written_for_every_step_and_is_that_of_the_weights(tmp_path: Path)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-2)
     weights = [w.parameter for w in latent_weights(model)]
     history = [[w.detach() < 0 for w in weights]]
-    with watch(model, optimizer, tmp_path) as watched:
+    with watch(model, optimizer, tmp_path, sample_every=10) as watched:
         loop(model, optimizer, 150, watched, after=lambda step: history.append([w.detach() < 0 for w in weights]))
     rows = np.loadtxt(tmp_path / STEPS_FILE, delimiter=",", skiprows=1)
     assert rows[:, 0].tolist() == list(range(1, 151))
@@ -60,6 +60,9 @@ def test_ff_is_written_for_every_step_and_is_that_of_the_weights(tmp_path: Path)
     expected = [sum(int((a != b).sum()) for a, b in zip(*pair, strict=True)) / total for pair in pairwise(history)]
     assert rows[:, 1] == pytest.approx(expected, rel=1e-5)
     assert any(expected)
+    flips = [sum((a[i] != b[i]).int() for a, b in pairwise(history[:101])) for i in range(len(weights))]
+    (oscillating,) = (row["values"]["oscillating"] for row in readings(tmp_path) if "oscillating" in row["values"])
+    assert list(oscillating.values()) == pytest.approx([(n >= 2).float().mean().item() for n in flips], rel=1e-5)
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -144,6 +147,40 @@ def test_a_resumed_study_is_the_uninterrupted_one(tmp_path: Path) -> None:
             for part in ("whole", "cut")
         )
         assert {step: whole[step] for step in whole if step > 30} == {step: cut[step] for step in whole if step > 30}
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_silent_weights_are_known_behind_a_checkpoint_between_two_snapshots(killed: bool, tmp_path: Path) -> None:
+    study_of(tmp_path / "whole", 20)
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    options: dict[str, Any] = {"sample_every": 5, "snapshot_every": 2}
+
+    def resume() -> Watch:
+        if killed:
+            watched.epoch(2)  # whose checkpoint is next
+            shutil.copytree(tmp_path / "begun", tmp_path / "cut")
+        watched.close()
+        if not killed:
+            shutil.copytree(tmp_path / "begun", tmp_path / "cut")
+        return watch(model, optimizer, tmp_path / "cut", step=8, **options)
+
+    watched = watch(model, optimizer, tmp_path / "begun", **options)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(20):
+        x, y = torch.randn(16, 6, generator=generator), torch.randint(0, 3, (16,), generator=generator)
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        watched.step()
+        if step == 7:
+            watched = resume()
+    watched.close()
+    whole, cut = (
+        {row["step"]: row["values"]["silent"] for row in readings(tmp_path / part) if "silent" in row["values"]}
+        for part in ("whole", "cut")
+    )
+    assert (cut[10], cut[20]) == (whole[10], whole[20])
 
 
 def test_c2i_of_a_second_stage_counts_from_both_starts(tmp_path: Path) -> None:

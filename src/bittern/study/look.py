@@ -27,8 +27,9 @@ class Look:
         before: the values before the step; None where they were not kept.
         sums: instrument -> site -> what its ``observe`` returned, added up over the step's forward passes and all
             processes.
-        window_ends: whether a window ends here, of those, all equally long, over which some instruments count. A
-            snapshot out of turn ends none.
+        window_ends: whether a window ends here, of those over which some instruments count: ``snapshot_every`` samples,
+            so longer where samples are rarer, and shorter where a run began or was resumed. A snapshot out of turn ends
+            none.
     """
 
     def __init__(

@@ -106,6 +106,8 @@ class Watch:
         """An epoch has ended, the ``number``-th of its stage. After the first one the next step is a snapshot."""
         if self._writer is not None:
             self._fold()  # a checkpoint may be next
+            if self._step > self._snapped:
+                self._save_state()
             self._writer.reading("epoch", self._step, stage=stage or self._stage, epoch=number)
         if number == 1 or self._step - self._snapped >= self._schedule.every * self._schedule.snapshot_every:
             self._asked = True
@@ -211,15 +213,17 @@ class Watch:
         self._scalars.add(look.step, scalars)
         if snapshot:
             self._writer.snapshot(look.step, arrays)
-            states = {
-                f"{i.name}{SEPARATOR}{name}": array for i in self._instruments for name, array in i.state().items()
-            }
-            stage = {_STAGE: np.array(self._stage), _STAGE_STEP: np.array(self._stage_step)}
-            self._writer.save_state({**states, **stage})
+            self._save_state()
             self._describe()
         if instruments is None:
             self._schedule.revise(self._cost)
             self._schedule.every = ranks.agreed(self._schedule.every, self._device)
+
+    def _save_state(self) -> None:
+        assert self._writer is not None
+        states = {f"{i.name}{SEPARATOR}{name}": array for i in self._instruments for name, array in i.state().items()}
+        stage = {_STAGE: np.array(self._stage), _STAGE_STEP: np.array(self._stage_step)}
+        self._writer.save_state({**states, **stage})
 
     def _fold(self) -> None:
         if self._flips is not None and self._writer is not None:

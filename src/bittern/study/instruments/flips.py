@@ -16,6 +16,8 @@ _FLOOR = math.exp(-9)
 _MANY = 128
 """Flips of a weight are counted up to here; ``fold`` must be called at least every 255 - _MANY steps."""
 FOLD_EVERY = 64
+PERIOD = 100
+"""Steps over which oscillation is counted, whatever the samples' distance."""
 
 
 def flip_rate(ff: float | npt.NDArray[np.floating]) -> Any:
@@ -31,8 +33,8 @@ class Flips(Instrument):
 
         FF_t = sum_w |sign(w_t) - sign(w_{t-1})| / 2 / #w
 
-    Per layer its mean since the last sample. Over a window, ``oscillating``: weights that
-    flipped at least twice, so came back; since the stage began, ``silent``: weights that never flipped.
+    Per layer its mean since the last sample. ``oscillating``: weights that flipped at least twice, so came back, in the
+    last ``PERIOD`` steps that end at a multiple of it; ``silent``: weights that never flipped since the stage began.
     """
 
     name = "flips"
@@ -42,7 +44,7 @@ class Flips(Instrument):
     )
     measures = (
         Measure("ff", "FF_t = sum_w |sign(w_t) - sign(w_(t-1))| / 2 / #w, mean over steps"),
-        Measure("oscillating", "#{w: 2 flips or more in the window} / #w"),
+        Measure("oscillating", f"#{{w: 2 flips or more in {PERIOD} steps}} / #w"),
         Measure("silent", "#{w: no flip since the stage began} / #w"),
     )
 
@@ -60,6 +62,8 @@ class Flips(Instrument):
         ]
         self._rows: list[Tensor] = []
         self._since_sample: list[Tensor] = []
+        self._began = look.step
+        self._oscillating: dict[str, Tensor] = {}
 
     def every_step(self, look: Look) -> None:
         row = []
@@ -71,6 +75,20 @@ class Flips(Instrument):
             row.append(flipped.sum(dtype=torch.int32))
             self._now[i], self._before[i] = before, now
         self._rows.append(torch.stack(row))
+        if look.step % PERIOD == 0:
+            self._end_period(look)
+
+    def _end_period(self, look: Look) -> None:
+        if look.step - self._began >= PERIOD:
+            shares = ((counts >= 2).float().mean() for counts in self._counts)
+            self._oscillating = dict(zip(self._names, shares, strict=True))
+        self._merge()
+        for counts in self._counts:
+            counts.zero_()
+
+    def _merge(self) -> None:
+        for ever, counts in zip(self._ever, self._counts, strict=True):
+            ever.logical_or_(counts > 0)
 
     def fold(self) -> npt.NDArray[np.float64]:
         """FF of the steps since the last ``fold``: [steps, 2], of all weights and of the last layer's."""
@@ -92,16 +110,13 @@ class Flips(Instrument):
             values["ff"] = {w.name: means[i] / self._numels[i] for i, w in enumerate(look.weights)}
             self._since_sample = []
         if snapshot:
-            for ever, counts in zip(self._ever, self._counts, strict=True):
-                ever.logical_or_(counts > 0)
+            self._merge()
             values["silent"] = {w.name: 1 - self._ever[i].float().mean() for i, w in enumerate(look.weights)}
-        if look.window_ends:
-            values["oscillating"] = {w.name: (self._counts[i] >= 2).float().mean() for i, w in enumerate(look.weights)}
-            for counts in self._counts:
-                counts.zero_()
+        values["oscillating"], self._oscillating = self._oscillating, {}
         return values
 
     def state(self) -> State:
+        self._merge()
         return {name: packed(ever) for name, ever in zip(self._names, self._ever, strict=True)}
 
 

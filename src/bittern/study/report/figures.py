@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bittern.study.instruments.flips import flip_rate
+from bittern.study.instruments.flips import PERIOD, flip_rate
 from bittern.study.report import charts, drawing
 from bittern.study.report.drawing import Draw, Runs
 
@@ -101,9 +101,9 @@ CHARTS = (
         drawing.over_time("c2i_stage", percent=False, thin="c2i"),
     ),
     Chart(
-        "oscillating", "flips", "Signs that go back and forth", "Share that flips twice or more in a window. Shaded: "
-        "range over the layers.",
-        drawing.over_time("oscillating"),
+        "oscillating", "flips", "Signs that go back and forth",
+        f"Share that flips twice or more in {PERIOD} steps. Shaded: range over the layers.",
+        drawing.over_time("oscillating"), optional=True,
     ),
     Chart(
         "silent", "flips", "Silent signs", "Share that has not flipped since the stage began. Shaded: range over the "

@@ -129,6 +129,9 @@ def _facts(run: StudyData) -> list[tuple[str, str]]:
         facts.append(("test accuracy", percent(accuracy)))
     if len(run.ff):
         facts.append(("steps", f"{int(run.ff[-1, 0]):,}"))
+    if schedule := run.info.get("schedule"):
+        every, samples = schedule["sample_every"], schedule["snapshot_every"]
+        facts.append(("window, at the end", f"{every * samples:,} steps: {samples} samples, {every:,} steps apart"))
     cost = run.info.get("cost", {}).get("share")
     if cost:
         facts.append(("cost of watching", f"{percent(cost)} of the training time"))

@@ -155,7 +155,7 @@ RULES = (
         "oscillating",
         "above",
         0.05,
-        "{value} of the signs of {layer} go back and forth within a window, {since}{others}.",
+        "{value} of the signs of {layer} go back and forth, {since}{others}.",
         "They sit at zero. Lower the learning rate faster, or freeze them.",
         f"Nagel et al. 2022, arXiv:2203.11086; {_OURS}",
     ),

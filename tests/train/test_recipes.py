@@ -5,7 +5,7 @@ import pytest
 from bittern.data import get_dataset
 from bittern.models import create
 from bittern.train import Recipe, get_recipe, list_recipes, settings_of, with_overrides
-from bittern.train.optimizers import learning_rate
+from bittern.train.optimizers import build_optimizer, learning_rate
 
 RECIPES = [get_recipe(name) for name in list_recipes()]
 by_name = pytest.mark.parametrize("recipe", RECIPES, ids=list_recipes())
@@ -76,6 +76,13 @@ def test_a_setting_without_a_stage_holds_for_every_stage_and_one_with_it_goes_be
     assert recipe.epochs == 6
 
 
+@pytest.mark.parametrize("value", ["2e-5,0.1,0.9", (2e-5, 0.1, 0.9)])
+def test_an_option_that_is_off_takes_several_numbers(value: object) -> None:
+    stage = with_overrides(get_recipe("digits-one-step"), {"options.sad": value, "options.clip": "1"}).stages[0]
+    assert stage.options == {"sad": (2e-5, 0.1, 0.9), "clip": 1.0}
+    build_optimizer(stage, create("digits-resnet"))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -92,6 +99,7 @@ def test_a_setting_without_a_stage_holds_for_every_stage_and_one_with_it_goes_be
         ("dataset", "image-shard", "unknown data set 'image-shard': known are .*did you mean 'image-shards'"),
         ("augmentation", "flop", "unknown augmentation 'flop': known are "),
         ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, double, no"),
+        ("options.sad", "2e-5,much", r"setting 'options.sad' takes numbers or none \(now None\), got '2e-5,much'"),
         ("model.widths", "64,wide", "setting 'model.widths' takes numbers, such as 64,128"),
     ],
 )

@@ -123,7 +123,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _parse(key: str, value: Any, like: Any) -> Any:
-    """``value`` in the type of ``like``: bool, int, float, string, or a tuple of numbers written ``64,128``."""
+    """``value`` in the type of ``like``: bool, int, float, string, or a tuple of numbers written ``64,128``.
+
+    Where ``like`` is None, a number, several or none.
+    """
     try:
         if isinstance(like, tuple):
             items = value.split(",") if isinstance(value, str) else value
@@ -132,12 +135,15 @@ def _parse(key: str, value: Any, like: Any) -> Any:
         if isinstance(like, bool):
             return value if isinstance(value, bool) else _BOOLS[str(value).lower()]
         if like is None:
-            return None if value is None or str(value).lower() == "none" else float(value)
+            if value is None or str(value).lower() == "none":
+                return None
+            items = value.split(",") if isinstance(value, str) and "," in value else value
+            return tuple(map(float, items)) if isinstance(items, list | tuple) else float(items)
         if isinstance(like, int) and isinstance(value, float) and value != int(value):
             raise ValueError
         return type(like)(value)
     except (KeyError, TypeError, ValueError):
-        kinds = {tuple: "numbers, such as 64,128", bool: "true or false", type(None): "a number or none"}
+        kinds = {tuple: "numbers, such as 64,128", bool: "true or false", type(None): "numbers or none"}
         kind_text = kinds.get(type(like), type(like).__name__)
         raise ValueError(f"setting {key!r} takes {kind_text} (now {like!r}), got {value!r}") from None
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bittern.data import open_dataset
 from bittern.train import RunError, TrainingError, TrainingInterrupted, checkpoint, get_recipe, with_overrides
 from bittern.train.atomic import write_atomically
 from bittern.train.ranks import Ranks
 from bittern.train.trainer import Position, Trainer
-from train.tiny import TINY, At, CutShortError, train
+from train.tiny import TINY, At, CutShortError, cut_short, train
 
 WITH_TESTS = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
@@ -140,6 +141,14 @@ def test_what_a_killed_process_was_writing_goes_with_the_next_checkpoint(tmp_pat
         (tmp_path / name).write_bytes(b"half")
     checkpoint.save(tmp_path, checkpoint.Checkpoint({"x": torch.ones(1)}, {}), step=1)
     assert {p.suffix for p in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+def test_the_curves_of_a_run_that_was_gone_on_with_have_a_point_for_each_epoch(tmp_path: Path) -> None:
+    with pytest.raises(CutShortError):
+        train(tmp_path / "run", progress=At(15, cut_short))
+    train(tmp_path / "run", resume=True)
+    curves = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [point.step for point in curves.Scalars("loss")] == [11, 22, 33, 44]
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: Path) -> None:

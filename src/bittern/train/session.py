@@ -51,7 +51,7 @@ class Session:
     def train(self) -> None:
         at, trainer = self._position, self._trainer
         total = self._recipe.epochs * trainer.batches
-        curves = Curves(self._folder, at.step) if self._ranks.rank == 0 else None
+        curves = Curves(self._folder, at.step + 1) if self._ranks.rank == 0 else None
         try:
             while at.stage < len(self._recipe.stages):
                 trainer.enter(at)

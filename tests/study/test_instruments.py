@@ -16,6 +16,7 @@ from bittern.study.instruments.dead_weights import DeadWeights
 from bittern.study.instruments.flips import Correlation, Flips, packed, unpacked
 from bittern.study.instruments.latent import Latent
 from bittern.study.instruments.magnitudes import Gradients, LatentMagnitudes, Moments, Updates, cam, sdam
+from bittern.study.instruments.mismatch import Mismatch
 from bittern.study.instruments.quantization import Quantization
 from bittern.study.instruments.saturation import Saturation
 from bittern.study.layers import LatentWeight
@@ -342,6 +343,15 @@ def test_the_agreement_of_a_sign_is_the_slope_of_its_smoothed_form() -> None:
 def test_the_agreement_of_saturated_weights_is_not_asked_for() -> None:
     model = Scalar([5.0])  # no gradient passes
     assert agreement(model, model, [LatentWeight("w", model.w, True, False)]) == {}
+
+
+def test_the_agreement_is_of_latent_weights_alone() -> None:
+    model = Scalar([1.0, -1.0])
+    instrument = Mismatch(model, model)
+    for latent_free, measures in ((True, set()), (False, {"agreement"})):
+        look = Look(1, [LatentWeight("w", model.w, True, latent_free)])
+        with torch.no_grad():
+            assert set(instrument.read(look, True)) == measures
 
 
 def test_measuring_the_agreement_changes_nothing() -> None:

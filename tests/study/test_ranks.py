@@ -51,7 +51,7 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "_together", lambda: True)
+    monkeypatch.setattr(ranks, "world", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
     order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
     sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
@@ -60,6 +60,17 @@ def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPat
     assert {site: part.tolist() for site, part in added["saturation"].items()} == {
         site: [2 * i, 20 + 2 * i] for i, site in enumerate(order)
     }
+
+
+def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    with pytest.raises(ValueError, match="one process, not 2"):
+        watch(model, optimizer, tmp_path / "study", probe=lambda: model(torch.ones(1, 6)).sum())
+    assert not (tmp_path / "study").exists()
 
 
 @pytest.mark.slow
@@ -73,4 +84,6 @@ def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
     for a, b in zip(one, two, strict=True):
         assert set(a["values"]) == set(b["values"])
         for measure, layers in a["values"].items():
-            assert b["values"][measure] == pytest.approx(layers, rel=1e-3, abs=1e-6), measure
+            known = {layer: value for layer, value in layers.items() if value is not None}
+            assert b["values"][measure].keys() == layers.keys()
+            assert {layer: b["values"][measure][layer] for layer in known} == pytest.approx(known, rel=1e-3, abs=1e-6)

@@ -278,11 +278,11 @@ def watch(
         budget: what watching may cost, as a share of the time of training without it.
         step: steps that were made before; above 0 goes on with the study in ``out`` and cuts off what lies behind.
         stage: name of this part of the training; C2I is counted from its start too.
-        probe: the loss of ``model`` on one fixed batch, for the instrument ``mismatch``.
+        probe: the loss of ``model`` on one fixed batch, for the instrument ``mismatch``; not in several processes.
         references: other weights that C2I is counted from: name -> {layer: tensor}.
 
     Raises:
-        ValueError: no binary layer, an unknown instrument, a number out of range.
+        ValueError: no binary layer, an unknown instrument, a number out of range, a probe in several processes.
         StudyError: ``out`` holds another study, or one that cannot be gone on with.
     """
     return Watch(model, optimizer, out, **options)
@@ -302,7 +302,13 @@ def _instruments(
         special[Mismatch.name] = lambda: Mismatch(model, fixed)
     elif Mismatch.name in wanted:
         raise ValueError(f"instrument {Mismatch.name!r} needs probe, the loss of the model on one fixed batch")
-    return [i if isinstance(i, Instrument) else special.get(i, get_instrument(i))() for i in wanted]
+    found = [i if isinstance(i, Instrument) else special.get(i, get_instrument(i))() for i in wanted]
+    if ranks.world() > 1 and any(isinstance(instrument, Mismatch) for instrument in found):
+        raise ValueError(
+            f"probe needs training in one process, not {ranks.world()}: the others would not take part in its passes; "
+            "leave it out, and call study.agreement on a checkpoint in a process of its own"
+        )
+    return found
 
 
 def _optimizers(optimizer: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:

@@ -98,7 +98,10 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 class Mismatch(Instrument):
-    """``agreement`` of each layer's gradient with finite differences of the smoothed network, on the probe's batch."""
+    """``agreement`` of each layer's gradient with finite differences of the smoothed network, on the probe's batch.
+
+    Not for weights that are -1 and +1: their smoothed signs are flat.
+    """
 
     name = "mismatch"
     source = "smooth stand-ins of the sign: Liu et al. 2018, Bi-Real Net, arXiv:1808.00278; the measure is ours"
@@ -109,4 +112,5 @@ class Mismatch(Instrument):
         self._model, self._probe = model, probe
 
     def read(self, look: Look, snapshot: bool) -> Values:
-        return {"agreement": agreement(self._model, self._probe, list(look.weights))} if snapshot else {}
+        weights = [weight for weight in look.weights if not weight.latent_free]
+        return {"agreement": agreement(self._model, self._probe, weights)} if snapshot and weights else {}

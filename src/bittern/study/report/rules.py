@@ -180,5 +180,6 @@ RULES = (
         "{since}{others}.",
         "Try an estimator nearer to the sign (approx_sign), or one that sharpens during training (IR-Net's, ReSTE).",
         _OURS,
+        weights="latent",
     ),
 )

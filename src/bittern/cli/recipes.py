@@ -39,11 +39,11 @@ def command(
             }
         )
     elif recipe is None:
-        listing = table(["Recipe", "Data", "Model", ">Epochs", "Description"])
+        listing = table(["Recipe", "Description"])
         for row in rows:
             epochs = " + ".join(str(stage.epochs) for stage in row.stages)
-            expected = f"\n[dim]{row.expected}[/dim]" if row.expected else ""
-            listing.add_row(row.name, row.dataset, row.model, epochs, row.description + expected)
+            about = f"{row.model} on {row.dataset}, {epochs} epochs\nsource: {row.source}\nexpected: {row.expected}"
+            listing.add_row(row.name, f"{row.description}\n[dim]{about}[/dim]\n{row.command}\n")
         output().print(listing)
     else:
         (row,) = rows

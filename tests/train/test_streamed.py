@@ -1,6 +1,8 @@
 """Training on images that are read and decoded while it goes on."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bittern.train import RunError, RunResult, Stage, load_run, run
+from bittern.train import RunError, RunResult, Stage, load_run, loop, run
+from bittern.train.ranks import Ranks
 from bittern.train.recipe import Recipe
 from data.image_files import write_folder, write_shards
 from train.tiny import At, CutShortError, cut_short
@@ -71,3 +74,24 @@ def test_shards_are_trained_on_by_a_recipe_for_folders(tmp_path: Path) -> None:
     assert 0 <= result.info.metrics["test_accuracy"] <= 1
     with pytest.raises(RunError, match=r"begun otherwise \(dataset: image-shards -> images\); resume it as"):
         train(tmp_path / "data", tmp_path / "run", epochs=1, resume=True)
+
+
+@pytest.mark.parametrize("dataset", ["images", "image-shards"])
+def test_the_first_process_goes_ahead_where_it_leaves_an_index_for_the_others(
+    dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "data", {"train": 9, "test": 3})
+    write_shards(tmp_path / "data", {"train": [9], "test": [3]})
+    ahead = []
+
+    @contextmanager
+    def first_alone(self: Ranks) -> Iterator[None]:
+        ahead.append(dataset)
+        yield
+
+    monkeypatch.setattr(Ranks, "first_alone", first_alone)
+    monkeypatch.setattr(loop, "Trainer", lambda *_: cut_short())
+    with pytest.raises(CutShortError):
+        train(tmp_path / "data", tmp_path / "run", overrides={"dataset": dataset})
+    assert bool(ahead) == bool(list((tmp_path / "data").glob(".bittern-index*")))
+    assert bool(ahead) == (dataset == "image-shards")

@@ -146,6 +146,7 @@ class DatasetInfo:
     Args:
         load: (folder, splits, progress) -> the splits asked for, decoded; it checks every file before it decodes any.
         index: (folder, splits, progress) -> where the encoded images of a streamed set are.
+        keeps_index: what ``index`` finds is kept beside the images, so that it is quick the next time.
     """
 
     name: str
@@ -157,6 +158,7 @@ class DatasetInfo:
     source: str
     load: Callable[[Path | None, tuple[str, ...], Progress | None], dict[str, Split]] | None = None
     index: Callable[[Path, tuple[str, ...], Progress | None], Listing] | None = None
+    keeps_index: bool = False
 
     @property
     def streamed(self) -> bool:

@@ -33,6 +33,7 @@ IMAGE_SHARDS = DatasetInfo(
     preprocessing=_IMAGENET,
     needs_folder=True,
     index=index_shards,
+    keeps_index=True,
     description="any images in tar shards, streamed; ImageNet's preprocessing",
     source="train-000000.tar ... and test-000000.tar ... or val-000000.tar ... in WebDataset's layout",
 )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bittern.data import DatasetInfo, open_dataset
+from bittern.data import DatasetInfo, get_dataset, open_dataset
 from bittern.train import checkpoint, runs, weights
 from bittern.train.errors import RunError
 from bittern.train.observer import Observer
@@ -94,7 +94,8 @@ def run(
         return saved
     with reporter, StopRequest() as stop, _random_stream_of_the_run():
         ranks = Ranks(accelerator, MIXED_PRECISIONS[recipe.mixed_precision], strategy)
-        with ranks.first_alone():  # to list the images of a large data set once, which the others then find listed
+        # One process makes the index, which the others then find.
+        with ranks.first_alone() if get_dataset(recipe.dataset).keeps_index else nullcontext():
             dataset = open_dataset(
                 recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
             )

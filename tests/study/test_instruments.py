@@ -8,8 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bittern.nn import BinaryLinear
+from bittern.nn.weights import WEIGHT_TRANSFORMS, binary_weight
 from bittern.ops import binarize
-from bittern.study import agreement, c2i, flip_rate, get_instrument, list_instruments, quantization_error
+from bittern.study import (
+    agreement,
+    c2i,
+    flip_rate,
+    get_instrument,
+    latent_weights,
+    list_instruments,
+    quantization_error,
+)
 from bittern.study.instruments import INSTRUMENTS
 from bittern.study.instruments.channels import Channels
 from bittern.study.instruments.dead_weights import DeadWeights
@@ -240,6 +250,38 @@ def test_a_weight_that_flips_at_every_step_does_not_wrap_its_counter() -> None:
     instrument, rows = flipping([weight], [[torch.tensor([-1.0 if step % 2 == 0 else 1.0])] for step in range(512)])
     assert all(row[0] == 1.0 for row in rows)
     assert read(instrument, Look(512, [weight]))["oscillating"] == 1.0
+
+
+def balanced(values: list[float]) -> LatentWeight:
+    layer = BinaryLinear(len(values), 1, weight_transform="balanced")
+    layer.weight.data.copy_(torch.tensor([values]))
+    (weight,) = latent_weights(layer)
+    return weight
+
+
+def test_moving_a_whole_filter_flips_nothing_where_its_mean_is_taken_off() -> None:
+    weight = balanced([0.5, 0.25, -0.25, -0.5])
+    reference = {"other": {weight.name: weight.parameter.detach() + 3}}
+    correlation, quantization = Correlation(reference), Quantization()
+    correlation.begin(Look(0, [weight]), {})
+    before = {**read(Latent(), Look(0, [weight])), **read(quantization, Look(0, [weight]))}
+    _, rows = flipping([weight], [[weight.parameter.detach() + 1]])
+    assert rows[0].tolist() == [0.0, 0.0]
+    assert read(correlation, Look(1, [weight])) == {"c2i": 1.0, "c2i_stage": 1.0, "c2i_other": 1.0}
+    after = {**read(Latent(), Look(1, [weight])), **read(quantization, Look(1, [weight]))}
+    assert after == before
+    assert "beyond_one" not in after
+
+
+@pytest.mark.parametrize("transform", WEIGHT_TRANSFORMS)
+def test_flips_are_of_the_signs_that_the_layer_computes_with(transform: str) -> None:
+    torch.manual_seed(0)
+    layer = BinaryLinear(16, 4, weight_transform=transform)  # type: ignore[arg-type]
+    weights = latent_weights(layer)
+    start, moved = layer.weight.detach().clone(), layer.weight.detach() + 0.1 * torch.randn(4, 16)
+    _, rows = flipping(weights, [[moved]])
+    before, after = (binary_weight(w, transform, "ste", None)[1] < 0 for w in (start, moved))
+    assert rows[0][0] == pytest.approx((before != after).float().mean().item())
 
 
 def test_oscillation_is_counted_over_a_fixed_number_of_steps() -> None:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from bittern.train.flips import FlipCounter
+from bittern.nn import BinaryLinear
+from bittern.nn.weights import WEIGHT_TRANSFORMS, binary_weight
+from bittern.train.flips import FlipCounter, centred_weights
 
 
 def test_the_rate_is_the_mean_share_of_weights_that_changed_sign() -> None:
@@ -25,6 +27,33 @@ def test_zero_counts_as_plus_one_as_in_binarize() -> None:
     weight = torch.ones(2)
     counter = FlipCounter([weight])
     weight.copy_(torch.tensor([0.0, -0.0]))
+    counter.update()
+    assert counter.rate() == 0.0
+
+
+@pytest.mark.parametrize("transform", WEIGHT_TRANSFORMS)
+def test_flips_are_of_the_signs_that_the_layer_computes_with(transform: str) -> None:
+    torch.manual_seed(0)
+    layer = BinaryLinear(16, 4, weight_transform=transform)  # type: ignore[arg-type]
+    counter = FlipCounter([layer.weight], centred_weights(layer))
+
+    def negative() -> torch.Tensor:
+        return binary_weight(layer.weight.detach(), transform, "ste", None)[1] < 0
+
+    for _ in range(3):
+        before = negative()
+        layer.weight.data += 0.1 * torch.randn(4, 16)
+        counter.update()
+        assert counter.rate() == pytest.approx((negative() != before).float().mean().item())
+        counter.reset()
+    assert (negative() != before).any()
+
+
+def test_moving_a_whole_filter_flips_nothing_where_its_mean_is_taken_off() -> None:
+    layer = BinaryLinear(4, 1, weight_transform="balanced")
+    layer.weight.data.copy_(torch.tensor([[0.5, 0.25, -0.25, -0.5]]))
+    counter = FlipCounter([layer.weight], centred_weights(layer))
+    layer.weight.data += 1
     counter.update()
     assert counter.rate() == 0.0
 

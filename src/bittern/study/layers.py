@@ -14,13 +14,19 @@ class LatentWeight:
 
     ``name``: the layer's path, with the parameter's name behind it only where the layer has several. ``binarized``:
     False where the layer uses the real value for now (step 1 of two-step training). ``latent_free``: every value is
-    -1 or +1, as optimizers without latent weights keep them.
+    -1 or +1, as optimizers without latent weights keep them. ``centred``: the layer takes each filter's mean off before
+    the sign (``weight_transform`` of ``bittern.nn``).
     """
 
     name: str
     parameter: nn.Parameter
     binarized: bool
     latent_free: bool
+    centred: bool = False
+
+    def before_sign(self, values: Tensor) -> Tensor:
+        """``values`` of the parameter, or a change of them, as they come to the sign."""
+        return values - values.mean(list(range(1, values.dim())), keepdim=True) if self.centred else values
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -65,6 +71,7 @@ def find_latent_weights(model: nn.Module) -> list[LatentWeight]:
                     parameter,
                     bool(getattr(module, "binarize_weight", True)),
                     _only_signs(parameter),
+                    getattr(module, "weight_transform", "none") != "none",
                 )
             )
     return found

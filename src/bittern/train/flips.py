@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class FlipCounter:
@@ -13,12 +13,16 @@ class FlipCounter:
     updates since ``reset``::
 
         FF_t = sum_w |sign(w_t) - sign(w_{t-1})| / 2 / number of weights
+
+    Args:
+        centred: those of ``weights`` whose signs are taken around the mean of each filter.
     """
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
+    def __init__(self, weights: Sequence[Tensor], centred: Sequence[Tensor] = ()) -> None:
         self._weights = [w.detach() for w in weights]
+        self._centred = [any(w is other for other in centred) for w in weights]
         self._total = sum(w.numel() for w in self._weights)
-        self._signs = [w < 0 for w in self._weights]
+        self._signs = [self._before_sign(i) < 0 for i in range(len(self._weights))]
         self.reset()
 
     def reset(self) -> None:
@@ -28,11 +32,15 @@ class FlipCounter:
     @torch.no_grad()
     def update(self) -> None:
         """Compares with the weights as they are now; nothing waits for a GPU."""
-        for weight, before in zip(self._weights, self._signs, strict=True):
-            changed = torch.lt(weight, 0).logical_xor_(before)
+        for i, before in enumerate(self._signs):
+            changed = torch.lt(self._before_sign(i), 0).logical_xor_(before)
             before.logical_xor_(changed)
             self._flips = self._flips + changed.sum()
         self._updates += 1
+
+    def _before_sign(self, i: int) -> Tensor:
+        weight = self._weights[i]
+        return weight - weight.mean(list(range(1, weight.dim())), keepdim=True) if self._centred[i] else weight
 
     def rate(self) -> float | None:
         """Share of the weights that flip in a step, 0..1; None without weights or updates."""
@@ -50,3 +58,13 @@ class FlipCounter:
 
     def restore(self, state: tuple[int, int]) -> None:
         self._flips, self._updates = state
+
+
+def centred_weights(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of the layers that take the mean of each filter off before the sign (``weight_transform``)."""
+    return [
+        getattr(module, name)
+        for module in model.modules()
+        if getattr(module, "weight_transform", "none") != "none"
+        for name in getattr(module, "latent_weights", ())
+    ]

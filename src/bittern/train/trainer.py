@@ -19,7 +19,7 @@ from bittern.nn import SyncedBatchNorm, set_progress
 from bittern.train import weights
 from bittern.train.checkpoint import Checkpoint
 from bittern.train.divergence import first_broken_layer
-from bittern.train.flips import FlipCounter
+from bittern.train.flips import FlipCounter, centred_weights
 from bittern.train.losses import Features, attention_loss, distribution_loss
 from bittern.train.observer import Observer
 from bittern.train.optimizers import binary_weights, build_optimizer, learning_rate
@@ -154,7 +154,8 @@ class Trainer:
         self._optimizer, self._schedulers = build_optimizer(stage, self.model)
         self._stepper: Any = ranks.fabric.setup_optimizers(self._optimizer)
         self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
-        self._flips = FlipCounter(binary_weights(self.model) if stage.precision == "binary" else [])
+        binary = binary_weights(self.model) if stage.precision == "binary" else []
+        self._flips = FlipCounter(binary, centred_weights(self.model))
         self._teacher = {"none": None, "given": self._given_teacher, "previous": before}[stage.teacher]
         if self._teacher is not None:
             self._teacher.eval().requires_grad_(False)

@@ -49,7 +49,7 @@ class Flips(Instrument):
     )
 
     def begin(self, look: Look, state: Mapping[str, Any]) -> None:
-        weights = [look.value(weight) for weight in look.weights]
+        weights = [weight.before_sign(look.value(weight)) for weight in look.weights]
         self._names = [weight.name for weight in look.weights]
         self._numels = [weight.numel() for weight in weights]
         self._before = [weight < 0 for weight in weights]
@@ -69,7 +69,7 @@ class Flips(Instrument):
         row = []
         for i, weight in enumerate(look.weights):
             now, before, flipped = self._now[i], self._before[i], self._flipped[i]
-            torch.lt(weight.parameter.detach(), 0, out=now)
+            torch.lt(weight.before_sign(weight.parameter.detach()), 0, out=now)
             torch.ne(now, before, out=flipped)
             self._counts[i].add_(flipped.view(torch.uint8))
             row.append(flipped.sum(dtype=torch.int32))
@@ -142,7 +142,7 @@ class Correlation(Instrument):
         self._signs: dict[str, dict[str, Tensor]] = {}
 
     def begin(self, look: Look, state: Mapping[str, Any]) -> None:
-        now = {weight.name: look.value(weight) < 0 for weight in look.weights}
+        now = each(look, lambda weight: weight.before_sign(look.value(weight)) < 0)
         for measure in ("c2i", "c2i_stage"):
             self._signs[measure] = {
                 name: unpacked(saved, sign) if (saved := state.get(f"{measure}|{name}")) is not None else sign
@@ -150,11 +150,13 @@ class Correlation(Instrument):
             }
         for reference, weights in self._references.items():
             self._signs[f"c2i_{reference}"] = {
-                name: (weights[name] < 0).to(sign.device) for name, sign in now.items() if name in weights
+                weight.name: (weight.before_sign(weights[weight.name]) < 0).to(now[weight.name].device)
+                for weight in look.weights
+                if weight.name in weights
             }
 
     def read(self, look: Look, snapshot: bool) -> Values:
-        now = each(look, lambda weight: look.value(weight) < 0)
+        now = each(look, lambda weight: weight.before_sign(look.value(weight)) < 0)
         return {
             measure: {name: (now[name] == sign).float().mean() for name, sign in signs.items()}
             for measure, signs in self._signs.items()

@@ -13,6 +13,7 @@ class Latent(Instrument):
     """The distribution of the latent weights: |w| is the confidence of a sign, in steps of the optimizer its inertia.
 
     Weights near zero flip at the next push; beyond 1 "ste" passes them no gradient. Not for weights that are -1 and +1.
+    Where a layer takes the mean of each filter off before the sign, w is what is left, and 1 no bound.
     """
 
     name = "latent"
@@ -34,14 +35,15 @@ class Latent(Instrument):
         for weight in look.weights:
             if weight.latent_free:
                 continue
-            value = look.value(weight)
+            value = weight.before_sign(look.value(weight))
             magnitude = value.abs()
             confidence = magnitude.mean()
             values["confidence"][weight.name] = confidence
             values["near_zero"][weight.name] = (magnitude < _NEAR * confidence).float().mean()
-            values["beyond_one"][weight.name] = (magnitude > 1).float().mean()
+            if not weight.centred:
+                values["beyond_one"][weight.name] = (magnitude > 1).float().mean()
             if (update := look.update(weight)) is not None:
-                values["inertia"][weight.name] = confidence / update.abs().mean().clamp(min=torch.finfo().tiny)
+                values["inertia"][weight.name] = confidence / weight.before_sign(update).abs().mean().clamp(min=torch.finfo().tiny)
             if snapshot:
                 values["latent_weights"][weight.name] = histogram(value, -_RANGE, _RANGE, _BINS)
         return {name: layers for name, layers in values.items() if layers}

@@ -22,7 +22,10 @@ def quantization_error(weight: Tensor) -> Tensor:
 
 
 class Quantization(Instrument):
-    """Relative quantization error of each filter; nothing where weights are -1 and +1 themselves."""
+    """Relative quantization error of each filter, less its mean where the layer takes that off before the sign.
+
+    Nothing where weights are -1 and +1 themselves.
+    """
 
     name = "quantization"
     source = "Rastegari et al. 2016, XNOR-Net, arXiv:1603.05279, eq. 2-6"
@@ -33,7 +36,7 @@ class Quantization(Instrument):
     final = True
 
     def read(self, look: Look, snapshot: bool) -> Values:
-        errors = {w.name: quantization_error(look.value(w)) for w in look.weights if not w.latent_free}
+        errors = {w.name: quantization_error(w.before_sign(look.value(w))) for w in look.weights if not w.latent_free}
         values: Values = {"quantization_error": {name: error.mean() for name, error in errors.items()}}
         if snapshot:
             values["quantization_errors"] = errors

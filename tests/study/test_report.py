@@ -13,7 +13,7 @@ import torch
 
 from bittern.ops import binarize
 from bittern.ops.estimators import ESTIMATORS
-from bittern.study import StudyError
+from bittern.study import Instrument, Measure, StudyError, latent_weights
 from bittern.study.files import write_arrays
 from bittern.study.landscape import LANDSCAPE_FILE, Landscape
 from bittern.study.read import StudyData, read_study
@@ -23,10 +23,11 @@ from bittern.study.report.figures import CHARTS, SECTIONS, TOYS
 from bittern.study.report.published import PUBLISHED, share_below_rival
 from bittern.study.report.rules import RULES, Rule
 from study.browser import look, needs_chromium
+from study.small import network, study_of
 
 REFERENCES = {"src", "href", "xlink:href", "data", "action", "srcset", "poster"}
-MORE = [chart for chart in CHARTS if chart.name in ("agreement", "oscillating")]
-"""Charts that need a probe, or more steps than the run's 44."""
+MORE = [chart for chart in CHARTS if chart.name in ("agreement", "oscillating", "c2i_references")]
+"""Charts that need a probe, more steps than the run's 44, or references."""
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
@@ -152,6 +153,27 @@ def test_the_json_holds_the_same(run: Path) -> None:
     assert set(one["last"]["c2i"]) == {"blocks.0.conv", "blocks.1.conv"}
     assert one["missing"] == []
     assert any(row["values"].get("Adam") == "23.81 %" for row in found["published"])
+
+
+def test_measures_of_ones_own_and_references_are_on_the_page(tmp_path: Path) -> None:
+    class Norm(Instrument):
+        """The norm of a layer's weights."""
+
+        name = "norm"
+        source = "us"
+        measures = (Measure("norm", "||w||", "weight"),)
+
+        def read(self, look: Any, snapshot: bool) -> Any:
+            return {"norm": {w.name: look.value(w).new_tensor(2.5) for w in look.weights}}
+
+    start = {weight.name: weight.parameter.detach() for weight in latent_weights(network(1))}
+    study_of(tmp_path, 10, instruments=["c2i", Norm()], references={"teacher": start})
+    html, page = page_of(tmp_path)
+    assert "figure-c2i_references" in page.ids
+    assert re.search(r"<code>norm</code><small>\|\|w\|\|</small></td>\s*<td[^>]*>2.5</td>", html)
+    assert re.search(r"<code>norm</code></td>.*\|\|w\|\|.*weight.*us", html)
+    assert re.search(r"<code>c2i_teacher</code></td>.*sign\(w_teacher\)", html)
+    assert not page.open
 
 
 @pytest.mark.slow

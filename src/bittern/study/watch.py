@@ -240,6 +240,11 @@ class Watch:
                     {"name": w.name, "weights": w.parameter.numel(), "filters": len(w.parameter)} for w in self._weights
                 ],
                 "instruments": [instrument.name for instrument in self._instruments],
+                "measures": [
+                    {"name": measure.name, "equation": measure.equation, "unit": measure.unit, "source": i.source}
+                    for i in self._instruments
+                    for measure in i.measures
+                ],
                 "schedule": {
                     "sample_every": self._schedule.every,
                     "snapshot_every": self._schedule.snapshot_every,

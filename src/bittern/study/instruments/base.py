@@ -42,8 +42,8 @@ class Instrument:
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
-    measures: ClassVar[tuple[Measure, ...]]
+    source: ClassVar[str] = ""
+    measures: tuple[Measure, ...] = ()
     default: ClassVar[bool] = True
     observes: ClassVar[bool] = False
     final: ClassVar[bool] = False

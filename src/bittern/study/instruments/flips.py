@@ -131,7 +131,7 @@ class Correlation(Instrument):
 
     name = "c2i"
     source = "Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 6-7, without the factor 1/2 of the printed equation"
-    measures = (
+    measures: tuple[Measure, ...] = (
         Measure("c2i", "1 - sum_w |sign(w_t) - sign(w_run's start)| / 2 / #w"),
         Measure("c2i_stage", "1 - sum_w |sign(w_t) - sign(w_stage's start)| / 2 / #w"),
     )
@@ -139,6 +139,9 @@ class Correlation(Instrument):
 
     def __init__(self, references: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
         self._references = references or {}
+        self.measures += tuple(
+            Measure(f"c2i_{name}", f"1 - sum_w |sign(w_t) - sign(w_{name})| / 2 / #w") for name in self._references
+        )
         self._signs: dict[str, dict[str, Tensor]] = {}
 
     def begin(self, look: Look, state: Mapping[str, Any]) -> None:

@@ -43,7 +43,8 @@ class Latent(Instrument):
             if not weight.centred:
                 values["beyond_one"][weight.name] = (magnitude > 1).float().mean()
             if (update := look.update(weight)) is not None:
-                values["inertia"][weight.name] = confidence / weight.before_sign(update).abs().mean().clamp(min=torch.finfo().tiny)
+                moved = weight.before_sign(update).abs().mean()
+                values["inertia"][weight.name] = confidence / moved.clamp(min=torch.finfo().tiny)
             if snapshot:
                 values["latent_weights"][weight.name] = histogram(value, -_RANGE, _RANGE, _BINS)
         return {name: layers for name, layers in values.items() if layers}

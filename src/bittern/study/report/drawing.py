@@ -111,6 +111,28 @@ def over_time(
     return draw
 
 
+def reference_measures(runs: Runs) -> list[str]:
+    """C2I counted from the references that a watch was given."""
+    found = {measure for run in runs for measure in run.measures}
+    return sorted(measure for measure in found if measure.startswith("c2i_") and measure != "c2i_stage")
+
+
+def references(canvas: Canvas, axes: list[Axes], runs: Runs) -> bool:
+    """A run has a colour, a reference a kind of line."""
+    measures = reference_measures(runs)
+    for i, run in enumerate(runs):
+        for n, measure in enumerate(measures):
+            label = measure.removeprefix("c2i_") if i == 0 else None
+            axes[0].plot(
+                *run.mean(measure), color=charts.run_colour(i), linestyle=("-", "--", "-.", ":")[n % 4], label=label
+            )
+    if measures:
+        axes[0].legend()
+    axes[0].set_xlabel("step")
+    _stages(axes[0], runs)
+    return bool(measures)
+
+
 def by_layer(measure: str, label: str, scale: float = 100.0) -> Draw:
     """Layers from top to bottom, time from left to right."""
 

@@ -101,6 +101,10 @@ CHARTS = (
         drawing.over_time("c2i_stage", percent=False, thin="c2i"),
     ),
     Chart(
+        "c2i_references", "flips", "Correlation to references",
+        "Share of signs that are those of the weights that the watch was given.", drawing.references, optional=True,
+    ),
+    Chart(
         "oscillating", "flips", "Signs that go back and forth",
         f"Share that flips twice or more in {PERIOD} steps. Shaded: range over the layers.",
         drawing.over_time("oscillating"), optional=True,

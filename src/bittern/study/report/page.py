@@ -6,6 +6,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
@@ -14,9 +15,11 @@ from bittern.study.instruments import INSTRUMENTS
 from bittern.study.instruments.base import Measure
 from bittern.study.read import StudyData
 from bittern.study.report.diagnosis import Diagnosis, diagnose
+from bittern.study.report.drawing import reference_measures
 from bittern.study.report.figures import SECTIONS, TOYS, Drawn, draw_all
-from bittern.study.report.published import PUBLISHED, percent
+from bittern.study.report.published import PUBLISHED, percent, plain
 
+_KNOWN = {measure.name for row in INSTRUMENTS.values() for measure in row.measures}
 _TEMPLATE, _STYLE = "page.html.j2", "page.css"
 
 
@@ -81,7 +84,8 @@ class Report:
             sections=sections,
             missing=[(run.name, run.missing) for run in self.runs if run.missing],
             undrawn=missing,
-            measures=self._measures() if self.runs else [],
+            measures=self._measures(),
+            others=self._others(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -109,7 +113,32 @@ class Report:
     def _measures(self) -> list[tuple[Measure, str]]:
         """What was measured, with its source."""
         used = {name for run in self.runs for name in run.info.get("instruments", [])}
-        return [(measure, row.source) for row in INSTRUMENTS.values() if row.name in used for measure in row.measures]
+        listed = [(m, row.source) for row in INSTRUMENTS.values() if row.name in used for m in row.measures]
+        return listed + list(self._own().values())
+
+    def _own(self) -> dict[str, tuple[Measure, str]]:
+        """What instruments that are not Bittern's have measured, and C2I from given references, by name."""
+        stored = [row for run in self.runs for row in run.info.get("measures", [])]
+        return {
+            row["name"]: (Measure(row["name"], row["equation"], row["unit"]), row["source"])
+            for row in stored
+            if row["name"] not in _KNOWN
+        }
+
+    def _others(self) -> list[Row]:
+        """The last values of measures that no chart is for, because they are of a user's instruments."""
+        read = {name for run in self.runs for name in run.measures} - _KNOWN - set(reference_measures(self.runs))
+        own = self._own()
+        rows = []
+        for name in sorted(read):
+            measure, source = own.get(name, (Measure(name, ""), ""))
+            values = (run.mean(name)[1][-1:] for run in self.runs)
+            rows.append(
+                Row(
+                    name, measure.equation, tuple(plain(*v) if np.isfinite(v).any() else "" for v in values), (), source
+                )
+            )
+        return rows
 
 
 def _facts(run: StudyData) -> list[tuple[str, str]]:

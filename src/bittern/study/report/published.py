@@ -19,7 +19,6 @@ class Published:
     Args:
         measured: the run's figure, given all runs as well; None if it was not measured.
         values: (condition, figure) as printed.
-        better: what the papers take for better, "low" or "high"; None where they do not say.
     """
 
     name: str

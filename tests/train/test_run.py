@@ -114,6 +114,15 @@ def test_the_reporter_sees_every_step_and_every_epoch(tmp_path: Path) -> None:
     assert [row["stage"] for row in reporter.rows] == ["step1", "step2"]
 
 
+def test_processes_agree_twice_a_step_on_stopping_and_on_the_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, reporter, agree = [], At(), Ranks.any
+    monkeypatch.setattr(Ranks, "any", lambda self, *flags: asked.append(flags) or agree(self, *flags))
+    train(tmp_path / "run", epochs=1, progress=reporter)
+    assert len(asked) == 2 * len(reporter.steps)
+
+
 def test_the_test_split_is_looked_at_as_often_as_the_recipe_says_and_at_each_stages_end(tmp_path: Path) -> None:
     reporter = At()
     train(tmp_path / "run", epochs=3, progress=reporter, overrides={"evaluate_every": 2})

@@ -73,8 +73,8 @@ class Session:
         began, waited = time.monotonic() - at.seconds, trainer.waited - at.waited
         for images, labels in trainer.epoch(at):
             self._pause()
-            loss = trainer.step(images, labels, at)
-            if self._ranks.any(trainer.diverged(loss))[0]:
+            loss, diverged = trainer.step(images, labels, at)
+            if diverged:
                 self._fail(loss, images)
             at.batch, at.step, at.seconds = at.batch + 1, at.step + 1, time.monotonic() - began
             at.waited = trainer.waited - waited

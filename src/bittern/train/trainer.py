@@ -199,8 +199,8 @@ class Trainer:
         """(name, reason) of every image that this process could not read."""
         return [*self._train.skipped, *self._test.skipped]
 
-    def step(self, images: Tensor, labels: Tensor, at: Position) -> float:
-        """One optimizer step; returns the loss in this process. If any process' loss diverged, all weights stay."""
+    def step(self, images: Tensor, labels: Tensor, at: Position) -> tuple[float, bool]:
+        """One optimizer step: the loss in this process, and whether any process' loss diverged; then weights stay."""
         device = self._ranks.device
         self._network.train()
         progress = self.progress(at)
@@ -220,7 +220,7 @@ class Trainer:
             total += loss.item() / parts
             self._accuracy.update(logits.detach(), wanted if wanted.dim() == 1 else wanted.argmax(1))
         if self._ranks.any(self.diverged(total))[0]:
-            return total
+            return total, True
         self._stepper.step()
         if self._average is not None:
             self._average.update_parameters(self.model)
@@ -228,7 +228,7 @@ class Trainer:
         self._loss.update(total, weight=len(labels))
         for observer in self._observers:
             observer.step(at)
-        return total
+        return total, False
 
     def _objective(self, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
         stage = self._stage

@@ -209,6 +209,17 @@ def test_each_group_has_its_own_options(name: str) -> None:
         assert len(optimizer.param_groups) == 2
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_replicas_stay_equal_whatever_their_random_numbers(name: str) -> None:
+    replicas = []
+    for seed in (0, 1):
+        params = parameters(*SHAPES)
+        torch.manual_seed(seed)
+        train(make(name, params), params, range(5))
+        replicas.append(params)
+    assert same(*replicas)
+
+
 @pytest.mark.parametrize("name", ["diode", "bamsprod"])
 def test_a_groups_betas_are_its_beta1_and_beta2(name: str) -> None:
     (a,), (b,) = parameters((3,)), parameters((4,))

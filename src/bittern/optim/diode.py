@@ -81,7 +81,7 @@ def _spread_like(p: Tensor) -> Tensor:
         return fractions
     from torch.distributed.tensor import distribute_tensor  # takes a while to import
 
-    return distribute_tensor(fractions, p.device_mesh, p.placements)
+    return distribute_tensor(fractions, p.device_mesh, p.placements)  # type: ignore[attr-defined]
 
 
 def diode(

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed
+import torch.distributed.device_mesh
 import torch.multiprocessing
 from torch import nn
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from bittern.nn import BinaryLinear
 from bittern.study import ranks, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
+from bittern.study.read import read_study
 
 STEPS, ROWS = 12, 16
 
@@ -38,10 +41,15 @@ def train(model: nn.Module, out: Path, part: slice) -> None:
                 watched.epoch(1)
 
 
-def process(rank: int, folder: str) -> None:
+def process(rank: int, folder: str, sharded: bool) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    train(DistributedDataParallel(network()), Path(folder) / "two", slice(rank, None, 2))
+    if sharded:
+        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
+        model: nn.Module = fully_shard(network(), mesh=mesh)
+    else:
+        model = DistributedDataParallel(network())
+    train(model, Path(folder) / "two", slice(rank, None, 2))
     torch.distributed.destroy_process_group()
 
 
@@ -75,7 +83,7 @@ def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(process, (str(tmp_path),), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    torch.multiprocessing.spawn(process, (str(tmp_path), False), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
     train(network(), tmp_path / "one", slice(None))
     assert (tmp_path / "two" / STEPS_FILE).read_text() == (tmp_path / "one" / STEPS_FILE).read_text()
     one, two = samples(tmp_path / "one"), samples(tmp_path / "two")
@@ -87,3 +95,13 @@ def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
             known = {layer: value for layer, value in layers.items() if value is not None}
             assert b["values"][measure].keys() == layers.keys()
             assert {layer: b["values"][measure][layer] for layer in known} == pytest.approx(known, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_of_weights_that_are_sharded_the_first_process_sees_its_part(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(process, (str(tmp_path), True), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    found = read_study(tmp_path / "two")
+    assert found.ff[:, 0].tolist() == list(range(1, STEPS + 1))
+    assert any("sharded" in line for line in found.missing)
+    assert {"update_mean", "c2i", "saturation"} <= found.measures
+    assert len(found.arrays("latent_cam")[STEPS]["1"]) == 4  # of 8 filters

@@ -24,9 +24,19 @@ class LatentWeight:
     latent_free: bool
     centred: bool = False
 
+    @property
+    def values(self) -> Tensor:
+        """This process' part of the parameter, without gradient; all of it where it is not sharded."""
+        return local(self.parameter.detach())
+
     def before_sign(self, values: Tensor) -> Tensor:
         """``values`` of the parameter, or a change of them, as they come to the sign."""
         return values - values.mean(list(range(1, values.dim())), keepdim=True) if self.centred else values
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process' part of a tensor that is sharded over several (``torch.distributed.tensor.DTensor``)."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bittern.study.layers import LatentWeight
+from bittern.study.layers import LatentWeight, local
 
 MOMENTS = {
     "exp_avg": "first_moment",
@@ -50,12 +50,12 @@ class Look:
         self._updates: dict[str, Tensor] = {}
 
     def value(self, weight: LatentWeight) -> Tensor:
-        return weight.parameter.detach().float()
+        return weight.values.float()
 
     def gradient(self, weight: LatentWeight) -> Tensor | None:
         """Of the step, as the optimizer saw it; None if the layer got none."""
         grad = weight.parameter.grad
-        return None if grad is None else grad.detach().float()
+        return None if grad is None else local(grad.detach()).float()
 
     def update(self, weight: LatentWeight) -> Tensor | None:
         """w_t - w_{t-1}: learning rate, decay and clipping included."""
@@ -70,7 +70,7 @@ class Look:
             state: Mapping[str, Any] = optimizer.state.get(weight.parameter, {})
             for name, value in state.items():
                 if name in MOMENTS and isinstance(value, Tensor) and value.shape == weight.parameter.shape:
-                    found[MOMENTS[name]] = value.detach().float()
+                    found[MOMENTS[name]] = local(value.detach()).float()
         return found
 
     def sums(self, instrument: str) -> Mapping[str, Tensor]:

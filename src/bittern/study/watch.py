@@ -184,7 +184,7 @@ class Watch:
         if self._kind is Kind.PLAIN:
             return
         if self._first:
-            self._before = {w.name: w.parameter.detach().float().clone() for w in self._weights}
+            self._before = {w.name: w.values.float().clone() for w in self._weights}
         if self._observing:
             self._interception.open()
         if self._device.type == "cuda":

@@ -69,7 +69,7 @@ class Flips(Instrument):
         row = []
         for i, weight in enumerate(look.weights):
             now, before, flipped = self._now[i], self._before[i], self._flipped[i]
-            torch.lt(weight.before_sign(weight.parameter.detach()), 0, out=now)
+            torch.lt(weight.before_sign(weight.values), 0, out=now)
             torch.ne(now, before, out=flipped)
             self._counts[i].add_(flipped.view(torch.uint8))
             row.append(flipped.sum(dtype=torch.int32))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, TUNING_EPOCHS, recipe
+from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, TUNING_EPOCHS, Contender, recipe
 from benchmarks.results import RESULTS, Row, read, write
 from benchmarks.side_by_side import run_side_by_side
 from bittern.cli._machine import cpu_name
@@ -26,11 +26,15 @@ TUNING = RESULTS / "optimizers-tuning.csv"
 
 @dataclass(frozen=True)
 class EpochRow:
-    """An epoch of a run. ``flip_rate``: mean share of the binary weights that flip in a step; -1 if none are binary."""
+    """An epoch of a run. ``setting``: the candidate that was trained, as JSON.
+
+    ``flip_rate``: mean share of the binary weights that flip in a step; -1 if none are binary.
+    """
 
     network: str
     scale: str
     contender: str
+    setting: str
     seed: int
     stage: str
     epoch: int
@@ -127,13 +131,13 @@ def _jobs(tuning: bool, names: Sequence[str], networks: Sequence[str], options: 
             for name in names
             if index < len(CONTENDERS[name].candidates) and (name, network, options.scale, index) not in tried
         ]
-    done = {(r.contender, r.network, r.scale, r.seed) for r in read(CURVES, EpochRow)}
+    done = {(r.contender, r.setting, r.network, r.scale, r.seed) for r in read(CURVES, EpochRow)}
     return [
         Job(name, network, seed=seed, **common)
         for network in networks
         for seed in range(options.seeds)
         for name in names
-        if (name, network, options.scale, seed) not in done
+        if (name, setting(CONTENDERS[name]), network, options.scale, seed) not in done
     ]
 
 
@@ -149,12 +153,17 @@ def _one(job: Job) -> None:
     device = torch.cuda.get_device_name() if job.accelerator == "cuda" else cpu_name()
     accuracy = result.info.metrics["test_accuracy"]
     if job.candidate is not None:
-        setting = json.dumps(dict(contender.candidates[job.candidate]))
-        row = TuningRow(job.network, job.scale, job.contender, job.candidate, setting, TUNING_EPOCHS, accuracy, device)
+        tried = setting(contender, job.candidate)
+        row = TuningRow(job.network, job.scale, job.contender, job.candidate, tried, TUNING_EPOCHS, accuracy, device)
         append(TUNING, TuningRow, [row])
     else:
         append(CURVES, EpochRow, _epochs(job, result.folder, trained.epochs, device, result.info.versions))
     print(f"{accuracy:.2%}")
+
+
+def setting(contender: Contender, candidate: int | None = None) -> str:
+    """The chosen setting, or ``candidate``, as JSON."""
+    return json.dumps(dict(contender.candidates[contender.chosen if candidate is None else candidate]))
 
 
 def _epochs(job: Job, folder: Path, total: int, device: str, versions: dict[str, str]) -> Iterable[EpochRow]:
@@ -164,6 +173,7 @@ def _epochs(job: Job, folder: Path, total: int, device: str, versions: dict[str,
                 job.network,
                 job.scale,
                 job.contender,
+                setting(CONTENDERS[job.contender]),
                 job.seed,
                 line["stage"],
                 epoch,

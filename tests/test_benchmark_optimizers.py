@@ -4,7 +4,7 @@ import json
 
 import pytest
 from benchmarks import optimizer_report
-from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, Contender, Scale, recipe
+from benchmarks.optimizer_rows import CONTENDERS, NETWORKS, SCALES, TUNED_ON, Contender, Scale, recipe
 from benchmarks.optimizers import TUNING, EpochRow, TuningRow
 from benchmarks.results import read
 
@@ -33,7 +33,7 @@ def test_all_contenders_choose_among_as_many_settings() -> None:
 
 
 def test_everyone_trains_with_the_setting_that_did_best_of_all_that_were_tried() -> None:
-    tried = read(TUNING, TuningRow)
+    tried = [row for row in read(TUNING, TuningRow) if (row.scale, row.network) == TUNED_ON]
     for name, contender in CONTENDERS.items():
         mine = {row.candidate: row for row in tried if row.contender == name}
         assert sorted(mine) == list(range(len(contender.candidates)))
@@ -49,6 +49,7 @@ def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() ->
             "binarynet",
             "slim",
             "bop",
+            "{}",
             seed,
             "train",
             epoch,
@@ -66,4 +67,4 @@ def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() ->
 
     runs = {"bop": {0: [row(0, 1, 0.7), row(0, 2, 0.81)], 1: [row(1, 1, 0.86), row(1, 2, 0.87)]}}
     line = optimizer_report.markdown(runs).splitlines()[-1]
-    assert line.startswith("| Bop | 84.00% | 81.00%, 87.00% | 2, 1 | never, 1 | 1.0e-03 to 5.0e-04 |")
+    assert line.startswith("| Bop | 84.00% | 81.00%, 87.00% | 1 | 2, 1 | never, 1 | 1.0e-03 to 5.0e-04 |")

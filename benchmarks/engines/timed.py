@@ -14,7 +14,7 @@ class Timed(Protocol):
 class TimedFunction:
     """A Python function, with the cost of calling the engine from Python taken off.
 
-    ``overhead``: seconds of a call of the same engine that computes nothing; so Python costs no engine anything.
+    ``overhead``: seconds of a call of the same engine that computes nothing; so Python costs an engine nothing that says it.
     """
 
     def __init__(self, function: Callable[[], object], overhead: float = 0.0) -> None:

@@ -1,5 +1,5 @@
-// pack(Tensor x, Tensor? threshold, int channel_dim), unpack(Tensor x, int channels, int channel_dim), binarize(Tensor
-// x)
+// pack(Tensor x, Tensor? threshold, int channel_dim), unpack(Tensor x, int channels, int channel_dim),
+// binarize(Tensor x)
 #include "kernels/pack/pack.h"
 
 #include "operators/call.h"

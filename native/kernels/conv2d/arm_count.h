@@ -22,9 +22,11 @@ namespace {  // internal linkage: see lanes/portable.h
 // Over a type V of counters:
 //
 //     V::Quarter                     counters of four filters
-//     V::add_bytes(c, bits, ones)    adds the bytes of `bits` to the quarter c in one instruction; `ones` are bytes of
-//     1 V::kInFlight                   results on their way V::kCountWords                 words before a counter may
-//     overflow; 0: never within the limits of conv2d.h V::total(c)                    the counters as four integers
+//     V::add_bytes(c, bits, ones)    adds the bytes of `bits` to the quarter c in one instruction; `ones` are bytes
+//                                    of 1
+//     V::kInFlight                   results on their way
+//     V::kCountWords                 words before a counter may overflow; 0: never within the limits of conv2d.h
+//     V::total(c)                    the counters as four integers
 template <class V, int P, int B>
 class ArmTile {
   using Quarter = typename V::Quarter;

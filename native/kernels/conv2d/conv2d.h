@@ -3,10 +3,13 @@
 // For output pixel p = (n * out_height + y) * out_width + x and filter o < filters:
 //
 //     first(p)  = input + n * image_stride + y * row_stride + x * pixel_stride
-//     count     = sum_{r < runs, i < run_words} popcount((first(p)[run_offsets[r] + i] ^ w(o, r * run_words + i)) &
-//     m(o, i)) w(o, k)   = weight[((o / 16) * runs * run_words + k) * 16 + o % 16] m(o, i)   = mask[i * 16 + o % 16],
-//     all ones where there is no mask dot(p, o) = valid_bits - 2 * count without border, else dot(p, o) =
-//     border.valid_bits[c] - 2 * (count - border.counts[c, o]),  c = row_class[y] * column_classes + column_class[x]
+//     count     = sum_{r < runs, i < run_words}
+//                     popcount((first(p)[run_offsets[r] + i] ^ w(o, r * run_words + i)) & m(o, i))
+//     w(o, k)   = weight[((o / 16) * runs * run_words + k) * 16 + o % 16]
+//     m(o, i)   = mask[i * 16 + o % 16], all ones where there is no mask
+//     dot(p, o) = valid_bits - 2 * count without border, else
+//                 border.valid_bits[c] - 2 * (count - border.counts[c, o]),
+//                 c = row_class[y] * column_classes + column_class[x]
 //
 // and epilogue.h turns dot into outputs. Bits of one run are adjacent words, so a run is one tap, or one kernel row
 // where its taps are neighbours. Unused bits are 0 in input and weights; filters past `filters` in the last block of 16

@@ -1,8 +1,7 @@
 // The tiles of conv2d, over a type V that counts (count.h) and knows its tile:
 //
-//     V::kPixels, V::kBlocks      as many counters as fit into the registers, beside one word of each block of weights
-//     and
-//                                 one of input
+//     V::kPixels, V::kBlocks      as many counters as fit into the registers, beside one word of each block of
+//                                 weights and one of input
 //     V::dot(valid, count)        valid - 2 * count as a float
 //
 // A tile is kPixels output pixels, wherever they lie, times kBlocks blocks of 16 filters. What a tile leaves over is

@@ -10,8 +10,8 @@
 // and input split into nibbles beforehand, which costs as much as a few pixels: for a layer of some pixels.
 //
 //     input    every byte a of a packed word becomes the two bytes 16 * (a & 15), a & 240: offsets of tables in bytes
-//     weight   [strips, K * 4 bytes of a word, low and high nibble, registers, filters of a register]: one nibble a
-//     byte
+//     weight   [strips, K * 4 bytes of a word, low and high nibble, registers, filters of a register]: one nibble
+//              a byte
 //
 // Both take twice the room of the packed form: in Conv2dArgs every distance in words doubles, but run_words.
 //
@@ -34,7 +34,7 @@ struct Conv2dLookup {
   int64_t tile_pixels;   // of a whole strip
   int64_t strip_blocks;  // blocks of 16 filters in a strip of weights
   int64_t block_unit;    // blocks are filled up with zeros to a multiple of this
-  int64_t least_pixels;  // measured: a layer of fewer pixels, or of fewer blocks of filters, is faster with conv2d
+  int64_t least_pixels;  // layers of fewer pixels, or of fewer blocks of filters, take conv2d (see the kernels' heads)
   int64_t least_blocks;
   // to[2 * i ...] from words[i], begin <= i < end
   void (*input)(const uint32_t* words, uint32_t* to, int64_t begin, int64_t end);

@@ -1,5 +1,5 @@
 // Sixteen 32-bit lanes in the vector notation of GCC and Clang, which compile it for any CPU: one block of filters. The
-// specification of lanes/avx2.h and lanes/avx512.h.
+// specification of lanes/avx2.h, lanes/avx512.h and lanes/neon.h.
 //
 // Integers are modulo 2^32. Every float operation is rounded by itself. at_least and at_most return `v` unless the
 // bound is strictly past it, so a NaN in `v` stays (as in torch.clamp). Loads and stores with a count touch `n` lanes

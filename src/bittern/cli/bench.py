@@ -81,5 +81,5 @@ def command(
         for kernel in kernels():
             tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
             choices.add_row(kernel.name, tile, str(kernel.least_pixels), str(kernel.least_filters))
-        output().print("\nThe first of these that is for a layer runs it; tiles and bounds were measured once:")
+        output().print("\nLayers on packed bits, without masks of groups, take the first of these that is for them:")
         output().print(choices)

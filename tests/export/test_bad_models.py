@@ -76,6 +76,10 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     "no result": (lambda _, x: None, ("returns None", "one tensor")),
     "integers": (lambda _, x: x.argmax(1), ("returns torch.int64", "float32", "logits")),
     "one number": (lambda _, x: x.sum(), ("one number", "one row for each image")),
+    "no batch": (
+        lambda _, x: x.flatten(1)[:, :10].squeeze(),
+        ("shape [10]", "input of shape [1, 3, 8, 8]", "must be the batch", "squeeze(dim)"),
+    ),
     "shape": (
         lambda _, x: F.conv2d(x, torch.ones(2, 4, 1, 1)),
         ("blocks.1 (Call) fails", "4 channels"),
@@ -188,3 +192,14 @@ def test_what_looks_unusual_but_runs_is_exported(tmp_path: Path) -> None:
     with pytest.warns(ExportWarning):
         export = to_pte(net, torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
     assert export.metadata.output_shape == (1, 8)
+
+
+def test_one_number_for_each_image_is_exported(tmp_path: Path) -> None:
+    with pytest.warns(ExportWarning):
+        export = to_pte(network(lambda _, x: x.flatten(1)[:, 0]), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    assert export.metadata.output_shape == (1,)
+
+
+def test_an_output_that_mixes_a_dynamic_batch_with_channels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="must be the batch"):
+        to_pte(network(lambda _, x: x.flatten(0, 1)), torch.randn(1, 3, 8, 8), tmp_path / "x.pte", max_batch=4)

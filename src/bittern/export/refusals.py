@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.graph import Graph, Origin, arguments, input_nodes, shape
 
 _DATA_DEPENDENT = ("data-dependent", "Dynamic control flow", "non-static conditional")
 _SHAPES = "the engine's shapes are fixed at export: compute with torch.where or a mask on the whole tensor"
@@ -54,7 +54,7 @@ def check_graph(graph: Graph, signature: Any) -> None:
             operator = str(node.target._schema.name) if hasattr(node.target, "_schema") else node.name
             path = Origin.of(node).path
             raise ExportError(f"{operator} in {path or 'the model itself'} {reason}")
-    _check_output(graph.module.graph.output_node().args[0])
+    _check_output(graph.module.graph.output_node().args[0], shape(next(input_nodes(graph))))
 
 
 def _why_not(node: fx.Node) -> str | None:
@@ -86,7 +86,7 @@ def _in_training(node: fx.Node) -> bool:
     return arguments(node).get("train") is not False
 
 
-def _check_output(outputs: Any) -> None:
+def _check_output(outputs: Any, input_shape: tuple[int, ...]) -> None:
     if len(outputs) != 1:
         raise ExportError(f"the model returns {len(outputs)} values; export a module that returns one tensor")
     value = outputs[0].meta.get("val") if isinstance(outputs[0], fx.Node) else outputs[0]
@@ -96,6 +96,11 @@ def _check_output(outputs: Any) -> None:
         raise ExportError(f"the model returns {value.dtype}; export a module that returns float32, such as logits")
     if value.dim() == 0:
         raise ExportError("the model returns one number for the whole batch; return one row for each image")
+    if value.shape[0] != input_shape[0]:
+        raise ExportError(
+            f"the model returns shape {list(value.shape)} for an input of shape {list(input_shape)}; its first dimension "
+            "must be the batch: squeeze(dim) instead of squeeze(), flatten(1) instead of flatten()"
+        )
 
 
 def _own_failure(module: nn.Module, example: Tensor) -> Exception | None:

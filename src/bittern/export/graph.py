@@ -65,6 +65,12 @@ class Graph:
             value = getattr(value, name)
         return value.detach() if isinstance(value, Tensor) else None
 
+    def why_not_constant(self, node: fx.Node, *names: str) -> str | None:
+        """None if each of the arguments of ``node`` called ``names`` is a constant or left out, else which is not."""
+        named = arguments(node)
+        computed = [name for name in names if isinstance(named[name], fx.Node) and self.constant(named[name]) is None]
+        return f"its {computed[0]} is computed from the input" if computed else None
+
     def add_constant(self, value: Tensor, before: fx.Node) -> fx.Node:
         """A new constant. Names are numbered in order of creation, so that the same model gives the same file."""
         name = f"constant_{self._constants}"

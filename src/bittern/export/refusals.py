@@ -98,8 +98,8 @@ def _check_output(outputs: Any, input_shape: tuple[int, ...]) -> None:
         raise ExportError("the model returns one number for the whole batch; return one row for each image")
     if value.shape[0] != input_shape[0]:
         raise ExportError(
-            f"the model returns shape {list(value.shape)} for an input of shape {list(input_shape)}; its first dimension "
-            "must be the batch: squeeze(dim) instead of squeeze(), flatten(1) instead of flatten()"
+            f"the model returns shape {list(value.shape)} for an input of shape {list(input_shape)}; its first "
+            "dimension must be the batch: squeeze(dim) instead of squeeze(), flatten(1) instead of flatten()"
         )
 
 

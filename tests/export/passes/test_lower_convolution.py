@@ -97,6 +97,7 @@ def test_one_tensor_is_packed_once_for_all_its_readers() -> None:
             "padded twice with different values",
         ),
         (lambda x, w: F.conv2d(binarize(x), binarize(w * x.mean())), "its weights are computed from the input"),
+        (lambda x, w: torch.stack([F.conv2d(binarize(y), binarize(w)) for y in x]), "its input has no batch dimension"),
     ],
 )
 def test_what_is_not_binary_stays_and_says_why(function: object, reason: str) -> None:

@@ -66,6 +66,14 @@ def test_what_is_no_threshold_stays(function: Callable[[Tensor], Tensor]) -> Non
     deployed.check_equal()
 
 
+def test_a_comparison_is_no_threshold() -> None:
+    """Its result is bool, of which no bits are packed."""
+    factors = quarters(CHANNELS, 1, 1)
+    deployed = deploy(lambda x: (x > 0) * factors)
+    assert deployed.operators == ["aten::gt", "aten::mul", "pack", "conv2d"]
+    deployed.check_equal()
+
+
 def test_channels_whose_sign_falls_are_pooled_before_they_are_negated() -> None:
     first, second = quarters(CHANNELS, CHANNELS, 3, 3), quarters(8, CHANNELS, 3, 3, seed=1)
 

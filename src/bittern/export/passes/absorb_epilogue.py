@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
-from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, clamp_bounds, item, per_channel
+from bittern.export.passes.per_channel import (
+    BATCH_NORM,
+    batch_norm_affine,
+    clamp_bounds,
+    item,
+    per_channel,
+    why_not_affine,
+)
 from bittern.ops import epilogue
 
 aten = torch.ops.aten
@@ -50,7 +57,7 @@ def _absorb(graph: Graph, layer: fx.Node, user: fx.Node, steps: Steps) -> Steps 
     channels = shape(layer)[channel_dim]
     if user.target is BATCH_NORM:
         # It normalises dimension 1, as PReLU's slopes are of dimension 1: the channels of images and of plain rows.
-        if channel_dim == -1 and len(shape(layer)) != 2:
+        if (channel_dim == -1 and len(shape(layer)) != 2) or why_not_affine(graph, user) is not None:
             return None
         g, h = batch_norm_affine(graph, user, channels)
         return _affine(_affine(steps, "mul", g), "add", h)

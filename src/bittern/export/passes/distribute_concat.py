@@ -13,7 +13,7 @@ from torch import Tensor, fx
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
 from bittern.export.passes.absorb_epilogue import LAYERS
 from bittern.export.passes.binary import PACK, same_constant
-from bittern.export.passes.per_channel import BATCH_NORM, clamp_bounds, item, per_channel
+from bittern.export.passes.per_channel import BATCH_NORM, clamp_bounds, item, per_channel, why_not_affine
 from bittern.ops import layout
 
 aten = torch.ops.aten
@@ -134,7 +134,7 @@ def _pieces(graph: Graph, step: fx.Node, cat: fx.Node, parts: list[fx.Node], cha
     if clamp_bounds(step, named) is not None or step.target is aten.leaky_relu.default:
         return [(step.target, (part, *step.args[1:]), dict(step.kwargs)) for part in parts]
     counts = [shape(part)[channel_dim] for part in parts]
-    if step.target is BATCH_NORM and channel_dim == 1:
+    if step.target is BATCH_NORM and channel_dim == 1 and why_not_affine(graph, step) is None:
         tensors = [
             _split(graph, named[name], counts, step) for name in ("weight", "bias", "running_mean", "running_var")
         ]
@@ -143,10 +143,10 @@ def _pieces(graph: Graph, step: fx.Node, cat: fx.Node, parts: list[fx.Node], cha
     if step.target not in _WITH_CONSTANT or step.args[0] is not cat or shape(step) != shape(cat):
         return None
     if step.target is aten.prelu.default:
-        if channel_dim != 1:
-            return None
         slope = graph.constant(step.args[1])
-        same = slope is None or slope.numel() == 1
+        if channel_dim != 1 or slope is None:
+            return None
+        same = slope.numel() == 1
         values = [step.args[1]] * len(parts) if same else _split(graph, step.args[1], counts, step)
         return [(step.target, (part, value), {}) for part, value in zip(parts, values, strict=True)]
     if not isinstance(step.args[1], fx.Node):

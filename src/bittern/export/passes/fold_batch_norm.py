@@ -10,13 +10,13 @@ from torch import fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
 from bittern.export.passes.binary import why_not_binary_weight
-from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item
+from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item, why_not_affine
 
 _FLOAT_LAYERS = (torch.ops.aten.conv2d.default, torch.ops.aten.conv2d.padding, torch.ops.aten.linear.default)
 
 
-def why_not(layer: fx.Node, graph: Graph) -> str | None:
-    """None if a BatchNorm behind ``layer`` folds into its weights, else why not."""
+def why_not(layer: fx.Node, norm: fx.Node, graph: Graph) -> str | None:
+    """None if the BatchNorm ``norm`` behind ``layer`` folds into its weights, else why not."""
     if layer.target not in _FLOAT_LAYERS:
         return f"{layer.name} is no convolution or linear layer"
     if layer.target is torch.ops.aten.linear.default and len(shape(layer)) != 2:
@@ -28,14 +28,14 @@ def why_not(layer: fx.Node, graph: Graph) -> str | None:
         return f"the weight of {layer.name} is computed from the input"
     if why_not_binary_weight(weight) is None:
         return f"{layer.name} has binary weights, which folding would destroy"
-    return None
+    return graph.why_not_constant(layer, "bias") or why_not_affine(graph, norm)
 
 
 def fold_batch_norm(graph: Graph) -> None:
     for norm in graph.calls(BATCH_NORM):
         layer = norm.args[0]
         assert isinstance(layer, fx.Node)
-        if layer.op != "call_function" or why_not(layer, graph) is not None:
+        if layer.op != "call_function" or why_not(layer, norm, graph) is not None:
             continue
         named = arguments(layer)
         weight, bias = graph.constant(named["weight"]), graph.constant(named["bias"])

@@ -21,10 +21,12 @@ def why_not(conv: fx.Node, graph: Graph) -> str | None:
         return "its input is padded twice with different values: pad once, with 0, +1 or -1"
     if value not in (0.0, 1.0, -1.0):
         return f"its input is padded with {value}; bits can only be padded with 0, +1 or -1"
+    if len(shape(conv)) != 4:
+        return "its input has no batch dimension"
     assert weight is not None
     if weight[0].numel() > epilogue.MAX_DOT:
         return f"a filter has {weight[0].numel()} bits; at most {epilogue.MAX_DOT} keep float32 dots exact"
-    return None
+    return graph.why_not_constant(conv, "bias")
 
 
 def lower_convolution(graph: Graph) -> None:

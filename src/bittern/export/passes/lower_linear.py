@@ -19,7 +19,7 @@ def why_not(linear: fx.Node, graph: Graph) -> str | None:
         return "its input is pooled along channels"
     if weight.shape[1] > epilogue.MAX_DOT:
         return f"a row has {weight.shape[1]} bits; at most {epilogue.MAX_DOT} keep float32 dots exact"
-    return None
+    return graph.why_not_constant(linear, "bias")
 
 
 def lower_linear(graph: Graph) -> None:

@@ -26,6 +26,8 @@ def why_not(layer: fx.Node, graph: Graph) -> str | None:
         return f"{REAL_INPUT}, and it has no batch dimension"
     if weight[0].numel() > epilogue.MAX_DOT:
         return f"{REAL_INPUT}, and a filter has {weight[0].numel()} weights; at most {epilogue.MAX_DOT} are packed"
+    if (reason := graph.why_not_constant(layer, "bias")) is not None:
+        return f"{REAL_INPUT}, and {reason}"
     return None
 
 

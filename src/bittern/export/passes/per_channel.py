@@ -28,8 +28,13 @@ def per_channel(graph: Graph, value: object, like: fx.Node, channel_dim: int) ->
     return constant.double().expand(target).flatten() if fits else None
 
 
+def why_not_affine(graph: Graph, norm: fx.Node) -> str | None:
+    """None if the BatchNorm ``norm`` has constants alone, so that :func:`batch_norm_affine` holds, else why not."""
+    return graph.why_not_constant(norm, "weight", "bias", "running_mean", "running_var")
+
+
 def batch_norm_affine(graph: Graph, node: fx.Node, channels: int) -> tuple[Tensor, Tensor]:
-    """BatchNorm in evaluation mode as ``x * g + h``; float64 ``[channels]`` each."""
+    """BatchNorm in evaluation mode as ``x * g + h``; float64 ``[channels]`` each. Ask :func:`why_not_affine` first."""
     named = arguments(node)
     mean, variance = graph.constant(named["running_mean"]), graph.constant(named["running_var"])
     assert mean is not None

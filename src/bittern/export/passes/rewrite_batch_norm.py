@@ -7,7 +7,7 @@ delegate the same name.)
 import torch
 
 from bittern.export.graph import Graph, Origin, shape
-from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item
+from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item, why_not_affine
 
 aten = torch.ops.aten
 
@@ -15,7 +15,7 @@ aten = torch.ops.aten
 def rewrite_batch_norm(graph: Graph) -> None:
     for norm in graph.calls(BATCH_NORM):
         result = item(norm, 0)
-        if result is None:
+        if result is None or why_not_affine(graph, norm) is not None:
             continue
         channels, axes = shape(norm.args[0])[1], len(shape(norm.args[0]))  # type: ignore[arg-type]
         g, h = batch_norm_affine(graph, norm, channels)

@@ -58,7 +58,7 @@ def why_not(layer: fx.Node, graph: Graph) -> str | None:
         signs, a, b = affine
         if (value - b) / a not in (0.0, 1.0, -1.0) or signs.target in PADS:
             return f"its input is {b - a:.4g} or {b + a:.4g}, but padded with {value:.4g}: pad the signs instead"
-    return None
+    return graph.why_not_constant(layer, "bias")
 
 
 def _padded_input(layer: fx.Node) -> tuple[object, list[int] | None, float]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Origin, arguments, shape
-from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, clamp_bounds, per_channel
+from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, clamp_bounds, per_channel, why_not_affine
 
 aten = torch.ops.aten
 _INF = float("inf")
@@ -97,7 +97,7 @@ def _step(graph: Graph, x: fx.Node, channel_dim: int, condition: _Condition) -> 
         norm, index = x.args
         if index != 0 or not isinstance(norm, fx.Node) or norm.target is not BATCH_NORM:
             return None
-        if channel_dim == -1 and len(shape(x)) != 2:
+        if (channel_dim == -1 and len(shape(x)) != 2) or why_not_affine(graph, norm) is not None:
             return None
         g, h = batch_norm_affine(graph, norm, channels)
         condition.shift(h)
@@ -117,7 +117,7 @@ def _arithmetic(graph: Graph, x: fx.Node, channel_dim: int, condition: _Conditio
     left, right = x.args[:2]
     constant_first = graph.constant(left) is not None
     source, operand = (right, left) if constant_first else (left, right)
-    if not isinstance(source, fx.Node) or shape(source) != shape(x):
+    if not isinstance(source, fx.Node) or shape(source) != shape(x) or source.meta["val"].dtype != torch.float32:
         return None
     value = per_channel(graph, operand, x, channel_dim)
     if value is None or not bool(torch.isfinite(value).all()):

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from bittern.cli._images import read_pixels
 from bittern.data import load as load_data
+from bittern.export import ExportWarning, to_pte
 from bittern.runtime import Metadata, load, preprocess
 from bittern.train import load_run
 from cli.invoke import bittern, bittern_process, without
@@ -45,6 +48,16 @@ def test_the_accuracy_on_a_data_set_is_that_of_the_run(model: Path, trained: Pat
     assert result["accuracy"] == result["right"] / result["images"]
     assert result["accuracy"] == pytest.approx(load_run(trained).info.metrics["test_accuracy"], abs=0.003)
     assert f"of the {result['images']} test images of digits are right" in bittern("run", model, "--data", "digits").out
+
+
+@pytest.mark.parametrize("what", ["IMAGE", "--data"])
+def test_an_output_that_is_no_row_of_classes_is_one_line(what: str, image: Path, tmp_path: Path) -> None:
+    with pytest.warns(ExportWarning):
+        to_pte(nn.Conv2d(1, 5, 3), torch.zeros(1, 1, 8, 8), tmp_path / "maps.pte")
+    outcome = bittern("run", tmp_path / "maps.pte", *([image] if what == "IMAGE" else ["--data", "digits"]))
+    assert outcome.code == 2
+    assert "gives [1, 5, 6, 6], not [images, classes]" in outcome.error
+    assert "bittern.runtime.load(path)(images)" in outcome.error
 
 
 def test_neither_torch_nor_executorch_is_needed(model: Path, image: Path) -> None:

@@ -211,3 +211,80 @@ def test_a_network_that_rounds_to_steps_is_compared_with_the_references_alone(tm
     result = verify(Steps(), tmp_path / "m.pte", np.full((1, 4), 0.5 + 1e-7, np.float32))
     assert result.steps
     assert result.passed
+
+
+def with_nan(images: np.ndarray) -> np.ndarray:
+    images = images.copy()
+    images[0], images[1, 0, 2, 2] = np.nan, np.inf
+    return images
+
+
+def test_images_of_nan_and_infinity_agree(module: nn.Module, path: Path, images: np.ndarray) -> None:
+    result = verify(module, path, with_nan(images))
+    assert result.passed
+    assert result.largest_logit_difference < 1e-3
+
+
+@pytest.mark.parametrize("layer", ["pack", "stem", "head"])
+def test_an_image_of_nan_hides_no_difference_of_the_others(
+    layer: str, module: nn.Module, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()) if layer == "head" else module
+
+    def change(graph: Graph) -> None:
+        target = torch.ops.bittern.pack.default if layer == "pack" else torch.ops.aten.conv2d.default
+        node = graph.calls(target)[0]
+        if layer == "pack":
+            node.args = (node.args[0], graph.add_constant(torch.full((32,), 0.1), node), node.args[2])
+            return
+        weight = graph.constant(node.args[1])
+        assert weight is not None
+        weight += 0.1
+
+    monkeypatch.setattr(passes, "PIPELINE", (*passes.PIPELINE, change))
+    result = verify_reference(network, with_nan(images[:20]))
+    assert not result.passed
+    assert max(result.logit_margin, *(check.margin for check in result.layers), 0.0) > 1e-4
+
+
+def test_a_result_that_is_nan_on_one_side_alone_is_an_error(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(graph: Graph) -> None:
+        weight = graph.constant(graph.calls(torch.ops.aten.conv2d.default)[0].args[1])
+        assert weight is not None
+        weight.fill_(float("nan"))
+
+    monkeypatch.setattr(passes, "PIPELINE", (*passes.PIPELINE, spoil))
+    result = verify_reference(nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()), images)
+    assert result.logit_margin == result.largest_logit_difference == float("inf")
+    assert not result.passed
+
+
+@pytest.mark.parametrize("tail", [nn.Identity(), nn.Sequential(nn.Flatten(), nn.Linear(8, 1), nn.Flatten(0))])
+def test_an_output_that_is_no_row_of_logits_has_no_predictions(
+    tail: nn.Module, net: nn.Module, images: np.ndarray
+) -> None:
+    result = verify_reference(nn.Sequential(net, tail), images)
+    assert result.passed
+    assert result.images == 70
+    assert result.predictions == result.model_predictions == ()
+    assert result.to_json()["equal_predictions"] is None
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.zeros(2, 3, 8, 8), TypeError, r"got Tensor: give images\.numpy\(\)"),
+        (np.zeros((2, 3, 8, 8)), ValueError, "must be float32, got float64"),
+        (np.zeros((0, 3, 8, 8), np.float32), ValueError, "at least one image"),
+        (np.ones((), np.float32), ValueError, "at least one image"),
+    ],
+)
+def test_images_of_another_kind_are_refused(
+    images: Any, error: type[Exception], message: str, module: nn.Module, path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        verify(module, path, images)
+    with pytest.raises(error, match=message):
+        verify_reference(module, images)

@@ -38,10 +38,20 @@ def command(
     from bittern.runtime import load
 
     engine = load(model, threads=threads)
+    _check_classes(engine)
     if data is not None:
         _measure(engine, data, json)
     else:
         _classify(engine, images or [], top, json)
+
+
+def _check_classes(engine: "Engine") -> None:
+    shape = list(engine.metadata.output_shape)
+    if len(shape) != 2:
+        raise ValueError(
+            f"{engine.path} gives {shape}, not [images, classes]: "
+            "compute its output in Python, bittern.runtime.load(path)(images)"
+        )
 
 
 def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None:

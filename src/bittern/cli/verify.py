@@ -103,8 +103,9 @@ def print_verification(result: "Verification") -> None:
             "off, as a share of the layer's largest value.[/dim]"
         )
     verdict = "[green]passed[/green]" if result.passed else "[bold red]failed[/bold red]"
+    what = f"{result.equal_predictions} of {result.images} predictions are equal"
     print_line(
-        f"{verdict}: {result.equal_predictions} of {result.images} predictions are equal (kernels: {result.isa}), "
+        f"{verdict}: {what if result.predictions else f'{result.images} images'} (kernels: {result.isa}), "
         f"logits differ by {result.largest_logit_difference:.2g} at most, "
         f"{count_text(result.reference_differences)} values from the reference, "
         f"{count_text(result.model_differences)} bits from the trained network"
@@ -116,9 +117,10 @@ def print_verification(result: "Verification") -> None:
         )
     if result.int8:
         share = percent_text(result.equal_predictions / result.images)
+        agree = f"; predictions agree for {share}" if result.predictions else ""
         print_line(
             "int8: float layers are rounded to 8 bits, so differences from the trained network are no rounding errors. "
-            f"Checked is that Bittern's operators equal their references; predictions agree for {share}"
+            f"Checked is that Bittern's operators equal their references{agree}"
         )
 
 

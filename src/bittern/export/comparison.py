@@ -144,17 +144,20 @@ class Comparison:
         row["model_differences"] = row.get("model_differences", 0) + int(different.sum())
         images = different.flatten(1).any(1) & ~diverged
         if bool(images.any()):
-            margins = self._distances(name, values, different, channel_dim)[images] * different[images]
+            margins = torch.where(different, self._distances(name, values, different, channel_dim), 0.0)[images]
             if (margin := margins.max().item()) > row["margin"] or row.get("model_where") is None:
                 row["margin"] = max(row["margin"], margin)
                 row["model_where"] = self._where(margins, images=images)
         diverged |= images
 
     def _distances(self, name: str, values: dict[str, Any], different: Tensor, channel_dim: int) -> Tensor:
-        """How far each value that was binarized lies from 0, as a share of the largest, in ``different``'s shape."""
+        """How far each value that was binarized lies from 0, as a share of the largest finite one; infinity for NaN.
+
+        In ``different``'s shape.
+        """
         before = self._before(self.nodes[name], values)[: len(different)]
         before = _like_an_image(before, different).movedim(channel_dim, -1).abs()
-        return before / before.max()
+        return (before / _largest(before)).nan_to_num(nan=float("inf"), posinf=float("inf"))
 
     def _before(self, node: fx.Node, values: dict[str, Any]) -> Tensor:
         """What ``node``, which holds signs, would hold without any `binarize` in front of it."""
@@ -182,10 +185,10 @@ class Comparison:
             isa=isa,
             images=len(logits),
             layers=tuple(layers),
-            predictions=tuple(int(i) for i in logits.argmax(-1)),
-            model_predictions=tuple(int(i) for i in model_logits.argmax(-1)),
+            predictions=_classes(logits),
+            model_predictions=_classes(model_logits),
             logit_margin=self.logit_margin,
-            largest_logit_difference=float(np.abs(logits - model_logits).max()),
+            largest_logit_difference=_difference(torch.from_numpy(logits), torch.from_numpy(model_logits))[0],
             steps=bool(self.graph.calls(torch.ops.aten.round.default)),
         )
 
@@ -215,16 +218,28 @@ def _kind(output: Tensor) -> str:
 
 
 def _difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
-    """The largest difference of two tensors, its share of the largest value, and all differences.
+    """The largest difference of two tensors, its share of the largest finite value, and all differences.
 
-    0 for no values, infinity for NaN in one of them. None for the differences if there are none.
+    0 for no values, for equal infinities and for NaN in both; infinity for NaN or infinity in one of them. None for the
+    differences if there are none.
     """
     if actual.numel() == 0:
         return 0.0, 0.0, None
+    equal = (actual == expected) | (actual.isnan() & expected.isnan())
     differences = (actual - expected).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
+    differences = torch.where(equal, 0.0, differences)
     largest = differences.max().item()
-    share = largest / max(expected.abs().max().item(), torch.finfo(torch.float32).tiny)
-    return largest, share, differences if largest > 0 else None
+    return largest, largest / _largest(expected), differences if largest > 0 else None
+
+
+def _largest(values: Tensor) -> float:
+    """The largest finite magnitude; never 0."""
+    return max(values.abs().nan_to_num(nan=0.0, posinf=0.0).max().item(), torch.finfo(torch.float32).tiny)
+
+
+def _classes(logits: np.ndarray) -> tuple[int, ...]:
+    """The class of each image; empty where the network gives no row of logits for each image."""
+    return tuple(int(i) for i in logits.argmax(1)) if logits.ndim == 2 else ()
 
 
 def _tensor(value: Any) -> Any:

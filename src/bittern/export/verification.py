@@ -58,7 +58,8 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class Verification:
-    """Result of :func:`verify`. ``predictions`` and ``model_predictions`` are the classes per image.
+    """Result of :func:`verify`. ``predictions`` and ``model_predictions`` are the classes per image,
+    none where the network gives no row of logits for each image.
 
     ``isa``: the instruction set of the engine, or "reference" if the references ran in its place. ``logit_margin``: the
     largest difference of the logits of images without a differing bit, as a share of the largest. ``int8``: float
@@ -108,7 +109,7 @@ class Verification:
             "int8": self.int8,
             "steps": self.steps,
             "passed": self.passed,
-            "equal_predictions": self.equal_predictions,
+            "equal_predictions": self.equal_predictions if self.predictions else None,
             "logit_margin": self.logit_margin,
             "largest_logit_difference": self.largest_logit_difference,
             "reference_differences": self.reference_differences,

@@ -47,8 +47,10 @@ def verify(
 
     Raises:
         ExportError: the file was exported from another model.
+        TypeError, ValueError: ``images`` are no numpy array, of another dtype or shape, or empty.
         ModelFileError: the file is damaged or no Bittern file.
     """
+    _check(images)
     engine = runtime.load(path)
     chunk = _chunk(images)
     comparison = Comparison(module, (chunk, *engine.metadata.input_shape[1:]), engine.metadata.operators)
@@ -74,7 +76,9 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
 
     Raises:
         ExportError: the module cannot be captured.
+        TypeError, ValueError: ``images`` are no numpy array, of another dtype, or empty.
     """
+    _check(images)
     chunk = _chunk(images)
     graph = capture(module, torch.zeros(chunk, *images.shape[1:]))
     passes.run(graph)
@@ -88,6 +92,15 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
             logits = program.run(comparison.filled(part))[: len(part)]
         comparison.add(part, logits.numpy(), program.calls)
     return comparison.result("reference")
+
+
+def _check(images: object) -> None:
+    if not isinstance(images, np.ndarray):
+        raise TypeError(f"images must be a float32 numpy array, got {type(images).__name__}: give images.numpy()")
+    if images.dtype != np.float32:
+        raise ValueError(f"images must be float32, got {images.dtype}: convert them with images.astype(np.float32)")
+    if images.ndim == 0 or images.size == 0:
+        raise ValueError(f"images must hold at least one image, got shape {list(images.shape)}")
 
 
 def _chunk(images: np.ndarray) -> int:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bittern.export import ExportError, ExportWarning, to_pte
+from bittern.export.quiet import third_party_quiet
 from bittern.ops import binarize
 
 LONGEST = 700
@@ -203,3 +204,34 @@ def test_one_number_for_each_image_is_exported(tmp_path: Path) -> None:
 def test_an_output_that_mixes_a_dynamic_batch_with_channels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="must be the batch"):
         to_pte(network(lambda _, x: x.flatten(0, 1)), torch.randn(1, 3, 8, 8), tmp_path / "x.pte", max_batch=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "blamed"),
+    [
+        ("cannot lower aten::hardswish.default", "(aten::hardswish in blocks.1)"),
+        ("while executing %add_1 : [target=torch.ops.aten.add.Tensor]", "(aten::add in blocks.1)"),
+        ("while executing %add : [target=torch.ops.aten.add.Tensor]", "(aten::add in the model itself)"),
+        ("an additional aten::addmm, of which nothing here is one", "nothing here is one"),
+    ],
+)
+def test_the_module_of_the_operator_that_cannot_be_lowered_is_named(
+    text: str, blamed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = network(lambda _, x: F.hardswish(x + x)).blocks
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.blocks(x + 1)
+            return result
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError(text)
+
+    with third_party_quiet():  # it imports the module
+        monkeypatch.setattr("executorch.exir.to_edge_transform_and_lower", refuse)
+    with pytest.raises(ExportError, match="cannot lower the model") as caught:
+        to_pte(Net(), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
+    assert str(caught.value).endswith(blamed)

@@ -132,6 +132,27 @@ def test_the_file_carries_class_names_and_preprocessing(tmp_path: Path) -> None:
     assert [operator.path for operator in metadata.operators] == ["1", "1", "3"]
 
 
+@pytest.mark.parametrize(
+    ("preprocessing", "message"),
+    [
+        (Preprocessing(1.0, (0.5, 0.5), (1.0, 1.0)), "2 means and 2 stds: give 1 of each, or 3"),
+        (Preprocessing(1.0, (0.5,), (1.0, 1.0, 1.0)), "1 means and 3 stds"),
+        (Preprocessing(1.0, (), ()), "0 means and 0 stds"),
+        (Preprocessing(1.0, (0.5,), (0.0,)), r"std positive: 1.0, \(0.5,\), \(0.0,\)"),
+        (Preprocessing(1.0, (float("nan"),), (1.0,)), "must be finite"),
+        (Preprocessing(float("inf"), (0.5,), (1.0,)), "must be finite"),
+    ],
+)
+def test_preprocessing_that_does_not_fit_is_refused(preprocessing: Preprocessing, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=message):
+        to_pte(small_net(), images(1), tmp_path / "net.pte", preprocessing=preprocessing)
+
+
+def test_preprocessing_of_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"for images \[N, C, H, W\], the input is \[1, 8\]"):
+        to_pte(nn.Linear(8, 2), torch.zeros(1, 8), tmp_path / "net.pte", preprocessing=Preprocessing(1, (0,), (1,)))
+
+
 def test_a_module_without_anything_binary_is_exported_with_a_warning(tmp_path: Path) -> None:
     net, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5)).eval(), images(2)
     with pytest.warns(ExportWarning, match="nothing in this model is binary"):

@@ -50,6 +50,8 @@ def test_unknown_fields_are_ignored() -> None:
             {"scale": 1, "mean": [float("nan")], "std": [1]},
             "preprocessing: mean must be finite, is nan",
         ),
+        ("preprocessing", {"scale": 1, "mean": [0, 0], "std": [1, 1]}, "preprocessing: 2 means and 2 stds"),
+        ("preprocessing", {"scale": 1, "mean": [0], "std": [0]}, "preprocessing: scale, mean and std must be finite"),
         ("operators", None, "operators must be a list of objects"),
         ("operators", [{"op": "conv2d", "path": ""}], r"operators\[0\]: outputs must be a list"),
         ("operators", [3], r"operators\[0\] must be an object"),

@@ -1,6 +1,7 @@
 """From the deployed graph to an ExecuTorch program: XNNPACK takes the float parts, Bittern's operators stay."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -70,10 +71,12 @@ def lower(
 
 def _blame(graph: Graph, error: Exception) -> str:
     """Names the module whose operator ``error`` speaks of, if it speaks of one."""
-    text = str(error)
-    for node in graph.calls():
-        if node.name in text or ("::" in operator_name(node) and operator_name(node) in text):
-            return f" ({operator_name(node)} in {Origin.of(node).path or 'the model itself'})"
+    nodes = [node for node in graph.calls() if "::" in operator_name(node)]
+    for name in (operator_name, lambda node: node.name):
+        for node in nodes:
+            # A node called `add` is neither in "additional" nor in "aten.add".
+            if re.search(rf"(?<![\w.:]){re.escape(name(node))}\b", str(error)):
+                return f" ({operator_name(node)} in {Origin.of(node).path or 'the model itself'})"
     return ""
 
 

@@ -66,8 +66,8 @@ def to_pte(
             thresholds of Bittern's operators are the same. None: float layers compute in float32.
 
     Raises:
-        ExportError: the module cannot be captured or lowered, does not run in the engine, or the calibration images do
-            not fit. The message names the module, the operator and the way out.
+        ExportError: the module cannot be captured or lowered, does not run in the engine, or the calibration images or
+            the preprocessing do not fit. The message names the module, the operator and the way out.
         OSError: the file cannot be written.
 
     Warns:
@@ -76,6 +76,8 @@ def to_pte(
     if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
         raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
     graph = capture(module, example, max_batch)
+    if preprocessing is not None and (reason := preprocessing.why_not(example.shape)) is not None:
+        raise ExportError(f"preprocessing does not fit: {reason}")
     images = None if int8 is None else check_calibration(int8, tuple(example.shape))
     nodes = [(node.name, Origin.of(node).path, node.target) for node in graph.calls() if _is_tensor(node)]
     passes.run(graph)

@@ -21,6 +21,17 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def why_not(self, input_shape: Sequence[int]) -> str | None:
+        """None if it makes input of ``input_shape`` out of pixels, else why not."""
+        if len(input_shape) != 4:
+            return f"it is for images [N, C, H, W], the input is {list(input_shape)}"
+        channels = input_shape[1]
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, channels):
+            return f"{len(self.mean)} means and {len(self.std)} stds: give 1 of each, or {channels}, one per channel"
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))) or min(self.std) <= 0:
+            return f"scale, mean and std must be finite and std positive: {self.scale}, {self.mean}, {self.std}"
+        return None
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -81,7 +92,7 @@ class Metadata:
                 f"the metadata is of format {_short(fields.integer('format'))}, this Bittern reads up to "
                 f"{METADATA_FORMAT}: upgrade Bittern"
             )
-        return Metadata(
+        metadata = Metadata(
             bittern=fields.text("bittern"),
             executorch=fields.text("executorch"),
             model=fields.text("model"),
@@ -93,6 +104,10 @@ class Metadata:
             dynamic_batch=fields.flag("dynamic_batch"),
             int8=fields.flag("int8"),
         )
+        rule = metadata.preprocessing
+        if rule is not None and (reason := rule.why_not(metadata.input_shape)) is not None:
+            raise ModelFileError(f"metadata: preprocessing: {reason}")
+        return metadata
 
 
 _SHORT = reprlib.Repr()

@@ -15,9 +15,12 @@ from bittern.importers.errors import CheckpointError
 from bittern.importers.recognise import Candidate, recognise
 from bittern.importers.slots import fill
 from bittern.importers.stored import Checkpoint
+from bittern.importers.torch_file import PICKLE_MAGIC, ZIP_MAGIC, read_torch
 from bittern.models import get_model
 from bittern.nn import BinaryConv2d
 from bittern.train.runs import Origin, RunInfo, run_files, versions
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Names, shapes and readers of the tensors in ``path``, whatever wrote it."""
     with path.open("rb") as stream:
         head = stream.read(8)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if head.startswith(_HDF5_MAGIC):
         from bittern.importers.keras_file import read_keras
 
         return read_keras(path)
-    if head.startswith((b"PK\x03\x04", b"\x80")):
-        from bittern.importers.torch_file import read_torch
-
+    if head.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
         return read_torch(path)
     what = "empty" if not head else f"neither Keras' .h5 nor a PyTorch checkpoint: it begins with {head!r}"
     raise CheckpointError(f"{path} is {what}")

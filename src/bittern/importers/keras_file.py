@@ -19,7 +19,6 @@ from torch import Tensor
 from bittern.importers.errors import CheckpointError
 from bittern.importers.stored import Checkpoint, Stored
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 _ROOM = 2**28
 _WEIGHTS = "model_weights"  # the group of a whole saved model that holds what a weights file holds
 

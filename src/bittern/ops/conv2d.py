@@ -134,7 +134,6 @@ def _value(x: Tensor, weight: Tensor, geometry: Geometry, finish: Epilogue) -> T
 
 def packed(v: Tensor, threshold: Tensor | None) -> Tensor:
     """Bits ``v < threshold`` of images ``[N, O, H, W]`` as int32 ``[N, H, W, ceil(O/32)]``."""
-    """The packed output of ``v`` ``[N, O, OH, OW]``."""
     return layout.pack_bits(below(v, threshold, 1).movedim(1, -1))
 
 

@@ -48,7 +48,7 @@ def run_demo(folder: Path, seed: int, steps: Steps, *, study: bool = False) -> D
     torch.set_num_threads(1)
     binary = _train(folder, BINARY, "train the binary network", seed, steps, study)
     twin = _train(folder, FLOAT, "train its float twin", seed, steps, study)
-    with steps.step("export both") as step, tempfile.TemporaryDirectory() as temporary:
+    with steps.step("export both") as step:
         deployed, twin_deployed = (export_run(run, folder / f"{run.folder.name}.pte") for run in (binary, twin))
         step.note = f"{bytes_text(deployed.export.size)} and {bytes_text(twin_deployed.export.size)}"
     digits = load_digits(binary)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from deploy import Apply, Deployed, quarters
+from deploy import Apply, Deployed, powers_of_two, quarters
 
 from bittern.ops import binarize
 
@@ -33,6 +33,16 @@ def test_pooling_behind_binarize_becomes_pooling_of_bits(options: dict[str, obje
 
     deployed = Deployed(Apply(pooled, w=quarters(8, 40, 1, 1)), quarters(2, 40, 9, 9))
     assert deployed.operators == ["pack", "max_pool2d", "conv2d"]
+    deployed.check_equal()
+
+
+def test_signs_are_pooled_once_for_all_their_readers() -> None:
+    def pooled(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        y = F.max_pool2d(binarize(x), 2)
+        return F.conv2d(y, binarize(w)) * F.conv2d(y, -binarize(w)) * F.conv2d(F.max_pool2d(binarize(x), 2), w.sign())
+
+    deployed = Deployed(Apply(pooled, w=powers_of_two(8, 40, 1, 1)), quarters(2, 40, 8, 8))
+    assert deployed.operators.count("pack") == deployed.operators.count("max_pool2d") == 1
     deployed.check_equal()
 
 

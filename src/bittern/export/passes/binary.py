@@ -97,9 +97,12 @@ def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, result: fx.Node 
         # ceil_mode adds windows that start inside the image and end outside: padding on the far side.
         span = (out - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
         before_after += [padding[axis], max(padding[axis], span - size - padding[axis])]
+    target, args = torch.ops.bittern.max_pool2d.default, (bits, kernel, stride, before_after, dilation)
+    for user in bits.users:
+        if user.target is target and user.args == args and user < pool:
+            return user
     origin = Origin(Origin.of(pool).sources, Origin.of(pool).path, Origin.of(result or pool).outputs)
-    args = (bits, kernel, stride, before_after, dilation)
-    return graph.call(pool, torch.ops.bittern.max_pool2d.default, args, origin)
+    return graph.call(pool, target, args, origin)
 
 
 def same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:

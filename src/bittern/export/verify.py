@@ -1,13 +1,14 @@
 """Proof that a file does what the trained model does, layer by layer.
 
-Two comparisons for every output of every Bittern operator in the file:
+Every output of every Bittern operator in the file is compared:
 
 * with the operator's **reference**, given the very inputs that the engine gave to the operator: bits and floats must be
   equal. A difference is an error of a kernel.
-* with the **trained model** in PyTorch. Float rounding differs there (XNNPACK against PyTorch, folded BatchNorm), so a
-  value that lies within rounding error of its threshold may get the other sign, and later layers of that image follow.
-  The first bits of an image that differ must lie that close; a difference elsewhere is an error of the exporter. Files
-  whose float layers are int8 differ by more than rounding: there the first comparison decides alone.
+* with the **trained model** in PyTorch, where it has that tensor. Float rounding differs there (XNNPACK against
+  PyTorch, folded BatchNorm), so a value that lies within rounding error of its threshold may get the other sign, and
+  later layers of that image follow. The first bits of an image that differ must lie that close; a difference elsewhere
+  is an error of the exporter. Files whose float layers are int8 differ by more than rounding: there the first
+  comparison decides alone.
 """
 
 import os

@@ -100,7 +100,7 @@ class Engine:
 
         The program computes a fixed number of images at a time: more run in slices, the last one filled up with zeros.
         A program of dynamic batch takes up to that number, and nothing is filled up. No image's result depends on the
-        others.
+        others, unless the network itself computes one image from another, which slices then change.
 
         Args:
             images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is a number like

@@ -11,7 +11,7 @@ from test_to_pte import images, small_net
 from torch import Tensor, nn
 
 import bittern
-from bittern.export import ExportError, passes, to_pte
+from bittern.export import ExportError, passes, to_pte, verify
 from bittern.export.capture import capture
 from bittern.export.graph import Origin
 from bittern.export.quantize import quantize
@@ -38,7 +38,7 @@ class Branches(nn.Module):
         return self.head(F.adaptive_avg_pool2d(z, 1).flatten(1))
 
 
-def branches() -> nn.Module:
+def branches() -> Branches:
     torch.manual_seed(0)
     return Branches().eval()
 
@@ -163,3 +163,14 @@ def test_images_that_cannot_calibrate_are_refused(calibration: Tensor, message: 
     with pytest.raises(ExportError, match=message):
         to_pte(small_net(), images(1), tmp_path / "x.pte", int8=calibration)
     assert not (tmp_path / "x.pte").exists()
+
+
+def test_the_file_of_other_weights_does_not_verify(tmp_path: Path) -> None:
+    to_pte(branches(), images(1), tmp_path / "net.pte", int8=images(20))
+    assert verify(branches(), tmp_path / "net.pte", images(4).numpy()).passed
+    other = branches()
+    other.binary.weight.data[3] *= -1
+    other.norm.running_var *= 2
+    result = verify(other, tmp_path / "net.pte", images(4).numpy())
+    assert not result.passed
+    assert {name for layer in result.layers for name in layer.other_constants} == {"weight", "mul"}

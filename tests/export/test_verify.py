@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_one_wrong_value_in_any_operator_is_found(module: nn.Module, path: Path,
 
 
 def test_a_model_with_other_weights_does_not_pass(module: nn.Module, path: Path, images: np.ndarray) -> None:
-    other = nn.Sequential(*module.children())
+    other = deepcopy(module)
     other.load_state_dict(
         {name: value + 0.1 if value.is_floating_point() else value for name, value in module.state_dict().items()}
     )
@@ -208,9 +209,14 @@ def test_a_network_that_rounds_to_steps_is_compared_with_the_references_alone(tm
             return F.linear(torch.round(x.clamp(0, 1) * 3) / 3, signs)
 
     to_pte(Steps(), torch.zeros(1, 4), tmp_path / "m.pte")
-    result = verify(Steps(), tmp_path / "m.pte", np.full((1, 4), 0.5 + 1e-7, np.float32))
+    images = np.full((1, 4), 0.5 + 1e-7, np.float32)
+    result = verify(Steps(), tmp_path / "m.pte", images)
     assert result.steps
     assert result.passed
+    signs[1, 1] *= -1
+    other = verify(Steps(), tmp_path / "m.pte", images)
+    assert not other.passed
+    assert [layer.other_constants for layer in other.layers] == [("weight",)]
 
 
 def with_nan(images: np.ndarray) -> np.ndarray:

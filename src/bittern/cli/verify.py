@@ -125,7 +125,8 @@ def print_verification(result: "Verification") -> None:
 
 
 def _cells(layer: "LayerCheck") -> list[str]:
-    where = layer.reference_where or layer.model_where
+    other = f"not the network's {', '.join(layer.other_constants)}" if layer.other_constants else None
+    where = layer.reference_where or other or layer.model_where
     return [
         plain(layer.path),
         layer.operator,

@@ -53,6 +53,7 @@ class Comparison:
     def __init__(self, module: nn.Module, input_shape: tuple[int, ...], operators: Sequence[Operator]) -> None:
         self.input_shape = input_shape
         self.graph: Graph = capture(module, torch.zeros(input_shape))
+        self.steps = bool(self.graph.calls(torch.ops.aten.round.default))
         self.nodes = {node.name: node for node in self.graph.module.graph.nodes}
         self.operators = operators
         self.wanted: set[str] = set()
@@ -103,7 +104,7 @@ class Comparison:
                     self._compare_reference(row, actual, reference)
                 if (name := operator.outputs[position]) is not None:
                     self._compare_model(row, actual, name, model.values, diverged)
-        _, share, _ = _difference(torch.from_numpy(logits)[~diverged], model_logits[~diverged])
+        _, share, _ = difference(torch.from_numpy(logits)[~diverged], model_logits[~diverged])
         self.logit_margin = max(self.logit_margin, share)
         self.images += count
 
@@ -117,7 +118,7 @@ class Comparison:
             different = layout.unpack_bits(words, words.shape[-1] * layout.WORD_BITS)
         else:
             different = ~((actual == reference) | (actual.isnan() & reference.isnan()))
-            largest, _, _ = _difference(actual[different], reference[different])
+            largest, _, _ = difference(actual[different], reference[different])
             row["largest_reference_difference"] = max(row.get("largest_reference_difference", 0.0), largest)
         found = int(different.sum())
         row["reference_differences"] += found
@@ -132,8 +133,8 @@ class Comparison:
         value = values[name]
         value = _like_an_image((value[0] if isinstance(value, (tuple, list)) else value)[: len(actual)], actual)
         if actual.dtype != torch.int32:
-            difference, share, worst = _difference(actual[~diverged], value[~diverged])
-            row["largest_difference"] = max(row.get("largest_difference") or 0.0, difference)
+            largest, share, worst = difference(actual[~diverged], value[~diverged])
+            row["largest_difference"] = max(row.get("largest_difference") or 0.0, largest)
             if worst is not None and share > row["margin"]:
                 row["margin"] = share
                 row["model_where"] = self._where(worst, channel_dim=1 if worst.dim() == 4 else -1, images=~diverged)
@@ -175,12 +176,14 @@ class Comparison:
             image = int(images.nonzero().flatten()[image])
         return Where(self.images + image, channel, tuple(pixel))
 
-    def result(self, isa: str) -> Verification:
+    def result(self, isa: str, other_constants: Sequence[tuple[str, ...]] | None = None) -> Verification:
+        """``other_constants``: for each operator, as of `bittern.export.constants`."""
         logits, model_logits = np.concatenate(self.logits), np.concatenate(self.model_logits)
         layers = []
         for (index, _), row in sorted(self.layers.items()):
             operator = self.operators[index]
-            layers.append(LayerCheck(operator.path, operator.op, **row))
+            other = other_constants[index] if other_constants is not None else ()
+            layers.append(LayerCheck(operator.path, operator.op, other_constants=other, **row))
         return Verification(
             isa=isa,
             images=len(logits),
@@ -188,8 +191,8 @@ class Comparison:
             predictions=_classes(logits),
             model_predictions=_classes(model_logits),
             logit_margin=self.logit_margin,
-            largest_logit_difference=_difference(torch.from_numpy(logits), torch.from_numpy(model_logits))[0],
-            steps=bool(self.graph.calls(torch.ops.aten.round.default)),
+            largest_logit_difference=difference(torch.from_numpy(logits), torch.from_numpy(model_logits))[0],
+            steps=self.steps,
         )
 
 
@@ -217,7 +220,7 @@ def _kind(output: Tensor) -> str:
     return "bits" if output.dtype == torch.int32 else "float"
 
 
-def _difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
+def difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
     """The largest difference of two tensors, its share of the largest finite value, and all differences.
 
     0 for no values, for equal infinities and for NaN in both; infinity for NaN or infinity in one of them. None for the

@@ -36,6 +36,8 @@ class LayerCheck:
             is that bit or float; None if nothing differs.
         largest_difference: of floats from the trained model's before any bit differed, in their own unit.
         largest_reference_difference: of floats from the reference's.
+        other_constants: arguments that differ from those that the exporter makes of the trained model; asked for only
+            where the model's values do not decide.
     """
 
     path: str
@@ -49,6 +51,7 @@ class LayerCheck:
     margin: float = 0.0
     model_where: Where | None = None
     largest_difference: float | None = None
+    other_constants: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -93,13 +96,15 @@ class Verification:
     def passed(self) -> bool:
         """No difference from the references, and none from the model that rounding does not explain.
 
-        Of an int8 file, and of a network that rounds to steps, the first alone.
+        Of an int8 file, and of a network that rounds to steps, the first alone, and constants that are the model's.
         """
         return (self.int8 or self.steps or self.logit_margin <= MARGIN) and all(map(self.layer_passed, self.layers))
 
     def layer_passed(self, layer: LayerCheck) -> bool:
         """Whether ``layer`` is as it should be in this file."""
-        return layer.reference_differences == 0 if self.int8 or self.steps else layer.passed
+        if self.int8 or self.steps:
+            return layer.reference_differences == 0 and not layer.other_constants
+        return layer.passed
 
     def to_json(self) -> dict[str, Any]:
         return {

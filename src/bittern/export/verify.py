@@ -8,7 +8,7 @@ Every output of every Bittern operator in the file is compared:
   PyTorch, folded BatchNorm), so a value that lies within rounding error of its threshold may get the other sign, and
   later layers of that image follow. The first bits of an image that differ must lie that close; a difference elsewhere
   is an error of the exporter. Files whose float layers are int8 differ by more than rounding: there the first
-  comparison decides alone.
+  comparison decides, and the operators' constants must be those that the exporter makes of the model.
 """
 
 import os
@@ -24,6 +24,7 @@ from bittern import runtime
 from bittern.export import passes
 from bittern.export.capture import capture
 from bittern.export.comparison import Call, Comparison
+from bittern.export.constants import other_constants
 from bittern.export.graph import Origin
 from bittern.export.verification import Verification
 from bittern.runtime.metadata import Operator
@@ -63,7 +64,12 @@ def verify(
             rows = slice(start, start + chunk)
             cut = zip(results.calls, engine.metadata.operators, strict=True)
             comparison.add(part, results.logits[rows], [_cut(call, op.activations, rows) for call, op in cut])
-    result = comparison.result(runtime.isa() if results is None else results.isa)
+    other = None
+    if engine.metadata.int8 or comparison.steps:
+        graph = capture(module, torch.zeros(comparison.input_shape))
+        passes.run(graph)
+        other = other_constants(graph, engine.metadata.operators, engine.trace(images[:1]))
+    result = comparison.result(runtime.isa() if results is None else results.isa, other)
     return replace(result, int8=engine.metadata.int8)
 
 

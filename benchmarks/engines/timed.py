@@ -14,7 +14,7 @@ class Timed(Protocol):
 class TimedFunction:
     """A Python function, with the cost of calling the engine from Python taken off.
 
-    ``overhead``: seconds of a call of the same engine that computes nothing; so Python costs an engine nothing that says it.
+    ``overhead``: seconds of a call of the same engine that computes nothing; engines that give none pay for Python.
     """
 
     def __init__(self, function: Callable[[], object], overhead: float = 0.0) -> None:

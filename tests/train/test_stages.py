@@ -173,7 +173,7 @@ def test_a_teacher_that_is_given_is_learned_from_and_kept_as_it_is(tmp_path: Pat
 
 UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
     "shape": ({"input_shape": (3, 8, 8)}, r"input shape \(3, 8, 8\), the data \(1, 8, 8\)"),
-    "pixels": ({"preprocessing": Preprocessing(1.0, (0.0,), (1.0,))}, r"preprocessing Pre.*=1\.0,.*data Pre.*0\.305,"),
+    "pixels": ({"preprocessing": Preprocessing(1.0, (0.0,), (1.0,))}, r"preprocessing Pre.*=1\.0,.*data Pre.*0\.305.*"),
     "names": ({"class_names": ("0", "2", "1", *"3456789")}, "class 2, the data 1"),
 }
 

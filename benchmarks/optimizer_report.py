@@ -105,8 +105,11 @@ def markdown(runs: Mapping[str, Runs]) -> str:
 
 
 def _epochs_to(mark: float, seeds: Runs) -> str:
-    """First epoch whose test accuracy reaches ``mark``, for each seed."""
-    first = [next((str(i) for i, row in enumerate(e, 1) if row.test_accuracy >= mark), "never") for e in seeds.values()]
+    """First epoch whose test accuracy, with binary weights, reaches ``mark``, for each seed."""
+    first = []
+    for rows in seeds.values():
+        reached = (i for i, row in enumerate(rows, 1) if row.flip_rate >= 0 and row.test_accuracy >= mark)
+        first.append(str(next(reached, "never")))
     return first[0] if len(set(first)) == 1 else ", ".join(first)
 
 
@@ -120,7 +123,10 @@ def tuning_markdown(rows: Sequence[TuningRow]) -> str:
 
 
 def draw(path: Path, runs: Mapping[str, Runs]) -> None:
-    """Test accuracy and flips by epoch: the mean of the seeds, and between the lowest and the highest a band."""
+    """Test accuracy and flips by epoch: the mean of the seeds, and between the lowest and the highest a band.
+
+    Dashed: epochs in which weights are real.
+    """
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
         for index, (name, seeds) in enumerate(runs.items()):
@@ -128,7 +134,9 @@ def draw(path: Path, runs: Mapping[str, Runs]) -> None:
             curves = [[row.test_accuracy * 100 for row in rows][: len(epochs)] for rows in seeds.values()]
             columns = list(zip(*curves, strict=True))
             colour = f"C{index}"
-            left.plot(epochs, list(map(fmean, columns)), color=colour, label=CONTENDERS[name].title)
+            means, real = list(map(fmean, columns)), sum(row.flip_rate < 0 for row in seeds[min(seeds)])
+            left.plot(epochs[: real + 1], means[: real + 1], "--", color=colour)
+            left.plot(epochs[real:], means[real:], color=colour, label=CONTENDERS[name].title)
             left.fill_between(epochs, list(map(min, columns)), list(map(max, columns)), color=colour, alpha=0.15, lw=0)
             flips = [
                 (epoch, fmean(rates))
@@ -138,7 +146,9 @@ def draw(path: Path, runs: Mapping[str, Runs]) -> None:
                 if min(rates) > 0
             ]
             right.plot(*zip(*flips, strict=True), color=colour) if flips else None
-        left.set(xlabel="epoch", ylabel="test accuracy, %")
+        for axes in (left, right):
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        left.set(xlabel="epoch", ylabel="test accuracy, %; dashed: weights are real")
         right.set(xlabel="epoch", ylabel="share of the weights that flip in a step", yscale="log")
         left.legend(fontsize=7, frameon=False, loc="lower right")
         save(figure, path)

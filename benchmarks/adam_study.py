@@ -35,7 +35,8 @@ FIGURES = {
 """Our name -> the row of the study's table of published figures (``bittern.study.report.published``)."""
 RIVAL = "adam"
 _POINTS = 50
-_LATENT_RANGE, _LATENT_BIN = 1.5, 7  # of the histogram "latent_weights" of 301 bins; so many become one
+_LATENT_BIN = 7
+"""So many of the 301 bins of the histogram "latent_weights" become one."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ def beside(out: Path, rival: Path) -> dict[str, float]:
 def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
     """The points (x, y) of every curve of the run in ``out``."""
     from bittern.study import flip_rate
+    from bittern.study.instruments import get_instrument
     from bittern.study.read import read_study
     from bittern.study.report.published import cams_after_first_epoch
 
@@ -186,8 +188,9 @@ def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
     if latent:
         counts = np.sum(list(latent[max(latent)].values()), axis=0)
         coarse = counts.reshape(-1, _LATENT_BIN).sum(1)
-        width = 2 * _LATENT_RANGE / len(coarse)
-        found["latent"] = [(-_LATENT_RANGE + (i + 0.5) * width, n / counts.sum()) for i, n in enumerate(coarse)]
+        low, high = next(m.edges for m in get_instrument("latent").measures if m.name == "latent_weights" and m.edges)
+        middles = low + (np.arange(len(coarse)) + 0.5) * (high - low) / len(coarse)
+        found["latent"] = list(zip(middles, coarse / counts.sum(), strict=True))
     return {curve: [(float(x), float(y)) for x, y in points] for curve, points in found.items()}
 
 

@@ -18,6 +18,7 @@ Runs = Mapping[int, Sequence[EpochRow]]
 """Epochs of each seed."""
 
 _MARKS = (0.60, 0.80, 0.85)
+_ONCE = "One run each, so the spread over seeds is not known and differences of a point or two mean nothing yet. "
 _SETTINGS = f"""\
 Settings were chosen on {" ".join(TUNED_ON)} by the accuracy on 5,000 of the training images after {TUNING_EPOCHS}
 epochs on the others, one run each, six for everybody. What that cannot tell: the standard error of an accuracy is 0.7
@@ -35,11 +36,11 @@ def sections(folder: Path) -> list[str]:
     for (scale, network), group in groupby(sorted(rows, key=_where), _where):
         epochs = list(group)
         tries = [row for row in tried if _where(row) == (scale, network)]
-        size = SCALES[scale]
+        size, once = SCALES[scale], len({row.seed for row in epochs}) == 1
         found.append(
             f"### Optimizers: {network}, {scale}\n\n"
             f"CIFAR-10 (JPEG copy), widths {', '.join(map(str, size.widths[network]))}, {size.epochs} epochs, "
-            f"batch {BATCH}. Test accuracy after the last epoch. {_devices(epochs)}\n\n"
+            f"batch {BATCH}. Test accuracy after the last epoch. {_ONCE if once else ''}{_devices(epochs)}\n\n"
             f"![Accuracy and flips by epoch](results/{_plot(scale, network)})\n\n{markdown(_runs(epochs))}"
         )
         found.append(_SETTINGS + (f"\n\n{tuning_markdown(tries)}" if tries else ""))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from bittern.nn.weights import centred
+
 ROLE = "latent_weights"
 """Class attribute of a binary layer: the names of its parameters that pass a sign."""
 
@@ -31,7 +33,7 @@ class LatentWeight:
 
     def before_sign(self, values: Tensor) -> Tensor:
         """``values`` of the parameter, or a change of them, as they come to the sign."""
-        return values - values.mean(list(range(1, values.dim())), keepdim=True) if self.centred else values
+        return centred(values) if self.centred else values
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bittern.nn.weights import centred
+
 
 class FlipCounter:
     """Counts the signs of ``weights`` that differ from those at the last ``update``.
@@ -15,12 +17,12 @@ class FlipCounter:
         FF_t = sum_w |sign(w_t) - sign(w_{t-1})| / 2 / number of weights
 
     Args:
-        centred: those of ``weights`` whose signs are taken around the mean of each filter.
+        around_means: those of ``weights`` whose signs are taken around the mean of each filter.
     """
 
-    def __init__(self, weights: Sequence[Tensor], centred: Sequence[Tensor] = ()) -> None:
+    def __init__(self, weights: Sequence[Tensor], around_means: Sequence[Tensor] = ()) -> None:
         self._weights = [w.detach() for w in weights]
-        self._centred = [any(w is other for other in centred) for w in weights]
+        self._centred = [any(w is other for other in around_means) for w in weights]
         self._total = sum(w.numel() for w in self._weights)
         self._signs = [self._before_sign(i) < 0 for i in range(len(self._weights))]
         self.reset()
@@ -40,7 +42,7 @@ class FlipCounter:
 
     def _before_sign(self, i: int) -> Tensor:
         weight = self._weights[i]
-        return weight - weight.mean(list(range(1, weight.dim())), keepdim=True) if self._centred[i] else weight
+        return centred(weight) if self._centred[i] else weight
 
     def rate(self) -> float | None:
         """Share of the weights that flip in a step, 0..1; None without weights or updates."""

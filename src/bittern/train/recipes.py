@@ -16,7 +16,7 @@ _ENDS_OF_STAGES = ("blocks.3", "blocks.7", "blocks.11", "blocks.15")
 
 
 def _r2b_steps(warmup: int) -> str:
-    """The rate falls to 0.3 at epochs 40, 60 and 70 of 75. A schedule is played after the warm-up."""
+    """The rate falls to 0.3 of itself at epochs 40, 60 and 70 of 75. A schedule is played after the warm-up."""
     return ",".join(["step:0.3", *(f"{(epoch - warmup) / (75 - warmup):.6g}" for epoch in (40, 60, 70))])
 
 

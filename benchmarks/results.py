@@ -76,13 +76,15 @@ class KernelRow:
 
 @dataclass(frozen=True)
 class ChoiceRow:
-    """A layer of ``words`` a dot product by both ways of counting: the shortest of many calls, taken in turn."""
+    """A layer of ``words`` a dot product by conv2d and by ``kernel``: the shortest of many calls, taken in turn."""
 
+    isa: str
+    kernel: str
     words: int
     filters: int
     pixels: int
     conv2d_us: float
-    lookup_us: float
+    other_us: float
     machine: str
     revision: str
 

@@ -103,7 +103,7 @@ def _layers(rows: Sequence[LayerRow], title: str) -> str:
 def _choices(rows: Sequence[ChoiceRow]) -> str:
     if not rows:
         return ""
-    text = "Time of conv2d over time of conv2d_lookup, bringing weights and input into its form included."
+    text = "Time of conv2d over time of the set's other kernel, bringing weights and input into its form included."
     return f"### Which of two kernels\n\n{where(rows)} {text}\n\n{table(*choices.table(list(rows)))}"
 
 

@@ -76,6 +76,7 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   const uint32_t* words = reinterpret_cast<const uint32_t*>(x->const_data_ptr<int32_t>());
   Conv2dWork work{};
   work.input_words = set_conv2d_input(call, g, words, &args);
+  work.pixel_words = g.in_words();
   work.pixels = g.pixels();
   work.implementation = &kernels;
   args.border = make_conv2d_border(call, g, kernels, args.weight);

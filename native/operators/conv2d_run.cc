@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/conv2d_lookup/conv2d_lookup.h"
+#include "operators/conv2d_operands.h"
 #include "operators/epilogue.h"
 
 namespace bittern {
@@ -12,49 +12,13 @@ namespace {
 constexpr int64_t kBlock = 16;
 constexpr int64_t kChunk = 12;  // pixels: a multiple of most tiles
 
-// How the operands lie and which kernel reads them.
-struct Operands {
-  Conv2dKernel kernel;
-  int64_t strip;       // filters at which another thread may start
-  int64_t scale;       // words per packed word
-  int64_t set_weight;  // words
-};
-
-// Brings input and weights of all sets into the form of `lookup`.
-Operands split_operands(Call& call, const Conv2dLookup& lookup, const Conv2dWork& work, Conv2dArgs* args) {
-  constexpr int64_t kScale = Conv2dLookup::kScale;
-  const int64_t words = args->runs * args->run_words, blocks = (args->filters + kBlock - 1) / kBlock;
-  const int64_t units = (blocks + lookup.block_unit - 1) / lookup.block_unit;
-  const int64_t set_weight = units * lookup.block_unit * words * kBlock * kScale;
-  const int64_t strips = (blocks + lookup.strip_blocks - 1) / lookup.strip_blocks;
-  uint32_t* weight = call.scratch_array<uint32_t>(work.sets * set_weight);
-  uint32_t* input = call.scratch_array<uint32_t>(work.input_words * kScale);
-  int64_t* offsets = call.scratch_array<int64_t>(args->runs);
-  if (!call.ok()) return {};
-  call.parallel(work.sets * strips, lookup.strip_blocks * words, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t set = i / strips, strip = i % strips;
-      lookup.weight(args->weight + set * blocks * words * kBlock, blocks, words, strip, strip + 1,
-                    weight + set * set_weight);
-    }
-  });
-  call.parallel(work.input_words, 1, [&](int64_t begin, int64_t end) { lookup.input(args->input, input, begin, end); });
-  for (int64_t r = 0; r < args->runs; ++r) offsets[r] = args->run_offsets[r] * kScale;
-  args->weight = weight;
-  args->input = input;
-  args->run_offsets = offsets;
-  args->image_stride *= kScale;
-  args->row_stride *= kScale;
-  args->pixel_stride *= kScale;
-  return {lookup.conv2d, lookup.strip_blocks * kBlock, kScale, set_weight};
-}
-
 // The part of a set's `args` for `filters` filters from `first` on. `border_first`: where they stand in the border.
-Conv2dArgs at_filters(const Conv2dArgs& args, const Operands& operands, int64_t first, int64_t filters,
+Conv2dArgs at_filters(const Conv2dArgs& args, const Conv2dOperands& operands, int64_t first, int64_t filters,
                       int64_t border_first, Conv2dBorder* border) {
   Conv2dArgs part = at_channel(args, first);
   part.filters = filters;
   part.weight += first * args.runs * args.run_words * operands.scale;
+  if (args.filter_counts != nullptr) part.filter_counts += first;
   if (args.border != nullptr) {
     *border = *args.border;
     border->counts += border_first;
@@ -77,16 +41,9 @@ void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all) {
 void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   Conv2dArgs args = work.args;
   const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
-  Operands operands = {work.implementation->conv2d, work.implementation->tile_blocks * kBlock, 1,
-                       blocks * words * kBlock};
-  const char* name = work.implementation->name;
-  if (const Conv2dLookup* lookup =
-          work.masks != nullptr ? nullptr : choose_conv2d_lookup(flags, work.pixels, blocks, words)) {
-    operands = split_operands(call, *lookup, work, &args);
-    name = lookup->name;
-  }
+  const Conv2dOperands operands = choose_conv2d_operands(call, flags, work, &args);
   if (!call.ok()) return;
-  call.note_kernel(name);
+  call.note_kernel(operands.name);
 
   // Sets that share words of bits must not run side by side.
   const bool shared = args.bits != nullptr && work.sets > 1 && args.filters % kBlock != 0;

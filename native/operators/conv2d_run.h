@@ -13,6 +13,7 @@ struct Conv2dWork {
   Conv2dArgs args;  // of the first set; its border is that of the blocks of all sets, side by side
   int64_t sets, pixels;
   int64_t input_words;       // all that the kernel may read
+  int64_t pixel_words;       // of the input
   const int64_t* set_input;  // [sets]: words from args.input to the set's
   const uint32_t* masks;     // null, or [sets, tap words, 16]
   const Conv2dImplementation* implementation;

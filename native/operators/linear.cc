@@ -58,6 +58,7 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
   work.set_input = &run_offset;
   work.pixels = rows;
   work.input_words = rows * words;
+  work.pixel_words = words;
   work.implementation = &get_conv2d(flags);
   run_conv2d_work(call, flags, work);
 }

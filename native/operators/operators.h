@@ -40,8 +40,9 @@ BITTERN_EXPORT std::vector<std::string> supported_isas();
 // A kernel of convolutions and linear layers, and the layers that it is for.
 struct KernelChoice {
   const char* name;
-  int64_t tile_pixels, tile_filters;  // outputs whose counters it keeps in registers
-  int64_t least_pixels, least_filters;
+  int64_t tile_pixels, tile_filters;                 // outputs whose counters it keeps in registers
+  int64_t least_pixels, least_filters, least_words;  // words of 32 bits of a filter
+  const char* needs;                                 // what else a layer must be; empty: nothing
 };
 
 // The kernels of the instruction set in use; the first one that is for a layer runs it. Empty where isa_name() is.

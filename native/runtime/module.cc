@@ -94,11 +94,11 @@ std::string isa() {
   return name;
 }
 
-std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t>> kernels() {
+std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t, int64_t, const char*>> kernels() {
   isa();  // throws where BITTERN_ISA is unusable
-  std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t>> rows;
+  std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t, int64_t, const char*>> rows;
   for (const KernelChoice& k : kernel_choices()) {
-    rows.emplace_back(k.name, k.tile_pixels, k.tile_filters, k.least_pixels, k.least_filters);
+    rows.emplace_back(k.name, k.tile_pixels, k.tile_filters, k.least_pixels, k.least_filters, k.least_words, k.needs);
   }
   return rows;
 }
@@ -117,7 +117,7 @@ NB_MODULE(_engine, m) {
 
   m.def("kernels", kernels,
         "Convolution kernels of the instruction set in use: (name, pixels of a tile, filters of a tile, least pixels, "
-        "least filters), in the order of preference.");
+        "least filters, least words of a filter, what else a layer must be), in the order of preference.");
 
   nb::class_<TimedEvent>(m, "TimedEvent")
       .def_ro("name", &TimedEvent::name)

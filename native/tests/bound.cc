@@ -72,6 +72,51 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq(co
         "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31");
 }
 
+// conv2d_pairs' loop, 7 pixels x 2 blocks: zmm0 to zmm13 count, zmm14 to zmm17 hold pairs of weights, zmm18 the second
+// word of a pixel, zmm20 to zmm31 take turns as intermediates.
+#define PAIR_PIXEL(offset, second, c0, c1, t0, t1)        \
+  "vpbroadcastd " #second                                 \
+  "(%[x]), %%zmm18\n\t"                                   \
+  "vpxord " #offset "(%[x])%{1to16%}, %%zmm14, %%zmm" #t0 \
+  "\n\t"                                                  \
+  "vpxord " #offset "(%[x])%{1to16%}, %%zmm15, %%zmm" #t1 \
+  "\n\t"                                                  \
+  "vpternlogd $0xca, %%zmm16, %%zmm18, %%zmm" #t0         \
+  "\n\t"                                                  \
+  "vpternlogd $0xca, %%zmm17, %%zmm18, %%zmm" #t1         \
+  "\n\t"                                                  \
+  "vpopcntd %%zmm" #t0 ", %%zmm" #t0                      \
+  "\n\t"                                                  \
+  "vpopcntd %%zmm" #t1 ", %%zmm" #t1                      \
+  "\n\t"                                                  \
+  "vpaddd %%zmm" #t0 ", %%zmm" #c0 ", %%zmm" #c0          \
+  "\n\t"                                                  \
+  "vpaddd %%zmm" #t1 ", %%zmm" #c1 ", %%zmm" #c1 "\n\t"
+
+__attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq_pairs(const Operands& operands) {
+  const uint8_t* weight = operands.weights;
+  const uint8_t* x = operands.pixels;
+  int64_t pairs = kWords / 2;
+  __asm__ volatile(
+      "1:\n\t"
+      "vmovdqa64 (%[w]), %%zmm14\n\t"
+      "vmovdqa64 4096(%[w]), %%zmm15\n\t"
+      "vmovdqa64 64(%[w]), %%zmm16\n\t"
+      "vmovdqa64 4160(%[w]), %%zmm17\n\t"  //
+      PAIR_PIXEL(0, 4, 0, 1, 20, 21) PAIR_PIXEL(256, 260, 2, 3, 22, 23) PAIR_PIXEL(512, 516, 4, 5, 24, 25)
+          PAIR_PIXEL(768, 772, 6, 7, 26, 27) PAIR_PIXEL(1024, 1028, 8, 9, 28, 29) PAIR_PIXEL(1280, 1284, 10, 11, 30, 31)
+              PAIR_PIXEL(1536, 1540, 12, 13, 20, 21)  //
+      "add $128, %[w]\n\t"
+      "add $8, %[x]\n\t"
+      "dec %[n]\n\t"
+      "jnz 1b"
+      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(pairs)
+      : "m"(operands)
+      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
+        "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25",
+        "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31");
+}
+
 // Popcount of bytes by a table of nibbles, for registers of either width: 8 instructions a register of weights.
 #define NIBBLES(r, logic, count, weight, x, low, high, table, mask) \
   "vpxor" logic " %%" r #x ", %%" r #weight ", %%" r #low           \
@@ -186,6 +231,7 @@ __attribute__((target("avx512f,avx512bw"))) void pass_avx512_lookup(const Operan
 
 constexpr Bound kBounds[] = {
     {"avx512vpopcntdq", kIsaAvx512Vpopcntdq, 6 * 4 * 512 * kWords, pass_avx512_vpopcntdq},
+    {"avx512vpopcntdq pairs", kIsaAvx512Vpopcntdq, 7 * 2 * 512 * kWords, pass_avx512_vpopcntdq_pairs},
     {"avx512", kIsaAvx512, 4 * 2 * 512 * kWords, pass_avx512},
     {"avx512 lookup", kIsaAvx512, 2 * 256 * 8 * kWords / 2, pass_avx512_lookup},
     {"avx2", kIsaAvx2, 4 * 512 * kWords, pass_avx2},

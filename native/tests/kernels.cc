@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d_lookup/conv2d_lookup.h"
+#include "kernels/conv2d_pairs/conv2d_pairs.h"
 #include "kernels/conv2d_weight_only/conv2d_weight_only.h"
 #include "kernels/max_pool2d/max_pool2d.h"
 #include "kernels/pack/pack.h"
@@ -34,6 +36,16 @@ const Conv2dImplementation kConv2d[] = {
 #define BITTERN_CONV2D_KERNEL(isa) named(conv2d_##isa, #isa),
 #include "kernels/conv2d/kernels.inc"
 #undef BITTERN_CONV2D_KERNEL
+};
+const std::vector<Conv2dLookup> kConv2dLookup = {
+#define BITTERN_CONV2D_LOOKUP(isa) named(conv2d_lookup_##isa, "lookup_" #isa),
+#include "kernels/conv2d_lookup/kernels.inc"
+#undef BITTERN_CONV2D_LOOKUP
+};
+const std::vector<Conv2dPairs> kConv2dPairs = {
+#define BITTERN_CONV2D_PAIRS(isa) named(conv2d_pairs_##isa, "pairs_" #isa),
+#include "kernels/conv2d_pairs/kernels.inc"
+#undef BITTERN_CONV2D_PAIRS
 };
 const Conv2dWeightOnlyImplementation kConv2dWeightOnly[] = {
 #define BITTERN_CONV2D_WEIGHT_ONLY_KERNEL(isa) named(conv2d_weight_only_##isa, #isa),
@@ -59,10 +71,21 @@ const Row& row_named(const Row (&rows)[kRows], const std::string& name) {
   throw nb::value_error(("no kernel is named " + name).c_str());
 }
 
-template <class Row, size_t kRows>
-std::vector<std::tuple<std::string, uint32_t>> names_of(const Row (&rows)[kRows]) {
-  std::vector<std::tuple<std::string, uint32_t>> names;
-  for (const Row& row : rows) names.emplace_back(row.name, row.flags);
+using Names = std::vector<std::tuple<std::string, uint32_t>>;
+
+template <class Rows>
+Names names_of(const Rows& rows) {
+  Names names;
+  for (const auto& row : rows) names.emplace_back(row.name, row.flags);
+  return names;
+}
+
+// Of all families that run a conv2d.
+Names conv2d_names() {
+  Names names;
+  for (const Names& family : {names_of(kConv2dPairs), names_of(kConv2dLookup), names_of(kConv2d)}) {
+    names.insert(names.end(), family.begin(), family.end());
+  }
   return names;
 }
 
@@ -153,7 +176,60 @@ nb::tuple with_conv2d_args(const nb::dict& a, int repeats, const F& f) {
   return nb::make_tuple(values.to_numpy(), bits.to_numpy(), best);
 }
 
+// conv2d_lookup, with the time that its operands take.
+nb::tuple run_conv2d_lookup(const Conv2dLookup& kernel, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
+  constexpr int64_t kBlock = 16, kScale = Conv2dLookup::kScale;
+  const auto input_words = static_cast<int64_t>(nb::cast<Array<uint32_t>>(a["input"]).size());
+  return with_conv2d_args(a, repeats, [&](Conv2dArgs args) {
+    const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
+    const int64_t units = (blocks + kernel.block_unit - 1) / kernel.block_unit;
+    const int64_t strips = (blocks + kernel.strip_blocks - 1) / kernel.strip_blocks;
+    std::vector<uint32_t> weight(static_cast<size_t>(units * kernel.block_unit * words * kBlock * kScale));
+    std::vector<uint32_t> input(static_cast<size_t>(input_words * kScale));
+    std::vector<int64_t> offsets(args.run_offsets, args.run_offsets + args.runs);
+    kernel.weight(args.weight, blocks, words, 0, strips, weight.data());
+    kernel.input(args.input, input.data(), 0, input_words);
+    for (int64_t& offset : offsets) offset *= kScale;
+    args.weight = weight.data();
+    args.input = input.data();
+    args.run_offsets = offsets.data();
+    args.image_stride *= kScale;
+    args.row_stride *= kScale;
+    args.pixel_stride *= kScale;
+    kernel.conv2d(args, begin, end);
+  });
+}
+
+// conv2d_pairs, with the time that its operands take; "pixel_words" of `a` are those of a pixel of the input.
+nb::tuple run_conv2d_pairs(const Conv2dPairs& kernel, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
+  constexpr int64_t kBlock = 16;
+  const auto pixel_words = nb::cast<int64_t>(a["pixel_words"]);
+  const auto input_words = static_cast<int64_t>(nb::cast<Array<uint32_t>>(a["input"]).size());
+  const int64_t pixels = input_words / pixel_words;
+  return with_conv2d_args(a, repeats, [&](Conv2dArgs args) {
+    const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
+    const int64_t rows = number<int64_t>(a, "images", 1) * args.out_height;
+    std::vector<uint32_t> weight(static_cast<size_t>(blocks * words * kBlock)), input(static_cast<size_t>(input_words));
+    std::vector<uint32_t> filter_counts(static_cast<size_t>(blocks * kBlock)), counts(static_cast<size_t>(pixels));
+    std::vector<uint32_t> pixel_counts(static_cast<size_t>(rows * args.out_width));
+    kernel.weight(args.weight, words, 0, blocks, weight.data(), filter_counts.data());
+    kernel.input(args.input, pixel_words, 0, pixels, input.data(), counts.data());
+    kernel.windows(args, pixel_words, counts.data(), 0, rows, pixel_counts.data());
+    args.weight = weight.data();
+    args.input = input.data();
+    args.pixel_counts = pixel_counts.data();
+    args.filter_counts = filter_counts.data();
+    kernel.conv2d(args, begin, end);
+  });
+}
+
 nb::tuple run_conv2d(const std::string& name, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
+  for (const Conv2dLookup& kernel : kConv2dLookup) {
+    if (name == kernel.name) return run_conv2d_lookup(kernel, a, begin, end, repeats);
+  }
+  for (const Conv2dPairs& kernel : kConv2dPairs) {
+    if (name == kernel.name) return run_conv2d_pairs(kernel, a, begin, end, repeats);
+  }
   const Conv2dImplementation& kernel = row_named(kConv2d, name);
   return with_conv2d_args(a, repeats, [&](const Conv2dArgs& args) { kernel.conv2d(args, begin, end); });
 }
@@ -258,7 +334,7 @@ double cycles_per_second() {
 }  // namespace
 
 void bind_kernels(nb::module_& m) {
-  m.def("conv2d_kernels", [] { return names_of(kConv2d); });
+  m.def("conv2d_kernels", conv2d_names);
   m.def("conv2d_weight_only_kernels", [] { return names_of(kConv2dWeightOnly); });
   m.def("pack_kernels", [] { return names_of(kPack); });
   m.def("max_pool2d_kernels", [] { return names_of(kMaxPool2d); });

@@ -1,4 +1,4 @@
-"""Every row of conv2d/kernels.inc equals its contract (native/kernels/conv2d/conv2d.h), run by name.
+"""Every row of the lists of conv2d, conv2d_lookup and conv2d_pairs equals the contract of conv2d.h, run by name.
 
 The operators' tests cover shapes and epilogues; here is what operators never ask for: ranges of pixels, other strides
 of memory, untouched neighbours of the output.
@@ -16,7 +16,8 @@ from native.sanitized import Native
 FILLER = 0x5A5A5A5A
 
 
-NAMES = ["x86_avx512_vpopcntdq", "x86_avx512", "x86_avx2", "portable"]
+DIRECT = ["x86_avx512_vpopcntdq", "x86_avx512", "x86_avx2", "portable"]
+NAMES = [*DIRECT, "lookup_x86_avx512", "lookup_x86_avx2", "pairs_x86_avx512_vpopcntdq"]
 
 
 @pytest.fixture(params=NAMES)
@@ -26,6 +27,11 @@ def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
     if name not in rows or rows[name] & ~any_native.detect_arch_flags():
         pytest.skip(f"this machine cannot run {name}")
     return name
+
+
+def skip_unless_for(kernel: str, channels: int) -> None:
+    if kernel.startswith("pairs") and words(channels) % 2:
+        pytest.skip("an odd number of words has no pairs")
 
 
 def test_the_fixture_names_every_row(any_native: Native) -> None:
@@ -58,6 +64,8 @@ class Problem:
             "filters": filters,
             "valid_bits": kernel * kernel * channels,
             "channels": filters,
+            "pixel_words": depth,
+            "images": images,
         }
 
     @property
@@ -72,13 +80,60 @@ class Problem:
 
 
 @pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 64, 80, 100])
-@pytest.mark.parametrize("channels", [1, 32, 33, 96])
+@pytest.mark.parametrize("channels", [1, 32, 33, 96, 128, 190, 256, 500, 1024])
 def test_dot_products(any_native: Native, kernel: str, channels: int, filters: int) -> None:
+    skip_unless_for(kernel, channels)
     problem = Problem(channels, filters)
     arguments = {**problem.arguments, "values": problem.values()}
     values, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
     np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
     assert bits is None
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("images", [1, 3])
+def test_windows_of_any_stride(any_native: Native, kernel: str, stride: int, images: int) -> None:
+    problem = Problem(64, 64, stride=stride, images=images)
+    values, _, _ = any_native.conv2d(kernel, {**problem.arguments, "values": problem.values()}, 0, problem.pixels)
+    np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
+
+
+@pytest.mark.parametrize("filters", [20, 80])
+def test_thresholds_on_dot_products(any_native: Native, kernel: str, filters: int) -> None:
+    problem = Problem(64, filters)
+    threshold = np.random.default_rng(1).integers(-30, 30, filters, dtype=np.int32)
+    arguments = {**problem.arguments, "bits": problem.bits(), "bit_threshold": threshold}
+    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    halves = -(-filters // 16)
+    written = bits.view(np.uint16).reshape(problem.pixels, -1)[:, :halves]
+    expected = pack(problem.dot < threshold).view(np.uint16).reshape(problem.pixels, -1)[:, :halves]
+    np.testing.assert_array_equal(written, expected)
+
+
+def test_a_pair_of_words_counts_every_combination_of_its_bits(any_native: Native, kernel: str) -> None:
+    """16 pixels and filters of two channels in different words: the identity of conv2d_pairs.h."""
+    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    x, weight = np.ones((1, 1, 4, 64)), np.ones((4, 1, 1, 64))
+    x[0, 0, :, [5, 37]] = signs.T
+    weight[:, 0, 0, [5, 37]] = signs
+    arguments = {
+        "input": pack(x < 0).view(np.uint32).reshape(-1),
+        "image_stride": 8,
+        "row_stride": 8,
+        "pixel_stride": 2,
+        "out_height": 1,
+        "out_width": 4,
+        "run_offsets": np.zeros(1, np.int64),
+        "run_words": 2,
+        "weight": pack_weight(weight).view(np.uint32).reshape(-1),
+        "filters": 4,
+        "valid_bits": 64,
+        "channels": 4,
+        "pixel_words": 2,
+        "values": np.full(16, np.nan, np.float32),
+    }
+    values, _, _ = any_native.conv2d(kernel, arguments, 0, 4)
+    np.testing.assert_array_equal(values.reshape(4, 4), 62 + signs @ signs.T)
 
 
 @pytest.mark.parametrize("begin", [0, 1, 3, 17])
@@ -159,6 +214,8 @@ def test_border_classes_correct_the_count(any_native: Native, kernel: str) -> No
 
 @pytest.mark.parametrize("tap_words", [1, 2, 40])
 def test_tap_counts(any_native: Native, kernel: str, tap_words: int) -> None:
+    if kernel not in DIRECT:
+        pytest.skip("a function of conv2d alone")
     blocks, taps = 3, 9
     shape = (blocks, taps, tap_words, 16)
     weight = np.random.default_rng(0).integers(0, 2**32, shape, dtype=np.uint32)

@@ -38,14 +38,7 @@ BITTERN_INLINE void run_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) 
   } else {
     count_tile<V, P, B, kMasked>(args, pixels.first, weight, counts);
   }
-  if constexpr (P == V::kPixels && B == V::kBlocks && !kMasked) {
-    if (args.filters - filter >= B * kBlock) return finish_tile<V, P, B, true>(args, pixels, filter, counts);
-  }
-  unroll<B>([&](auto b) BITTERN_LAMBDA {
-    typename V::Int column[P][1];
-    unroll<P>([&](auto p) BITTERN_LAMBDA { column[p][0] = counts[p][b]; });
-    finish_block<V, P>(args, pixels, filter + b * kBlock, column);
-  });
+  finish<V, P, B, P == V::kPixels && B == V::kBlocks && !kMasked>(args, pixels, filter, counts);
 }
 
 // Pixels up to `end`: P at a time, then half as many.

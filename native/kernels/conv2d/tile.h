@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/outputs.h"
@@ -66,6 +67,13 @@ struct TilePixels {
   }
 };
 
+// V counts as conv2d_pairs.h says if it has a type Pairs; Pairs::dot(valid, count, of_filter) then is
+// valid - 2 * (2 * count - of_filter) as a float.
+template <class V, class = void>
+constexpr bool kCountsPairs = false;
+template <class V>
+constexpr bool kCountsPairs<V, std::void_t<typename V::Pairs>> = true;
+
 // From the counts of a tile, whose first filter is `filter`, to floats and bits in memory. kWhole: no block reaches
 // past the filters.
 template <class V, int P, int B, bool kWhole>
@@ -75,18 +83,33 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
   const int64_t rest = args.filters - filter;
   const Lanes<V, kWhole> lanes = {static_cast<int>(rest < kBlock ? rest : kBlock)};
   Int valid[P];
-  if (pixels.any_border == 0) {
-    unroll<P>([&](auto p) BITTERN_LAMBDA { valid[p] = V::broadcast(static_cast<uint32_t>(args.valid_bits)); });
-  } else {
-    const Conv2dBorder& border = *args.border;
+  const bool border = pixels.any_border != 0, bits_only = args.epilogue.bit_threshold != nullptr;
+  unroll<P>([&](auto p) BITTERN_LAMBDA {
+    int32_t bits = border ? args.border->valid_bits[pixels.border_class[p]] : args.valid_bits;
+    if constexpr (kCountsPairs<V>) bits -= 2 * static_cast<int32_t>(args.pixel_counts[pixels.index + p]);
+    valid[p] = V::broadcast(static_cast<uint32_t>(bits));
+  });
+  if constexpr (kCountsPairs<V>) {
+    Int of_filter[B];
+    unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(args.filter_counts + filter + b * kBlock); });
+    if (!border && !bits_only) {
+      typename V::Float v[P][B];
+      unroll<P, B>([&](auto p, auto b)
+                       BITTERN_LAMBDA { v[p][b] = V::Pairs::dot(valid[p], counts[p][b], of_filter[b]); });
+      return apply_epilogue<V, P, B, kWhole>(args, pixels.index, filter, lanes, v);
+    }
+    unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA {
+      counts[p][b] = V::sub(V::add(counts[p][b], counts[p][b]), of_filter[b]);
+    });
+  }
+  if (border) {
     unroll<P>([&](auto p) BITTERN_LAMBDA {
-      valid[p] = V::broadcast(static_cast<uint32_t>(border.valid_bits[pixels.border_class[p]]));
-      const uint32_t* outer = border.counts + pixels.border_class[p] * border.count_stride + filter;
+      const uint32_t* outer = args.border->counts + pixels.border_class[p] * args.border->count_stride + filter;
       unroll<B>([&](auto b) BITTERN_LAMBDA { counts[p][b] = V::sub(counts[p][b], V::load(outer + b * kBlock)); });
     });
   }
 
-  if (args.epilogue.bit_threshold != nullptr) {
+  if (bits_only) {
     const uint32_t* threshold = reinterpret_cast<const uint32_t*>(args.epilogue.bit_threshold);
     unroll<B>([&](auto b) BITTERN_LAMBDA {
       const int64_t o = filter + b * kBlock;
@@ -113,6 +136,20 @@ __attribute__((noinline)) void finish_block(const Conv2dArgs& args, const TilePi
   } else {
     finish_tile<V, P, 1, false>(args, pixels, filter, counts);
   }
+}
+
+// All filters of a tile; kMain: the tile that most of a layer is made of.
+template <class V, int P, int B, bool kMain>
+BITTERN_INLINE void finish(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter,
+                           typename V::Int (&counts)[P][B]) {
+  if constexpr (kMain) {
+    if (args.filters - filter >= B * kBlock) return finish_tile<V, P, B, true>(args, pixels, filter, counts);
+  }
+  unroll<B>([&](auto b) BITTERN_LAMBDA {
+    typename V::Int column[P][1];
+    unroll<P>([&](auto p) BITTERN_LAMBDA { column[p][0] = counts[p][b]; });
+    finish_block<V, P>(args, pixels, filter + b * kBlock, column);
+  });
 }
 
 }  // namespace

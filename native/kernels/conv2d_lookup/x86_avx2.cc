@@ -85,6 +85,6 @@ struct Avx2Bytes {
 }  // namespace
 
 constexpr Conv2dLookup conv2d_lookup_x86_avx2 =
-    conv2d_lookup_of<Avx2Wide, Avx2Bytes>("conv2d_lookup_x86_avx2", kIsaAvx2, 8, 4);
+    conv2d_lookup_of<Avx2Wide, Avx2Bytes>("conv2d_lookup_x86_avx2", kIsaAvx2, 12, 4);
 
 }  // namespace bittern

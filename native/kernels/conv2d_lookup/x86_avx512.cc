@@ -8,8 +8,6 @@
 //
 // Bound: 32 shuffles through one port and 32 additions through the other are 32 cycles for 4 * 256 * 8 MAC, 256
 // MAC/cycle, twice that of conv2d's table. Sixteen counters, four registers of nibbles, a table and what is looked up.
-//
-// The thresholds are estimated, not measured: those of AVX2 for registers of twice the filters.
 #include <immintrin.h>
 
 #include "kernels/conv2d_lookup/generic.h"

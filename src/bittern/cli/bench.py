@@ -77,9 +77,10 @@ def command(
         )
     output().print(listing)
     if explain:
-        choices = table(["Kernel", ">Tile", ">From pixels", ">From filters"])
+        choices = table(["Kernel", ">Tile", ">From pixels", ">From filters", ">From words", "And"])
         for kernel in kernels():
             tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
-            choices.add_row(kernel.name, tile, str(kernel.least_pixels), str(kernel.least_filters))
+            least = (kernel.least_pixels, kernel.least_filters, kernel.least_words)
+            choices.add_row(kernel.name, tile, *map(str, least), kernel.needs)
         output().print("\nLayers on packed bits, without masks of groups, take the first of these that is for them:")
         output().print(choices)

@@ -63,8 +63,9 @@ def supported_isas() -> tuple[str, ...]:
 class Kernel:
     """A native kernel of convolutions and linear layers, and the layers that it is for.
 
-    ``tile_pixels`` x ``tile_filters``: outputs whose counters it keeps in registers. ``least_pixels`` and
-    ``least_filters``: measured; smaller layers are faster with the next kernel.
+    ``tile_pixels`` x ``tile_filters``: outputs whose counters it keeps in registers. ``least_pixels``,
+    ``least_filters`` and ``least_words`` (32-bit words of a filter): measured; smaller layers are faster with the next
+    kernel. ``needs``: what else a layer must be, in words; empty for the last.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Kernel:
     tile_filters: int
     least_pixels: int
     least_filters: int
+    least_words: int
+    needs: str
 
 
 def kernels() -> tuple[Kernel, ...]:

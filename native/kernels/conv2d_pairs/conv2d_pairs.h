@@ -1,0 +1,59 @@
+// conv2d for instruction sets that choose bits by a mask in one instruction: the same result, two words at a time.
+//
+// For the bits x0, x1 of two channels and w0, w1 of a filter,
+//
+//     [x0 != w0] + [x1 != w1]  =  2 * (x1 != w0 ? x0 == x1 : w0 != w1)  +  [x0 != x1]  -  [w0 != w1]
+//
+// whose last two terms belong to the input alone and to the filter alone. (Among the bits x0 == w0, w0 == w1, x0 != x1
+// the majority is the complement of the chosen bit, and their parity is x1 != w1: a full adder.) So a pair of words
+// costs xor, choice, popcount and addition instead of twice xor, popcount, addition: 4 instructions for 6. Winograd's
+// inner product (IEEE Trans. Computers C-17, 1968) halves multiplications by the same plan.
+//
+//     input    words x0, x1 of a pixel become x1, ~(x0 ^ x1), and pixel_counts the popcounts of x0 ^ x1 in a window
+//     weight   words w0, w1 of a tap become w0, w0 ^ w1, and filter_counts the popcounts of w0 ^ w1 in a filter
+//
+//     count(p, o) = 2 * sum popcount((x'0 ^ w'0) ? x'1 : w'1) + pixel_counts[p] - filter_counts[o]
+//
+// Both keep their layout and their size. Bringing them into this form costs as much as a few pixels of a layer, so it
+// is for layers of some pixels. Unused bits, 0 in input and weights, add nothing here either: there the choice is w'1.
+//
+// Limits: one group; words of a pixel are the words of a tap, and even. Else as conv2d.h says.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/arch.h"
+#include "kernels/conv2d/conv2d.h"
+
+namespace bittern {
+
+struct Conv2dPairs {
+  const char* name;
+  uint32_t flags;
+  int64_t tile_pixels, tile_blocks;  // of 16 filters
+  // Layers of fewer pixels, blocks of filters, or words of a filter take conv2d.
+  int64_t least_pixels, least_blocks, least_words;
+  // Pixels [begin, end) of words[.., pixel_words] to `to`, and the popcount of x0 ^ x1 of each.
+  void (*input)(const uint32_t* words, int64_t pixel_words, int64_t begin, int64_t end, uint32_t* to, uint32_t* counts);
+  // The sum of `counts`, one for each pixel of the input, over the window of every output pixel of the rows
+  // [begin, end) of all images' outputs.
+  void (*windows)(const Conv2dArgs& args, int64_t pixel_words, const uint32_t* counts, int64_t begin, int64_t end,
+                  uint32_t* pixel_counts);
+  // Blocks [begin, end) of weight[blocks, words, 16].
+  void (*weight)(const uint32_t* weight, int64_t words, int64_t begin, int64_t end, uint32_t* to,
+                 uint32_t* filter_counts);
+  Conv2dKernel conv2d;
+};
+
+// The implementation that the set with these bits uses; null where conv2d's own kernel is the fastest.
+const Conv2dPairs* get_conv2d_pairs(uint32_t flags);
+
+// The same for a layer; null where it is too small or has no pairs.
+const Conv2dPairs* choose_conv2d_pairs(uint32_t flags, int64_t pixels, int64_t blocks, int64_t words,
+                                       int64_t pixel_words);
+
+#define BITTERN_CONV2D_PAIRS(isa) extern const Conv2dPairs conv2d_pairs_##isa;
+#include "kernels/conv2d_pairs/kernels.inc"
+#undef BITTERN_CONV2D_PAIRS
+
+}  // namespace bittern

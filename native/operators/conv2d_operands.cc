@@ -40,26 +40,19 @@ Conv2dOperands split(Call& call, const Conv2dLookup& lookup, const Conv2dWork& w
 // conv2d_pairs.h
 Conv2dOperands pair(Call& call, const Conv2dPairs& pairs, const Conv2dWork& work, Conv2dArgs* args) {
   const int64_t words = args->runs * args->run_words, blocks = (args->filters + kBlock - 1) / kBlock;
-  const int64_t pixels = work.input_words / work.pixel_words;
-  uint32_t* weight = call.scratch_array<uint32_t>(blocks * words * kBlock);
-  uint32_t* filter_counts = call.scratch_array<uint32_t>(blocks * kBlock);
+  const int64_t pixels = work.input_words / work.pixel_words, taps = words / work.pixel_words;
   uint32_t* input = call.scratch_array<uint32_t>(work.input_words);
   uint32_t* counts = call.scratch_array<uint32_t>(pixels);
   uint32_t* pixel_counts = call.scratch_array<uint32_t>(work.pixels);
   if (!call.ok()) return {};
-  call.parallel(blocks, words * 4, [&](int64_t begin, int64_t end) {
-    pairs.weight(args->weight, words, begin, end, weight, filter_counts);
-  });
   call.parallel(pixels, work.pixel_words, [&](int64_t begin, int64_t end) {
     pairs.input(args->input, work.pixel_words, begin, end, input, counts);
   });
-  call.parallel(
-      work.pixels / args->out_width, args->out_width * words / work.pixel_words / 8,
-      [&](int64_t begin, int64_t end) { pairs.windows(*args, work.pixel_words, counts, begin, end, pixel_counts); });
-  args->weight = weight;
+  call.parallel(work.pixels / args->out_width, args->out_width * taps / 4, [&](int64_t begin, int64_t end) {
+    pairs.windows(*args, work.pixel_words, counts, begin, end, pixel_counts);
+  });
   args->input = input;
   args->pixel_counts = pixel_counts;
-  args->filter_counts = filter_counts;
   return {pairs.name, pairs.conv2d, pairs.tile_blocks * kBlock, 1, blocks * words * kBlock};
 }
 

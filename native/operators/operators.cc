@@ -51,7 +51,9 @@ std::vector<KernelChoice> kernel_choices() {
   }
   if (const Conv2dPairs* pairs = get_conv2d_pairs(isa->flags)) {
     choices.push_back({pairs->name, pairs->tile_pixels, pairs->tile_blocks * kBlock, pairs->least_pixels,
-                       above(pairs->least_blocks), pairs->least_words, "one group, an even number of words a pixel"});
+                       above(pairs->least_blocks), pairs->least_words,
+                       "one group, an even number of words a pixel, at most 512 words"});
+    static_assert(Conv2dPairs::kMostWords == 512);
   }
   const Conv2dImplementation& direct = get_conv2d(isa->flags);
   choices.push_back({direct.name, direct.tile_pixels, direct.tile_blocks * kBlock, 1, 1, 1, ""});

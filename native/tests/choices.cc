@@ -90,18 +90,13 @@ class Paired {
         layer_(layer),
         plain_(layer.args()),
         args_(plain_),
-        weight_(layer.weight.size()),
         input_(layer.input.size()),
-        filter_counts_(size(layer.blocks * kBlock)),
         counts_(size(layer.rows)),
         pixel_counts_(size(layer.rows)) {
     args_.input = input_.data();
-    args_.weight = weight_.data();
-    args_.filter_counts = filter_counts_.data();
     args_.pixel_counts = pixel_counts_.data();
   }
   void operator()() {
-    kernel_.weight(layer_.weight.data(), layer_.words, 0, layer_.blocks, weight_.data(), filter_counts_.data());
     kernel_.input(layer_.input.data(), layer_.words, 0, layer_.rows, input_.data(), counts_.data());
     kernel_.windows(plain_, layer_.words, counts_.data(), 0, 1, pixel_counts_.data());
     kernel_.conv2d(args_, 0, layer_.rows);
@@ -111,7 +106,7 @@ class Paired {
   const Conv2dPairs& kernel_;
   Linear& layer_;
   Conv2dArgs plain_, args_;
-  std::vector<uint32_t> weight_, input_, filter_counts_, counts_, pixel_counts_;
+  std::vector<uint32_t> input_, counts_, pixel_counts_;
 };
 
 // Nanoseconds, the shortest of `repeats` taken in turn.

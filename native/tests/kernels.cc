@@ -202,23 +202,17 @@ nb::tuple run_conv2d_lookup(const Conv2dLookup& kernel, const nb::dict& a, int64
 
 // conv2d_pairs, with the time that its operands take; "pixel_words" of `a` are those of a pixel of the input.
 nb::tuple run_conv2d_pairs(const Conv2dPairs& kernel, const nb::dict& a, int64_t begin, int64_t end, int repeats) {
-  constexpr int64_t kBlock = 16;
   const auto pixel_words = nb::cast<int64_t>(a["pixel_words"]);
   const auto input_words = static_cast<int64_t>(nb::cast<Array<uint32_t>>(a["input"]).size());
   const int64_t pixels = input_words / pixel_words;
   return with_conv2d_args(a, repeats, [&](Conv2dArgs args) {
-    const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
     const int64_t rows = number<int64_t>(a, "images", 1) * args.out_height;
-    std::vector<uint32_t> weight(static_cast<size_t>(blocks * words * kBlock)), input(static_cast<size_t>(input_words));
-    std::vector<uint32_t> filter_counts(static_cast<size_t>(blocks * kBlock)), counts(static_cast<size_t>(pixels));
+    std::vector<uint32_t> input(static_cast<size_t>(input_words)), counts(static_cast<size_t>(pixels));
     std::vector<uint32_t> pixel_counts(static_cast<size_t>(rows * args.out_width));
-    kernel.weight(args.weight, words, 0, blocks, weight.data(), filter_counts.data());
     kernel.input(args.input, pixel_words, 0, pixels, input.data(), counts.data());
     kernel.windows(args, pixel_words, counts.data(), 0, rows, pixel_counts.data());
-    args.weight = weight.data();
     args.input = input.data();
     args.pixel_counts = pixel_counts.data();
-    args.filter_counts = filter_counts.data();
     kernel.conv2d(args, begin, end);
   });
 }

@@ -52,9 +52,8 @@ struct Conv2dArgs {
   const uint32_t* mask;  // null, or [run_words, 16]
   int32_t valid_bits;
   const Conv2dBorder* border;  // null: none
-  // What conv2d_pairs.h takes apart; null elsewhere.
-  const uint32_t* pixel_counts;   // [pixels]
-  const uint32_t* filter_counts;  // [ceil(filters / 16) * 16]
+  // Null, or [pixels]: added to `count`, for kernels that count the rest of it alone (conv2d_pairs.h).
+  const uint32_t* pixel_counts;
 
   Epilogue epilogue;
   int64_t channels;  // of all groups: distance of two pixels in `values` and in the residual

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/outputs.h"
@@ -65,14 +64,12 @@ struct TilePixels {
       at.advance(args);
     });
   }
-};
 
-// V counts as conv2d_pairs.h says if it has a type Pairs; Pairs::dot(valid, count, of_filter) then is
-// valid - 2 * (2 * count - of_filter) as a float.
-template <class V, class = void>
-constexpr bool kCountsPairs = false;
-template <class V>
-constexpr bool kCountsPairs<V, std::void_t<typename V::Pairs>> = true;
+  // By how much 2 * pixel_counts lowers the valid bits of pixel p.
+  BITTERN_INLINE int32_t bits_less(const Conv2dArgs& args, int p) const {
+    return args.pixel_counts != nullptr ? 2 * static_cast<int32_t>(args.pixel_counts[index + p]) : 0;
+  }
+};
 
 // From the counts of a tile, whose first filter is `filter`, to floats and bits in memory. kWhole: no block reaches
 // past the filters.
@@ -83,25 +80,11 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
   const int64_t rest = args.filters - filter;
   const Lanes<V, kWhole> lanes = {static_cast<int>(rest < kBlock ? rest : kBlock)};
   Int valid[P];
-  const bool border = pixels.any_border != 0, bits_only = args.epilogue.bit_threshold != nullptr;
+  const bool border = pixels.any_border != 0;
   unroll<P>([&](auto p) BITTERN_LAMBDA {
-    int32_t bits = border ? args.border->valid_bits[pixels.border_class[p]] : args.valid_bits;
-    if constexpr (kCountsPairs<V>) bits -= 2 * static_cast<int32_t>(args.pixel_counts[pixels.index + p]);
-    valid[p] = V::broadcast(static_cast<uint32_t>(bits));
+    const int32_t bits = border ? args.border->valid_bits[pixels.border_class[p]] : args.valid_bits;
+    valid[p] = V::broadcast(static_cast<uint32_t>(bits - pixels.bits_less(args, p)));
   });
-  if constexpr (kCountsPairs<V>) {
-    Int of_filter[B];
-    unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(args.filter_counts + filter + b * kBlock); });
-    if (!border && !bits_only) {
-      typename V::Float v[P][B];
-      unroll<P, B>([&](auto p, auto b)
-                       BITTERN_LAMBDA { v[p][b] = V::Pairs::dot(valid[p], counts[p][b], of_filter[b]); });
-      return apply_epilogue<V, P, B, kWhole>(args, pixels.index, filter, lanes, v);
-    }
-    unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA {
-      counts[p][b] = V::sub(V::add(counts[p][b], counts[p][b]), of_filter[b]);
-    });
-  }
   if (border) {
     unroll<P>([&](auto p) BITTERN_LAMBDA {
       const uint32_t* outer = args.border->counts + pixels.border_class[p] * args.border->count_stride + filter;
@@ -109,7 +92,7 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
     });
   }
 
-  if (bits_only) {
+  if (args.epilogue.bit_threshold != nullptr) {
     const uint32_t* threshold = reinterpret_cast<const uint32_t*>(args.epilogue.bit_threshold);
     unroll<B>([&](auto b) BITTERN_LAMBDA {
       const int64_t o = filter + b * kBlock;

@@ -13,7 +13,7 @@ const Conv2dPairs* get_conv2d_pairs([[maybe_unused]] uint32_t flags) {
 const Conv2dPairs* choose_conv2d_pairs(uint32_t flags, int64_t pixels, int64_t blocks, int64_t words,
                                        int64_t pixel_words) {
   const Conv2dPairs* pairs = get_conv2d_pairs(flags);
-  if (pairs == nullptr || pixel_words % 2 != 0 || words % pixel_words != 0) return nullptr;
+  if (pairs == nullptr || pixel_words % 2 != 0 || words > Conv2dPairs::kMostWords) return nullptr;
   const bool small = pixels < pairs->least_pixels || blocks < pairs->least_blocks || words < pairs->least_words;
   return small ? nullptr : pairs;
 }

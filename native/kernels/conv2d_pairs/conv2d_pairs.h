@@ -9,15 +9,17 @@
 // costs xor, choice, popcount and addition instead of twice xor, popcount, addition: 4 instructions for 6. Winograd's
 // inner product (IEEE Trans. Computers C-17, 1968) halves multiplications by the same plan.
 //
-//     input    words x0, x1 of a pixel become x1, ~(x0 ^ x1), and pixel_counts the popcounts of x0 ^ x1 in a window
-//     weight   words w0, w1 of a tap become w0, w0 ^ w1, and filter_counts the popcounts of w0 ^ w1 in a filter
+//     count(p, o) = 2 * sum popcount(x'0 ^ w'0 ? x'1 : w'1) + pixel_counts[p] - filter_counts[o]
 //
-//     count(p, o) = 2 * sum popcount((x'0 ^ w'0) ? x'1 : w'1) + pixel_counts[p] - filter_counts[o]
+//     x'0, x'1 = x1, ~(x0 ^ x1)    pixel_counts: popcounts of x0 ^ x1 in the window of a pixel
+//     w'0, w'1 = w0, w0 ^ w1       filter_counts: popcounts of w0 ^ w1 in a filter
 //
-// Both keep their layout and their size. Bringing them into this form costs as much as a few pixels of a layer, so it
-// is for layers of some pixels. Unused bits, 0 in input and weights, add nothing here either: there the choice is w'1.
+// The input is brought into this form beforehand, in its layout and its size. A kernel does that to the weights of one
+// strip of filters after the other, on the stack, where they stay in the nearest cache of the core that uses them; it
+// costs as much as one or two pixels. Unused bits, 0 in input and weights, add nothing here either: the choice is w'1.
 //
-// Limits: one group; words of a pixel are the words of a tap, and even. Else as conv2d.h says.
+// Limits: one group; words of a pixel are the words of a tap, and even; K <= kMostWords, for the room on the stack. Else
+// as conv2d.h says.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +30,8 @@
 namespace bittern {
 
 struct Conv2dPairs {
+  static constexpr int64_t kMostWords = 512;
+
   const char* name;
   uint32_t flags;
   int64_t tile_pixels, tile_blocks;  // of 16 filters
@@ -39,9 +43,7 @@ struct Conv2dPairs {
   // [begin, end) of all images' outputs.
   void (*windows)(const Conv2dArgs& args, int64_t pixel_words, const uint32_t* counts, int64_t begin, int64_t end,
                   uint32_t* pixel_counts);
-  // Blocks [begin, end) of weight[blocks, words, 16].
-  void (*weight)(const uint32_t* weight, int64_t words, int64_t begin, int64_t end, uint32_t* to,
-                 uint32_t* filter_counts);
+  // `args` of the input in this form, with pixel_counts.
   Conv2dKernel conv2d;
 };
 

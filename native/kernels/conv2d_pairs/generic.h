@@ -1,6 +1,7 @@
 // The loops of conv2d_pairs over a type V that counts (conv2d/count.h), and:
 //
 //     V::add_pair(c, x, w, different)    c[b] += popcount of (x[0] ^ w[b] ? x[1] : different[b]) of each lane
+//     V::dot(valid, count, of_filter)    valid - 2 * (2 * count - of_filter) as a float
 //     V::input                           Conv2dPairs::input, such as pairs_input
 //     V::kPixels, V::kBlocks             as many counters as fit into the registers, beside two words of each block of
 //                                        weights and two of input
@@ -37,21 +38,62 @@ BITTERN_INLINE void count_pairs(const Conv2dArgs& args, const uint32_t* const (&
   unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { counts[p][b] = V::total(acc[p][b]); });
 }
 
+// The weights of B blocks from a filter on, in the form of conv2d_pairs.h.
+template <class V, int B>
+struct PairedWeight {
+  alignas(64) uint32_t words[B * Conv2dPairs::kMostWords * kBlock];
+  alignas(64) uint32_t filter_counts[B * kBlock];
+
+  BITTERN_INLINE PairedWeight(const Conv2dArgs& args, int64_t filter) {
+    const int64_t pairs = args.runs * args.run_words / 2;
+    const uint32_t* from = args.weight + filter * pairs * 2;
+    uint32_t* to = words;
+    for (int64_t b = 0; b < B; ++b) {
+      typename V::Count sum = V::zero_count();
+      for (int64_t k = 0; k < pairs; ++k, from += 2 * kBlock, to += 2 * kBlock) {
+        const typename V::Int w = V::load(from), different = V::bit_xor(w, V::load(from + kBlock));
+        V::store(to, w);
+        V::store(to + kBlock, different);
+        sum = V::count(sum, different);
+      }
+      V::store(filter_counts + b * kBlock, V::total(sum));
+    }
+  }
+};
+
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
 template <class V, int P, int B>
-BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, Pixel& at, int64_t filter) {
+BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V, B>& weight, Pixel& at,
+                                   int64_t filter) {
+  using Int = typename V::Int;
+  constexpr bool kMain = P == V::kPixels && B == V::kBlocks;
   const TilePixels<P> pixels(args, at);
-  typename V::Int counts[P][B];
-  count_pairs<V, P, B>(args, pixels.first, args.weight + filter * args.runs * args.run_words, counts);
-  finish<V, P, B, P == V::kPixels && B == V::kBlocks>(args, pixels, filter, counts);
+  Int counts[P][B], of_filter[B];
+  count_pairs<V, P, B>(args, pixels.first, weight.words, counts);
+  unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(weight.filter_counts + b * kBlock); });
+  if constexpr (kMain) {
+    const bool whole = args.filters - filter >= B * kBlock;
+    if (whole && pixels.any_border == 0 && args.epilogue.bit_threshold == nullptr) {
+      typename V::Float v[P][B];
+      unroll<P>([&](auto p) BITTERN_LAMBDA {
+        const Int valid = V::broadcast(static_cast<uint32_t>(args.valid_bits - pixels.bits_less(args, p)));
+        unroll<B>([&](auto b) BITTERN_LAMBDA { v[p][b] = V::dot(valid, counts[p][b], of_filter[b]); });
+      });
+      return apply_epilogue<V, P, B, true>(args, pixels.index, filter, {kBlock}, v);
+    }
+  }
+  unroll<P, B>([&](auto p, auto b)
+                   BITTERN_LAMBDA { counts[p][b] = V::sub(V::add(counts[p][b], counts[p][b]), of_filter[b]); });
+  finish<V, P, B, kMain>(args, pixels, filter, counts);
 }
 
 // Pixels up to `end`: P at a time, then half as many.
 template <class V, int P, int B>
-void run_pairs_pixels(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) {
+void run_pairs_pixels(const Conv2dArgs& args, const PairedWeight<V, B>& weight, Pixel& at, int64_t end,
+                      int64_t filter) {
   if constexpr (P > 0) {
-    while (end - at.index() >= P) run_pairs_tile<V, P, B>(args, at, filter);
-    run_pairs_pixels<V, P / 2, B>(args, at, end, filter);
+    while (end - at.index() >= P) run_pairs_tile<V, P, B>(args, weight, at, filter);
+    run_pairs_pixels<V, P / 2, B>(args, weight, at, end, filter);
   }
 }
 
@@ -60,8 +102,9 @@ template <class V, int B>
 void run_pairs_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (B > 0) {
     for (; args.filters - filter > (B - 1) * kBlock; filter += B * kBlock) {
+      const PairedWeight<V, B> weight(args, filter);
       Pixel at(args, begin);
-      run_pairs_pixels<V, V::kPixels, B>(args, at, end, filter);
+      run_pairs_pixels<V, V::kPixels, B>(args, weight, at, end, filter);
     }
     run_pairs_filters<V, B / 2>(args, begin, end, filter);
   }
@@ -70,23 +113,6 @@ void run_pairs_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64
 template <class V>
 void run_conv2d_pairs(const Conv2dArgs& args, int64_t begin, int64_t end) {
   run_pairs_filters<V, V::kBlocks>(args, begin, end, 0);
-}
-
-template <class V>
-void run_pairs_weight(const uint32_t* weight, int64_t words, int64_t begin, int64_t end, uint32_t* to,
-                      uint32_t* filter_counts) {
-  weight += begin * words * kBlock;
-  to += begin * words * kBlock;
-  for (int64_t block = begin; block < end; ++block) {
-    typename V::Count sum = V::zero_count();
-    for (int64_t k = 0; k < words; k += 2, weight += 2 * kBlock, to += 2 * kBlock) {
-      const typename V::Int w = V::load(weight), different = V::bit_xor(w, V::load(weight + kBlock));
-      V::store(to, w);
-      V::store(to + kBlock, different);
-      sum = V::count(sum, different);
-    }
-    V::store(filter_counts + block * kBlock, V::total(sum));
-  }
 }
 
 inline void pairs_input(const uint32_t* words, int64_t pixel_words, int64_t begin, int64_t end, uint32_t* to,
@@ -143,8 +169,8 @@ void run_pairs_windows(const Conv2dArgs& args, int64_t pixel_words, const uint32
 template <class V>
 constexpr Conv2dPairs conv2d_pairs_of(const char* name, uint32_t flags, int64_t least_pixels, int64_t least_blocks,
                                       int64_t least_words) {
-  return {name,        flags,    V::kPixels,           V::kBlocks,          least_pixels,       least_blocks,
-          least_words, V::input, run_pairs_windows<V>, run_pairs_weight<V>, run_conv2d_pairs<V>};
+  return {name,         flags,       V::kPixels, V::kBlocks,           least_pixels,
+          least_blocks, least_words, V::input,   run_pairs_windows<V>, run_conv2d_pairs<V>};
 }
 
 }  // namespace

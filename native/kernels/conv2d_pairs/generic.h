@@ -16,50 +16,48 @@
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-// counts[p][b] = what conv2d_pairs.h sums, of pixel p with the 16 filters of block b.
-template <class V, int P, int B>
-BITTERN_INLINE void count_pairs(const Conv2dArgs& args, const uint32_t* const (&first)[P], const uint32_t* weight,
-                                typename V::Int (&counts)[P][B]) {
-  const int64_t run_words = args.run_words, block_stride = args.runs * run_words * kBlock;
-  typename V::Count acc[P][B];
-  unroll<P, B>([&](auto p, auto b) { acc[p][b] = V::zero_count(); });
-  for (int64_t r = 0; r < args.runs; ++r) {
-    const uint32_t* x[P];
-    unroll<P>([&](auto p) { x[p] = first[p] + args.run_offsets[r]; });
-    for (int64_t i = 0; i < run_words; i += 2, weight += 2 * kBlock) {
-      typename V::Int w[B], different[B];
-      unroll<B>([&](auto b) BITTERN_LAMBDA {
-        w[b] = V::load(weight + b * block_stride);
-        different[b] = V::load(weight + b * block_stride + kBlock);
-      });
-      unroll<P>([&](auto p) BITTERN_LAMBDA { V::add_pair(acc[p], x[p] + i, w, different); });
-    }
-  }
-  unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { counts[p][b] = V::total(acc[p][b]); });
-}
-
-// The weights of B blocks from a filter on, in the form of conv2d_pairs.h.
+// The weights of B blocks from a filter on in the form of conv2d_pairs.h, and where their pairs of words meet the input.
 template <class V, int B>
 struct PairedWeight {
-  alignas(64) uint32_t words[B * Conv2dPairs::kMostWords * kBlock];
-  alignas(64) uint32_t filter_counts[B * kBlock];
+  alignas(64) uint32_t words[Conv2dPairs::kMostWords / 2][B][2][kBlock];  // of a pair side by side
+  alignas(64) uint32_t filter_counts[B][kBlock];
+  int64_t pairs, offsets[Conv2dPairs::kMostWords / 2];  // from the first word of a pixel
 
-  BITTERN_INLINE PairedWeight(const Conv2dArgs& args, int64_t filter) {
-    const int64_t pairs = args.runs * args.run_words / 2;
+  BITTERN_INLINE PairedWeight(const Conv2dArgs& args, int64_t filter) : pairs(0) {
+    for (int64_t r = 0; r < args.runs; ++r) {
+      for (int64_t i = 0; i < args.run_words; i += 2) offsets[pairs++] = args.run_offsets[r] + i;
+    }
     const uint32_t* from = args.weight + filter * pairs * 2;
-    uint32_t* to = words;
     for (int64_t b = 0; b < B; ++b) {
       typename V::Count sum = V::zero_count();
-      for (int64_t k = 0; k < pairs; ++k, from += 2 * kBlock, to += 2 * kBlock) {
+      for (int64_t k = 0; k < pairs; ++k, from += 2 * kBlock) {
         const typename V::Int w = V::load(from), different = V::bit_xor(w, V::load(from + kBlock));
-        V::store(to, w);
-        V::store(to + kBlock, different);
+        V::store(words[k][b][0], w);
+        V::store(words[k][b][1], different);
         sum = V::count(sum, different);
       }
-      V::store(filter_counts + b * kBlock, V::total(sum));
+      V::store(filter_counts[b], V::total(sum));
     }
   }
 };
+
+// counts[p][b] = what conv2d_pairs.h sums, of pixel p with the 16 filters of block b.
+template <class V, int P, int B>
+BITTERN_INLINE void count_pairs(const uint32_t* const (&first)[P], const PairedWeight<V, B>& weight,
+                                typename V::Int (&counts)[P][B]) {
+  typename V::Count acc[P][B];
+  unroll<P, B>([&](auto p, auto b) { acc[p][b] = V::zero_count(); });
+  for (int64_t k = 0; k < weight.pairs; ++k) {
+    typename V::Int w[B], different[B];
+    unroll<B>([&](auto b) BITTERN_LAMBDA {
+      w[b] = V::load(weight.words[k][b][0]);
+      different[b] = V::load(weight.words[k][b][1]);
+    });
+    const int64_t offset = weight.offsets[k];
+    unroll<P>([&](auto p) BITTERN_LAMBDA { V::add_pair(acc[p], first[p] + offset, w, different); });
+  }
+  unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { counts[p][b] = V::total(acc[p][b]); });
+}
 
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
 template <class V, int P, int B>
@@ -69,8 +67,8 @@ BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V,
   constexpr bool kMain = P == V::kPixels && B == V::kBlocks;
   const TilePixels<P> pixels(args, at);
   Int counts[P][B], of_filter[B];
-  count_pairs<V, P, B>(args, pixels.first, weight.words, counts);
-  unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(weight.filter_counts + b * kBlock); });
+  count_pairs<V, P, B>(pixels.first, weight, counts);
+  unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(weight.filter_counts[b]); });
   if constexpr (kMain) {
     const bool whole = args.filters - filter >= B * kBlock;
     if (whole && pixels.any_border == 0 && args.epilogue.bit_threshold == nullptr) {

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.driver import Column, Driver, FailedError, Sample
 from benchmarks.environments import LARQ, MODELS, RIVALS, ROOT, VENV, MissingError, Say
 from benchmarks.isas import ask_bounds
-from benchmarks.layers import Layer
+from benchmarks.layers import NEIGHBOURS, Layer
 from benchmarks.results import LayerRow
 from bittern import runtime
 
@@ -103,9 +103,10 @@ def measure(
 ) -> list[LayerRow]:
     """Measures layers one after the other, every layer's columns interleaved."""
     rows = []
-    sources = bittern_sources() + (RIVAL_SOURCES if rivals else [])
+    all_sources = bittern_sources() + (RIVAL_SOURCES if rivals else [])
     bounds = ask_bounds(driver.worker(VENV, "bound", 1))
     for index, layer in enumerate(layers):
+        sources = all_sources[:1] if layer.group == NEIGHBOURS else all_sources
         columns = [column(driver, source, layer) for source in sources]
         for bound in bounds:
             columns.append(Column(f"{BOUND} {bound}", VENV, "bound", options={"isa": bound, "macs": layer.macs}))

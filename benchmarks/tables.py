@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import choices, optimizer_report, optimizer_steps, study_tables, training
 from benchmarks.kernels import BINARIES, BOUND, FLOAT_IN, FLOATS, INT8S, PACKED, csv_path
-from benchmarks.layers import GROUPS, TITLES
+from benchmarks.layers import GROUPS, NEIGHBOURS, TITLES, WHY
 from benchmarks.markdown import Cells, table, where
 from benchmarks.results import ChoiceRow, KernelRow, LayerRow, NetworkRow, read
 
@@ -72,6 +72,8 @@ def _layers(rows: Sequence[LayerRow], title: str) -> str:
     """Bittern's times and every other column as a ratio to them: to float in for what reads floats and binarizes."""
     if not rows:
         return ""
+    if rows[0].group == NEIGHBOURS:
+        return _neighbours(rows)
     layers = _by_layer(rows)
     names = list(dict.fromkeys(row.column for row in rows))
     forced = [name for name in names if _own(name) and name not in (PACKED, FLOAT_IN)]
@@ -98,6 +100,24 @@ def _layers(rows: Sequence[LayerRow], title: str) -> str:
         means = [f"{_geometric_mean(values):.1f}x" if values else "-" for values in ratios.values()]
         lines.append(["geometric mean", *[""] * (len(header) - 1 - len(rivals)), *means])
     return f"### {title}\n\n{where(rows)}\n\n{table(header, lines)}"
+
+
+def _neighbours(rows: Sequence[LayerRow]) -> str:
+    """Each layer beside the first, whose shape it shares but for what its name says."""
+    own = [row for row in rows if row.column == PACKED and not row.status]
+    header = ["layer", "Bittern us", "spread", "MAC/cycle", "to the first", "why"]
+    lines: list[Cells] = [
+        [
+            row.layer,
+            _us(row),
+            f"{(row.high_us - row.low_us) / row.median_us:.1%}",
+            f"{per_cycle(row):.0f}",
+            f"{per_cycle(row) / per_cycle(own[0]):.2f}",
+            WHY.get(row.layer, ""),
+        ]
+        for row in own
+    ]
+    return f"### {TITLES[NEIGHBOURS]}\n\n{where(rows)}\n\n{table(header, lines)}"
 
 
 def _choices(rows: Sequence[ChoiceRow]) -> str:

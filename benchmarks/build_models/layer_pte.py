@@ -20,10 +20,10 @@ class PackedLayer(nn.Module):
     def __init__(self, layer: Layer, *, floats: bool) -> None:
         super().__init__()
         self.layer, self.floats = layer, floats
-        shape: tuple[int, ...] = (layer.outputs, layer.inputs)
+        shape: tuple[int, ...] = (layer.outputs, layer.inputs // layer.groups)
         if layer.op == "conv2d":
             shape += (layer.kernel, layer.kernel)
-        self.register_buffer("weight", layout.pack_weight(torch.randn(shape)))
+        self.register_buffer("weight", layout.pack_weight(torch.randn(shape), layer.groups))
 
     def forward(self, x: Tensor) -> Tensor:
         layer, op = self.layer, torch.ops.bittern
@@ -32,8 +32,8 @@ class PackedLayer(nn.Module):
         if layer.op == "linear":
             rows: Tensor = op.linear(x, self.weight, layer.inputs, layer.outputs, *_NO_EPILOGUE)
             return rows
-        kernel, stride, padding = [layer.kernel] * 2, [layer.stride] * 2, [layer.padding] * 4
-        geometry = (layer.inputs, layer.outputs, kernel, stride, padding, [1, 1], 1, 1)
+        window = [layer.kernel] * 2, [layer.stride] * 2, [layer.padding] * 4, [layer.dilation] * 2
+        geometry = (layer.inputs, layer.outputs, *window, layer.groups, layer.pad_value)
         result: Tensor = op.conv2d(x, self.weight, *geometry, *_NO_EPILOGUE)
         return result
 

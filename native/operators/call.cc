@@ -212,6 +212,12 @@ int64_t checked_product(std::initializer_list<int64_t> factors) {
   return product;
 }
 
+bool check_packed_weight(Call& call, const Tensor& weight, int64_t blocks, int64_t words) {
+  call.require(weight.dim() == 3 && weight.size(0) == blocks && weight.size(1) == words && weight.size(2) == 16,
+               "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
+  return call.require(is_contiguous(weight), "weight must be contiguous in memory");
+}
+
 bool check_axis(Call& call, const WindowAxis& axis, const char* name) {
   return call.require(axis.extent() <= axis.padded(),
                       "the window of %" PRId64 " along the %s is larger than the padded input of %" PRId64,

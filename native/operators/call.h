@@ -95,6 +95,9 @@ bool is_channels_last(const Tensor& tensor);
 // Product of non-negative numbers; -1 if it exceeds int64.
 int64_t checked_product(std::initializer_list<int64_t> factors);
 
+// Fails the call unless `weight` is int32 [blocks, words, 16] in one piece (src/bittern/ops/layout.py).
+bool check_packed_weight(Call& call, const Tensor& weight, int64_t blocks, int64_t words);
+
 // Fails the call unless the padded axis, called `name`, holds at least one window.
 bool check_axis(Call& call, const WindowAxis& axis, const char* name);
 

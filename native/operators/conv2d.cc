@@ -50,10 +50,7 @@ bool read_geometry(Call& call, const Tensor** x, const Tensor** weight, Conv2dGe
   if (!call.ok()) return false;
 
   const int64_t blocks = g->sets() * g->set_blocks(), words = g->taps() * g->tap_words();
-  const Tensor& w = **weight;
-  call.require(w.dim() == 3 && w.size(0) == blocks && w.size(1) == words && w.size(2) == 16,
-               "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
-  call.require(is_contiguous(w), "weight must be contiguous in memory");
+  check_packed_weight(call, **weight, blocks, words);
   return call.ok() && check_axis(call, g->rows, "height") && check_axis(call, g->columns, "width");
 }
 

@@ -43,10 +43,7 @@ bool read_geometry(Call& call, const Tensor** x, const Tensor** weight, Conv2dGe
   if (!call.ok()) return false;
 
   const int64_t blocks = (g->out_channels + 15) / 16, words = g->taps() * ((in_channels + 31) / 32);
-  const Tensor& w = **weight;
-  call.require(w.dim() == 3 && w.size(0) == blocks && w.size(1) == words && w.size(2) == 16,
-               "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
-  call.require(is_contiguous(w), "weight must be contiguous in memory");
+  check_packed_weight(call, **weight, blocks, words);
   return call.ok() && check_axis(call, g->rows, "height") && check_axis(call, g->columns, "width");
 }
 

@@ -32,9 +32,7 @@ void run(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo&
                "the last dimension of x must be ceil(in_features / 32) = %" PRId64 ", is %zd", words,
                x->size(x->dim() - 1));
   call.require(is_contiguous(*x), "x must be contiguous in memory");
-  call.require(weight->dim() == 3 && weight->size(0) == blocks && weight->size(1) == words && weight->size(2) == 16,
-               "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
-  call.require(is_contiguous(*weight), "weight must be contiguous in memory");
+  check_packed_weight(call, *weight, blocks, words);
   for (ssize_t d = 0; d < x->dim(); ++d) shape.sizes[d] = x->size(d);
   shape.sizes[shape.rank - 1] = out_features;
   Conv2dArgs args{};

@@ -1,4 +1,4 @@
-// max_pool2d with NEON: four loads and four ands per tap and 16 words (512 channels); fewer words by counted loads.
+// max_pool2d with NEON: four loads and four ands per tap and 16 words (512 channels); what is left one by one.
 // Bound: reading every tap once, 16 bytes a load.
 #include "kernels/lanes/neon.h"
 #include "kernels/max_pool2d/generic.h"

@@ -1,4 +1,4 @@
-// max_pool2d with AVX2: vpand with a load per tap and 8 words (256 channels); fewer words by vpmaskmovd.
+// max_pool2d with AVX2: two loads and two vpand per tap and 16 words (512 channels); what is left one by one.
 // Bound: reading every tap once, 2 loads a cycle.
 #include "kernels/lanes/avx2.h"
 #include "kernels/max_pool2d/generic.h"

@@ -1,4 +1,4 @@
-// max_pool2d with AVX-512F: vpandd with a load per tap and 16 words (512 channels); fewer words under a mask.
+// max_pool2d with AVX-512F: vpandd with a load per tap and 16 words (512 channels); what is left one by one.
 // Bound: reading every tap once, 2 loads a cycle.
 #include "kernels/lanes/avx512.h"
 #include "kernels/max_pool2d/generic.h"

@@ -193,7 +193,19 @@ class Engine:
             count = part.shape[0]
             if count < size and not self.metadata.dynamic_batch:
                 part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), np.float32)])
-            yield np.ascontiguousarray(part.transpose(order)), count
+            yield _contiguous(part.transpose(order)), count
+
+
+def _contiguous(images: FloatArray) -> FloatArray:
+    """`np.ascontiguousarray`, which goes element by element where planes of few channels become pixels: plane by plane
+    it is four times as fast."""
+    few_channels = 4
+    if images.ndim != 4 or images.shape[3] > few_channels or images.flags.c_contiguous:
+        return np.ascontiguousarray(images)
+    result = np.empty(images.shape, images.dtype)
+    for channel in range(images.shape[3]):
+        result[..., channel] = images[..., channel]
+    return result
 
 
 _KERNEL = "kernel "

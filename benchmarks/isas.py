@@ -1,7 +1,7 @@
 """Every row of the kernels' lists by its name, without ExecuTorch around it: ``python -m benchmarks isas``.
 
 One kernel call at a time on one thread, packed input without padding to packed or float output, the shortest of many
-calls.
+calls. The time of conv2d_lookup and conv2d_pairs includes bringing their operands into their form.
 """
 
 from dataclasses import asdict
@@ -38,6 +38,7 @@ def arguments(size: int, channels: int, kernel: int, output: str) -> dict[str, A
         "filters": channels,
         "valid_bits": kernel * kernel * channels,
         "channels": channels,
+        "pixel_words": words,
     }
     if output == "bits":
         result["bits"] = np.zeros(size * size * words, np.uint32)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BITS = 128
-"""A vector register. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit."""
+"""A vector register. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit, or two
+where BSL has made one bit of two (conv2d_pairs)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Loop:
     @property
     def macs(self) -> int:
         """Binary multiply-accumulates of one turn."""
-        return self.counts["cnt"] * BITS
+        return self.counts["cnt"] * BITS * (2 if "bsl" in self.counts else 1)
 
     @property
     def per_4096_macs(self) -> float:

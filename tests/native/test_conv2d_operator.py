@@ -111,6 +111,18 @@ def test_any_kernel_and_dilation(native: Native, kernel_size: tuple[int, int], d
     Case(conv, image=(1, 9, 8)).check(native)
 
 
+@pytest.mark.parametrize("pad_value", [-1, 0, 1])
+@pytest.mark.parametrize(("channels", "filters"), [(64, 64), (100, 40), (128, 90), (190, 17), (512, 32)])
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 1), (1, 1)), ((1, 1), (1, 2))])
+def test_layers_of_many_pixels_and_words(
+    native: Native, channels: int, filters: int, stride: tuple[int, int], dilation: tuple[int, int], pad_value: int
+) -> None:
+    """Those that take conv2d_pairs or conv2d_lookup where the set has it."""
+    conv = Conv(channels, filters, (3, 3), stride, (1, 1, 2, 1), dilation, pad_value=pad_value)
+    case = Case(conv, image=(2, 7, 9))
+    case.check(native, Epilogue(mul=case.channel_floats(), residual=case.residual()), case.channel_floats(3))
+
+
 @pytest.mark.parametrize(
     ("in_group", "out_group"), [(1, 1), (1, 2), (3, 5), (16, 16), (17, 16), (31, 33), (32, 32), (32, 15)]
 )

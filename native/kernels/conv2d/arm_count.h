@@ -13,20 +13,13 @@
 #include <cstdint>
 
 #include "kernels/conv2d/conv2d.h"
-#include "kernels/lanes/neon.h"
+#include "kernels/lanes/neon_count.h"
 #include "kernels/lanes/unroll.h"
 
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-// Over a type V of counters:
-//
-//     V::Quarter                     counters of four filters
-//     V::add_bytes(c, bits, ones)    adds the bytes of `bits` to the quarter c in one instruction; `ones` are bytes
-//                                    of 1
-//     V::kInFlight                   results on their way
-//     V::kCountWords                 words before a counter may overflow; 0: never within the limits of conv2d.h
-//     V::total(c)                    the counters as four integers
+// Over a type V of counters (lanes/neon_count.h) with V::kInFlight results on their way.
 template <class V, int P, int B>
 class ArmTile {
   using Quarter = typename V::Quarter;

@@ -12,33 +12,15 @@
 // counter holds popcounts below 2^32.
 #include "kernels/conv2d/arm_count.h"
 #include "kernels/conv2d/generic.h"
-#include "kernels/lanes/neon.h"
+#include "kernels/lanes/neon_count.h"
 
 namespace bittern {
 namespace {
 
-struct NeonDotprodCounter : NeonLanes {
-  using Quarter = uint32x4_t;
-  using Count = Int;  // where no Tile counts
+struct NeonDotprodCounter : NeonDotprodCount {
   template <int P, int B>
   using Tile = ArmTile<NeonDotprodCounter, P, B>;
-  static constexpr int kCountWords = 0, kInFlight = 2;
-  static constexpr int kPixels = 3, kBlocks = 2;
-
-  static BITTERN_INLINE void add_bytes(Quarter& c, uint8x16_t bits, uint8x16_t ones) {
-    __asm__ volatile("udot %0.4s, %1.16b, %2.16b" : "+w"(c) : "w"(bits), "w"(ones));
-  }
-  using NeonLanes::add;
-  static uint32x4_t add(uint32x4_t total, Quarter c) { return vaddq_u32(total, c); }
-
-  static Count zero_count() { return broadcast(0u); }
-  static Count count(Count c, Int x) {
-    const uint8x16_t ones = vdupq_n_u8(1);
-    return each<Int>(c, x,
-                     [&](uint32x4_t p, uint32x4_t q) { return vdotq_u32(p, vcntq_u8(vreinterpretq_u8_u32(q)), ones); });
-  }
-  static Int total(Count c) { return c; }
-  static Float dot(Int valid, Int count) { return to_float(sub(valid, add(count, count))); }
+  static constexpr int kInFlight = 2, kPixels = 3, kBlocks = 2;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The loops of conv2d_pairs over a type V that counts (conv2d/count.h), and:
 //
 //     V::add_pair(c, x, w, different)    c[b] += popcount of (x[0] ^ w[b] ? x[1] : different[b]) of each lane
+//     V::PairTile<P, B>::count           does what count_pairs does; a V that has it needs no add_pair
 //     V::dot(valid, count, of_filter)    valid - 2 * (2 * count - of_filter) as a float
 //     V::input                           Conv2dPairs::input, such as pairs_input
 //     V::kPixels, V::kBlocks             as many counters as fit into the registers, beside two words of each block of
@@ -8,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/conv2d/tile.h"
 #include "kernels/conv2d_pairs/conv2d_pairs.h"
@@ -29,17 +31,22 @@ struct PairedWeight {
     }
     const uint32_t* from = args.weight + filter * pairs * 2;
     for (int64_t b = 0; b < B; ++b) {
-      typename V::Count sum = V::zero_count();
+      typename V::Int sum = V::broadcast(0u);
       for (int64_t k = 0; k < pairs; ++k, from += 2 * kBlock) {
         const typename V::Int w = V::load(from), different = V::bit_xor(w, V::load(from + kBlock));
         V::store(words[k][b][0], w);
         V::store(words[k][b][1], different);
-        sum = V::count(sum, different);
+        sum = V::add(sum, V::total(V::count(V::zero_count(), different)));
       }
-      V::store(filter_counts[b], V::total(sum));
+      V::store(filter_counts[b], sum);
     }
   }
 };
+
+template <class V, class = void>
+constexpr bool kHasPairTile = false;
+template <class V>
+constexpr bool kHasPairTile<V, std::void_t<typename V::template PairTile<1, 1>>> = true;
 
 // counts[p][b] = what conv2d_pairs.h sums, of pixel p with the 16 filters of block b.
 template <class V, int P, int B>
@@ -67,7 +74,11 @@ BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V,
   constexpr bool kMain = P == V::kPixels && B == V::kBlocks;
   const TilePixels<P> pixels(args, at);
   Int counts[P][B], of_filter[B];
-  count_pairs<V, P, B>(pixels.first, weight, counts);
+  if constexpr (kHasPairTile<V>) {
+    V::template PairTile<P, B>::count(pixels.first, weight, counts);
+  } else {
+    count_pairs<V, P, B>(pixels.first, weight, counts);
+  }
   unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(weight.filter_counts[b]); });
   if constexpr (kMain) {
     const bool whole = args.filters - filter >= B * kBlock;

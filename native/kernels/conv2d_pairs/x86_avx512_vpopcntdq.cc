@@ -71,7 +71,7 @@ struct Avx512Pairs : Avx512Popcount {
     }
     pairs_input(words, pixel_words, begin, end, to, counts);
   }
-  // Exact: every result is an integer, and below 2^25 or even.
+  // Exact: all are integers below 2^17, as kMostWords bounds a filter.
   static Float dot(Int valid, Int count, Int of_filter) {
     const Float two = _mm512_set1_ps(2.0f);
     return _mm512_fnmadd_ps(two, _mm512_fmsub_ps(two, to_float(count), to_float(of_filter)), to_float(valid));

@@ -66,10 +66,34 @@ BITTERN_INLINE void count_pairs(const uint32_t* const (&first)[P], const PairedW
   unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { counts[p][b] = V::total(acc[p][b]); });
 }
 
+// Weights that come next, fetched into the cache a few lines a tile. The counting loop would otherwise wait for those of
+// every strip, which lie further away than one layer's operands.
+class NextWeight {
+ public:
+  // The strip of up to `blocks` blocks behind filter `next`, for a strip of so many tiles.
+  BITTERN_INLINE NextWeight(const Conv2dArgs& args, int64_t next, int64_t blocks, int64_t tiles) {
+    const int64_t words = args.runs * args.run_words, rest = (args.filters - next + kBlock - 1) / kBlock;
+    const int64_t lines = words * (rest < blocks ? rest : blocks);
+    line_ = args.weight + next * words;
+    last_ = line_ + (lines > 0 ? lines : 0) * kBlock;
+    of_tile_ = tiles > 0 ? (lines + tiles - 1) / tiles * kBlock : 0;
+  }
+  BITTERN_INLINE void fetch() {
+    for (const uint32_t* end = line_ + of_tile_; line_ < end && line_ < last_; line_ += kBlock) {
+      __builtin_prefetch(line_);
+    }
+  }
+
+ private:
+  const uint32_t *line_, *last_;
+  int64_t of_tile_;
+};
+
 // P pixels from `at` on, which moves past them, times B blocks of filters from `filter` on.
 template <class V, int P, int B>
-BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V, B>& weight, Pixel& at,
-                                   int64_t filter) {
+BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V, B>& weight, NextWeight& next,
+                                   Pixel& at, int64_t filter) {
+  next.fetch();
   using Int = typename V::Int;
   constexpr bool kMain = P == V::kPixels && B == V::kBlocks;
   const TilePixels<P> pixels(args, at);
@@ -98,11 +122,11 @@ BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V,
 
 // Pixels up to `end`: P at a time, then half as many.
 template <class V, int P, int B>
-void run_pairs_pixels(const Conv2dArgs& args, const PairedWeight<V, B>& weight, Pixel& at, int64_t end,
-                      int64_t filter) {
+void run_pairs_pixels(const Conv2dArgs& args, const PairedWeight<V, B>& weight, NextWeight& next, Pixel& at,
+                      int64_t end, int64_t filter) {
   if constexpr (P > 0) {
-    while (end - at.index() >= P) run_pairs_tile<V, P, B>(args, weight, at, filter);
-    run_pairs_pixels<V, P / 2, B>(args, weight, at, end, filter);
+    while (end - at.index() >= P) run_pairs_tile<V, P, B>(args, weight, next, at, filter);
+    run_pairs_pixels<V, P / 2, B>(args, weight, next, at, end, filter);
   }
 }
 
@@ -112,8 +136,9 @@ void run_pairs_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64
   if constexpr (B > 0) {
     for (; args.filters - filter > (B - 1) * kBlock; filter += B * kBlock) {
       const PairedWeight<V, B> weight(args, filter);
+      NextWeight next(args, filter + B * kBlock, B, (end - begin) / V::kPixels);
       Pixel at(args, begin);
-      run_pairs_pixels<V, V::kPixels, B>(args, weight, at, end, filter);
+      run_pairs_pixels<V, V::kPixels, B>(args, weight, next, at, end, filter);
     }
     run_pairs_filters<V, B / 2>(args, begin, end, filter);
   }

@@ -50,7 +50,13 @@ def lower(
     with third_party_quiet():
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-            from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
+            from executorch.exir import (
+                EdgeCompileConfig,
+                EdgeProgramManager,
+                ExecutorchBackendConfig,
+                to_edge_transform_and_lower,
+            )
+            from executorch.exir.passes import MemoryPlanningPass
         except ImportError as error:
             raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
         config = EdgeCompileConfig(_check_ir_validity=False)
@@ -61,7 +67,9 @@ def lower(
             exported = edge.exported_program()
             placements, operators = _where(exported.graph_module)
             constants = {METADATA_METHOD: json.dumps(metadata(operators), sort_keys=True)}
-            buffer = EdgeProgramManager(exported, constants, config).to_executorch().buffer
+            # Images are read where the caller has them, not copied into the program's memory first.
+            planning = ExecutorchBackendConfig(memory_planning_pass=MemoryPlanningPass(alloc_graph_input=False))
+            buffer = EdgeProgramManager(exported, constants, config).to_executorch(planning).buffer
         except Exception as error:
             raise ExportError(
                 f"ExecuTorch cannot lower the model: {first_line(error)}{_blame(graph, error)}"

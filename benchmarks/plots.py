@@ -43,7 +43,9 @@ def _roofline(path: Path, rows: Sequence[LayerRow], memory: Sequence[MemoryRow])
     """MAC/cycle over MAC/byte. The slopes are rates of copying within a footprint."""
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
     own = [row for row in rows if row.column == PACKED and not row.status]
-    bounds = {row.column: per_cycle(row) for row in rows if row.column.startswith("bound ") and not row.status}
+    all_bounds = {row.column: per_cycle(row) for row in rows if row.column.startswith("bound ") and not row.status}
+    used = next(iter(all_bounds), "").split()[1:2]  # the instruction set that Bittern chooses stands first
+    bounds = {name: rate for name, rate in all_bounds.items() if name.split()[1:2] == used}
     for group in GROUPS:
         points = [row for row in own if row.group == group]
         if points:

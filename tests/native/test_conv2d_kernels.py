@@ -79,7 +79,7 @@ class Problem:
         return np.full(self.pixels * words(channels or self.filters), FILLER, np.uint32)
 
 
-@pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 64, 80, 100])
+@pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 64, 80, 100, 260])
 @pytest.mark.parametrize("channels", [1, 32, 33, 96, 128, 190, 256, 500, 1024])
 def test_dot_products(any_native: Native, kernel: str, channels: int, filters: int) -> None:
     skip_unless_for(kernel, channels)

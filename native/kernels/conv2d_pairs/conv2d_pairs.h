@@ -18,7 +18,7 @@
 // strip of filters after the other, on the stack, where they stay in the nearest cache of the core that uses them; it
 // costs as much as one or two pixels. Unused bits, 0 in input and weights, add nothing here either: the choice is w'1.
 //
-// Limits: one group; words of a pixel are the words of a tap, and even; K <= kMostWords, for the room on the stack. Else
+// Limits: one group; words of a pixel are the words of a tap, and even; K <= kMostWords, for 132 kB on the stack. Else
 // as conv2d.h says.
 #pragma once
 

@@ -57,12 +57,15 @@ def lower(module: nn.Module, example: Tensor) -> bytes:
     """The serialized program of ``module``."""
     with third_party_quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+        from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+        from executorch.exir.passes import MemoryPlanningPass
 
         config = EdgeCompileConfig(_check_ir_validity=False)
         exported = torch.export.export(module, (example,))
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()], compile_config=config)
-        return bytes(edge.to_executorch().buffer)
+        # As the exporter: inputs are read where they lie, XNNPACK's as Bittern's.
+        planning = ExecutorchBackendConfig(memory_planning_pass=MemoryPlanningPass(alloc_graph_input=False))
+        return bytes(edge.to_executorch(planning).buffer)
 
 
 def build(subject: dict[str, Any], path: Path) -> None:

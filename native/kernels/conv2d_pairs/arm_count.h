@@ -126,5 +126,20 @@ class ArmPairTile {
   }
 };
 
+// What generic.h asks for, over the counters of a set (lanes/neon_count.h).
+template <class Counters>
+struct ArmPairs : Counters {
+  using Int = typename Counters::Int;
+  template <int P, int B>
+  using PairTile = ArmPairTile<ArmPairs, P, B>;
+  static constexpr int kPixels = 2, kBlocks = 2;
+  static constexpr auto* input = pairs_input;
+
+  using Counters::dot;
+  static typename Counters::Float dot(Int valid, Int count, Int of_filter) {
+    return Counters::dot(valid, Counters::sub(Counters::add(count, count), of_filter));
+  }
+};
+
 }  // namespace
 }  // namespace bittern

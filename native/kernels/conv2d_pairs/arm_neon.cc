@@ -16,20 +16,8 @@
 #include "kernels/lanes/neon_count.h"
 
 namespace bittern {
-namespace {
 
-struct NeonPairs : NeonByteCount {
-  template <int P, int B>
-  using PairTile = ArmPairTile<NeonPairs, P, B>;
-  static constexpr int kPixels = 2, kBlocks = 2;
-  static constexpr auto* input = pairs_input;
-
-  using NeonByteCount::dot;
-  static Float dot(Int valid, Int count, Int of_filter) { return dot(valid, sub(add(count, count), of_filter)); }
-};
-
-}  // namespace
-
-constexpr Conv2dPairs conv2d_pairs_arm_neon = conv2d_pairs_of<NeonPairs>("conv2d_pairs_arm_neon", kIsaNeon, 32, 2, 16);
+constexpr Conv2dPairs conv2d_pairs_arm_neon =
+    conv2d_pairs_of<ArmPairs<NeonByteCount>>("conv2d_pairs_arm_neon", kIsaNeon, 32, 2, 16);
 
 }  // namespace bittern

@@ -16,21 +16,8 @@
 #include "kernels/lanes/neon_count.h"
 
 namespace bittern {
-namespace {
-
-struct NeonDotprodPairs : NeonDotprodCount {
-  template <int P, int B>
-  using PairTile = ArmPairTile<NeonDotprodPairs, P, B>;
-  static constexpr int kPixels = 2, kBlocks = 2;
-  static constexpr auto* input = pairs_input;
-
-  using NeonDotprodCount::dot;
-  static Float dot(Int valid, Int count, Int of_filter) { return dot(valid, sub(add(count, count), of_filter)); }
-};
-
-}  // namespace
 
 constexpr Conv2dPairs conv2d_pairs_arm_neon_dotprod =
-    conv2d_pairs_of<NeonDotprodPairs>("conv2d_pairs_arm_neon_dotprod", kIsaNeonDotprod, 32, 2, 16);
+    conv2d_pairs_of<ArmPairs<NeonDotprodCount>>("conv2d_pairs_arm_neon_dotprod", kIsaNeonDotprod, 32, 2, 16);
 
 }  // namespace bittern

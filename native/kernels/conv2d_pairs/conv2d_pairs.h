@@ -16,7 +16,7 @@
 //
 // The input is brought into this form beforehand, in its layout and its size. A kernel does that to the weights of one
 // strip of filters after the other, on the stack, where they stay in the nearest cache of the core that uses them; it
-// costs as much as one or two pixels. Unused bits, 0 in input and weights, add nothing here either: the choice is w'1.
+// costs as much as some three pixels. Unused bits, 0 in input and weights, add nothing here either: the choice is w'1.
 //
 // Limits: one group; words of a pixel are the words of a tap, and even; K <= kMostWords, for 132 kB on the stack. Else
 // as conv2d.h says.

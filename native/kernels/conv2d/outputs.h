@@ -35,30 +35,33 @@ struct Lanes {
   BITTERN_INLINE uint32_t mask(uint32_t bits) const { return kWhole ? bits : bits & ((1u << n) - 1); }
 };
 
-// Where the bits of a block go, as conv2d.h says: `to` is the word of the first pixel that holds its first bit.
-class PackedBlock {
- public:
-  BITTERN_INLINE PackedBlock(const Conv2dArgs& args, int64_t pixel, int64_t filter)
-      : row_words_((args.channels + 31) / 32),
-        shift_((args.first_channel + filter) % 32),
-        to_(args.bits + pixel * row_words_ + (args.first_channel + filter) / 32) {}
-
-  // The 16 bits of the p-th pixel.
-  BITTERN_INLINE void write(int p, uint32_t bits) const {
-    uint32_t* to = to_ + p * row_words_;
-    if (shift_ % kBlock == 0) {
-      const uint16_t half = static_cast<uint16_t>(bits);
-      std::memcpy(reinterpret_cast<char*>(to) + shift_ / 8, &half, sizeof half);
-    } else {
-      to[0] |= bits << shift_;
-      if (shift_ > 16 && bits >> (32 - shift_) != 0) to[1] |= bits >> (32 - shift_);
-    }
+// Bits of a tile to memory, as conv2d.h says: less(p, b) gives the 16 of the p-th pixel and the b-th block.
+template <int P, int B, class Less>
+BITTERN_INLINE void write_bits(const Conv2dArgs& args, int64_t pixel, int64_t filter, const Less& less) {
+  const uint64_t row_words = (static_cast<uint64_t>(args.channels) + 31) / 32;
+  const uint64_t bit = static_cast<uint64_t>(args.first_channel + filter);
+  uint32_t* first = args.bits + static_cast<uint64_t>(pixel) * row_words;
+  if (bit % kBlock == 0) {
+    char* to = reinterpret_cast<char*>(first) + bit / 8;
+    unroll<P, (B + 1) / 2>([&](auto p, auto pair) BITTERN_LAMBDA {
+      constexpr int b = 2 * pair;
+      if constexpr (b + 1 < B) {
+        const uint32_t both = less(p, Index<b>()) | less(p, Index<b + 1>()) << kBlock;
+        std::memcpy(to + p * row_words * 4 + b * 2, &both, sizeof both);
+      } else {
+        const uint16_t half = static_cast<uint16_t>(less(p, Index<b>()));
+        std::memcpy(to + p * row_words * 4 + b * 2, &half, sizeof half);
+      }
+    });
+  } else {
+    unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA {
+      uint32_t* to = first + p * row_words + (bit + b * kBlock) / 32;
+      const uint64_t bits = static_cast<uint64_t>(less(p, b)) << ((bit + b * kBlock) % 32);
+      to[0] |= static_cast<uint32_t>(bits);
+      if (bits >> 32 != 0) to[1] |= static_cast<uint32_t>(bits >> 32);
+    });
   }
-
- private:
-  int64_t row_words_, shift_;
-  uint32_t* to_;
-};
+}
 
 // The steps of epilogue.h on a tile of dot products, each over the whole tile.
 template <class V, int P, int B, bool kWhole>
@@ -103,12 +106,12 @@ BITTERN_INLINE void apply_epilogue(const Conv2dArgs& args, int64_t pixel, int64_
                      BITTERN_LAMBDA { lanes.store(args.values + at + p * args.channels + b * kBlock, v[p][b]); });
   }
   if (args.bits != nullptr) {
+    Float threshold[B];
     unroll<B>([&](auto b) BITTERN_LAMBDA {
-      const int64_t o = filter + b * kBlock;
-      const PackedBlock out(args, pixel, o);
-      const Float threshold = e.threshold != nullptr ? lanes.load(e.threshold + o) : V::broadcast(0.0f);
-      unroll<P>([&](auto p) BITTERN_LAMBDA { out.write(p, lanes.mask(V::less(v[p][b], threshold))); });
+      threshold[b] = e.threshold != nullptr ? lanes.load(e.threshold + filter + b * kBlock) : V::broadcast(0.0f);
     });
+    write_bits<P, B>(args, pixel, filter,
+                     [&](auto p, auto b) BITTERN_LAMBDA { return lanes.mask(V::less(v[p][b], threshold[b])); });
   }
 }
 

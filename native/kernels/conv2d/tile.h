@@ -15,37 +15,36 @@ namespace {  // internal linkage: see lanes/portable.h
 class Pixel {
  public:
   BITTERN_INLINE Pixel(const Conv2dArgs& args, int64_t index)
-      : index_(index),
-        x_(index % args.out_width),
-        y_(index / args.out_width % args.out_height),
-        image_(index / args.out_width / args.out_height) {
-    enter_row(args);
+      : index_(index), x_(index % args.out_width), y_(index / args.out_width % args.out_height) {
+    row_ = args.input + index / args.out_width / args.out_height * args.image_stride + y_ * args.row_stride;
+    words_ = row_ + x_ * args.pixel_stride;
   }
 
   BITTERN_INLINE int64_t index() const { return index_; }
   BITTERN_INLINE const uint32_t* words() const { return words_; }
-  BITTERN_INLINE int64_t border_class(const Conv2dBorder& border) const { return row_class_ + border.column_class[x_]; }
+  BITTERN_INLINE int64_t border_class(const Conv2dBorder& border) const {
+    return border.row_class[y_] * border.column_classes + border.column_class[x_];
+  }
 
   BITTERN_INLINE void advance(const Conv2dArgs& args) {
     ++index_;
     words_ += args.pixel_stride;
-    if (++x_ < args.out_width) return;
-    x_ = 0;
-    if (++y_ == args.out_height) {
-      y_ = 0;
-      ++image_;
-    }
-    enter_row(args);
+    if (++x_ == args.out_width) enter_row(args);
   }
 
  private:
   BITTERN_INLINE void enter_row(const Conv2dArgs& args) {
-    words_ = args.input + image_ * args.image_stride + y_ * args.row_stride + x_ * args.pixel_stride;
-    row_class_ = args.border != nullptr ? args.border->row_class[y_] * args.border->column_classes : 0;
+    x_ = 0;
+    row_ += args.row_stride;
+    if (++y_ == args.out_height) {
+      y_ = 0;
+      row_ += args.image_stride - args.out_height * args.row_stride;
+    }
+    words_ = row_;
   }
 
-  int64_t index_, x_, y_, image_, row_class_;
-  const uint32_t* words_;
+  int64_t index_, x_, y_;
+  const uint32_t *row_, *words_;
 };
 
 // The pixels of a tile.
@@ -55,14 +54,24 @@ struct TilePixels {
   const uint32_t* first[P];  // conv2d.h
   int64_t border_class[P], any_border;
 
-  // P pixels from `at` on, which moves past them.
-  BITTERN_INLINE TilePixels(const Conv2dArgs& args, Pixel& at) : index(at.index()), any_border(0) {
-    unroll<P>([&](auto p) BITTERN_LAMBDA {
-      first[p] = at.words();
-      border_class[p] = args.border != nullptr ? at.border_class(*args.border) : 0;
-      any_border |= border_class[p];
-      at.advance(args);
-    });
+  // P pixels from `at` on, which moves past them. The walk is by a copy in registers, and asks for the border once: it
+  // stands between the counting loops of two tiles, which overlap as far as little stands between them.
+  BITTERN_INLINE TilePixels(const Conv2dArgs& args, Pixel& at) : index(at.index()), border_class(), any_border(0) {
+    Pixel pixel = at;
+    if (args.border == nullptr) {
+      unroll<P>([&](auto p) BITTERN_LAMBDA {
+        first[p] = pixel.words();
+        pixel.advance(args);
+      });
+    } else {
+      unroll<P>([&](auto p) BITTERN_LAMBDA {
+        first[p] = pixel.words();
+        border_class[p] = pixel.border_class(*args.border);
+        any_border |= border_class[p];
+        pixel.advance(args);
+      });
+    }
+    at = pixel;
   }
 
   // By how much 2 * pixel_counts lowers the valid bits of pixel p.
@@ -94,14 +103,9 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
 
   if (args.epilogue.bit_threshold != nullptr) {
     const uint32_t* threshold = reinterpret_cast<const uint32_t*>(args.epilogue.bit_threshold);
-    unroll<B>([&](auto b) BITTERN_LAMBDA {
-      const int64_t o = filter + b * kBlock;
-      const PackedBlock out(args, pixels.index, o);
-      const Int limit = lanes.load(threshold + o);
-      unroll<P>([&](auto p) BITTERN_LAMBDA {
-        const Int dot = V::sub(valid[p], V::add(counts[p][b], counts[p][b]));
-        out.write(p, lanes.mask(V::less(dot, limit)));
-      });
+    write_bits<P, B>(args, pixels.index, filter, [&](auto p, auto b) BITTERN_LAMBDA {
+      const Int dot = V::sub(valid[p], V::add(counts[p][b], counts[p][b]));
+      return lanes.mask(V::less(dot, lanes.load(threshold + filter + b * kBlock)));
     });
   } else {
     typename V::Float v[P][B];

@@ -1,7 +1,8 @@
 // The loops of conv2d_pairs over a type V that counts (conv2d/count.h), and:
 //
-//     V::add_pair(c, x, w, different)    c[b] += popcount of (x[0] ^ w[b] ? x[1] : different[b]) of each lane
-//     V::PairTile<P, B>::count           does what count_pairs does; a V that has it needs no add_pair
+//     V::count_pair(t, x, w, different)  t[b] = popcount of (x[0] ^ w[b] ? x[1] : different[b]) of each lane
+//     V::accumulate(c, t)                c[b] += t[b]
+//     V::PairTile<P, B>::count           does what count_pairs does; a V that has it needs neither
 //     V::dot(valid, count, of_filter)    valid - 2 * (2 * count - of_filter) as a float
 //     V::input                           Conv2dPairs::input, such as pairs_input
 //     V::kPixels, V::kBlocks             as many counters as fit into the registers, beside two words of each block of
@@ -48,22 +49,33 @@ constexpr bool kHasPairTile = false;
 template <class V>
 constexpr bool kHasPairTile<V, std::void_t<typename V::template PairTile<1, 1>>> = true;
 
+// The k-th pair of words of P pixels and B blocks; the first one begins the counters.
+template <class V, bool kFirst, int P, int B>
+BITTERN_INLINE void count_pair(const uint32_t* const (&first)[P], const PairedWeight<V, B>& weight, int64_t k,
+                               typename V::Int (&counts)[P][B]) {
+  typename V::Int w[B], different[B];
+  unroll<B>([&](auto b) BITTERN_LAMBDA {
+    w[b] = V::load(weight.words[k][b][0]);
+    different[b] = V::load(weight.words[k][b][1]);
+  });
+  const int64_t offset = weight.offsets[k];
+  unroll<P>([&](auto p) BITTERN_LAMBDA {
+    if constexpr (kFirst) {
+      V::count_pair(counts[p], first[p] + offset, w, different);
+    } else {
+      typename V::Int bits[B];
+      V::count_pair(bits, first[p] + offset, w, different);
+      V::accumulate(counts[p], bits);
+    }
+  });
+}
+
 // counts[p][b] = what conv2d_pairs.h sums, of pixel p with the 16 filters of block b.
 template <class V, int P, int B>
 BITTERN_INLINE void count_pairs(const uint32_t* const (&first)[P], const PairedWeight<V, B>& weight,
                                 typename V::Int (&counts)[P][B]) {
-  typename V::Count acc[P][B];
-  unroll<P, B>([&](auto p, auto b) { acc[p][b] = V::zero_count(); });
-  for (int64_t k = 0; k < weight.pairs; ++k) {
-    typename V::Int w[B], different[B];
-    unroll<B>([&](auto b) BITTERN_LAMBDA {
-      w[b] = V::load(weight.words[k][b][0]);
-      different[b] = V::load(weight.words[k][b][1]);
-    });
-    const int64_t offset = weight.offsets[k];
-    unroll<P>([&](auto p) BITTERN_LAMBDA { V::add_pair(acc[p], first[p] + offset, w, different); });
-  }
-  unroll<P, B>([&](auto p, auto b) BITTERN_LAMBDA { counts[p][b] = V::total(acc[p][b]); });
+  count_pair<V, true>(first, weight, 0, counts);
+  for (int64_t k = 1; k < weight.pairs; ++k) count_pair<V, false>(first, weight, k, counts);
 }
 
 // Weights that come next, fetched into the cache a few lines a tile. The counting loop would otherwise wait for those of
@@ -120,13 +132,13 @@ BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V,
   finish<V, P, B, kMain>(args, pixels, filter, counts);
 }
 
-// Pixels up to `end`: P at a time, then half as many.
+// Pixels up to `end`: P at a time, then four, two and one.
 template <class V, int P, int B>
 void run_pairs_pixels(const Conv2dArgs& args, const PairedWeight<V, B>& weight, NextWeight& next, Pixel& at,
                       int64_t end, int64_t filter) {
   if constexpr (P > 0) {
     while (end - at.index() >= P) run_pairs_tile<V, P, B>(args, weight, next, at, filter);
-    run_pairs_pixels<V, P / 2, B>(args, weight, next, at, end, filter);
+    run_pairs_pixels<V, (P > 4 ? 4 : P / 2), B>(args, weight, next, at, end, filter);
   }
 }
 
@@ -163,22 +175,29 @@ inline void pairs_input(const uint32_t* words, int64_t pixel_words, int64_t begi
   }
 }
 
-// sums[i] = the window's sum that begins at from[i], i < 16.
-template <class V, class Load>
-BITTERN_INLINE typename V::Int window_sums(const Conv2dArgs& args, int64_t pixel_words, const uint32_t* from,
-                                           const Load& load) {
-  const int64_t taps = args.run_words / pixel_words;
-  typename V::Int sum = V::broadcast(0u);
-  for (int64_t r = 0; r < args.runs; ++r) {
-    const uint32_t* tap = from + args.run_offsets[r] / pixel_words;
-    for (const uint32_t* last = tap + taps; tap < last; ++tap) sum = V::add(sum, load(tap));
+// Where the taps of a window lie in a map of one number a pixel.
+struct WindowTaps {
+  int64_t count = 0, offsets[Conv2dPairs::kMostWords / 2];
+
+  WindowTaps(const Conv2dArgs& args, int64_t pixel_words) {
+    for (int64_t r = 0; r < args.runs; ++r) {
+      for (int64_t i = 0; i < args.run_words; i += pixel_words)
+        offsets[count++] = (args.run_offsets[r] + i) / pixel_words;
+    }
   }
-  return sum;
-}
+  // Of the windows that begin at from[i], i < 16.
+  template <class V, class Load>
+  BITTERN_INLINE typename V::Int sums(const uint32_t* from, const Load& load) const {
+    typename V::Int sum = V::broadcast(0u);
+    for (int64_t t = 0; t < count; ++t) sum = V::add(sum, load(from + offsets[t]));
+    return sum;
+  }
+};
 
 template <class V>
 void run_pairs_windows(const Conv2dArgs& args, int64_t pixel_words, const uint32_t* counts, int64_t begin, int64_t end,
                        uint32_t* pixel_counts) {
+  const WindowTaps taps(args, pixel_words);
   const int64_t step = args.pixel_stride / pixel_words, width = (args.out_width - 1) * step + 1;
   for (int64_t row = begin; row < end; ++row) {
     const int64_t image = row / args.out_height, y = row % args.out_height;
@@ -186,9 +205,9 @@ void run_pairs_windows(const Conv2dArgs& args, int64_t pixel_words, const uint32
     uint32_t* to = pixel_counts + row * args.out_width;
     for (int64_t x = 0; x < width; x += kBlock) {
       const int n = static_cast<int>(width - x < kBlock ? width - x : kBlock);
-      const typename V::Int sums =
-          n == kBlock ? window_sums<V>(args, pixel_words, from + x, [](const uint32_t* p) { return V::load(p); })
-                      : window_sums<V>(args, pixel_words, from + x, [n](const uint32_t* p) { return V::load(p, n); });
+      const typename V::Int sums = n == kBlock
+                                       ? taps.sums<V>(from + x, [](const uint32_t* p) { return V::load(p); })
+                                       : taps.sums<V>(from + x, [n](const uint32_t* p) { return V::load(p, n); });
       if (step == 1) {
         V::store(to + x, sums, n);
       } else {

@@ -2,16 +2,15 @@
 //
 //     per pair of words of 5 pixels and 4 blocks  instructions   ports (Zen 5: 4 vector, 2 load; Zen 4: half of both)
 //     vmovdqu32 zmm, [weights]                               8   load
-//     vpbroadcastd zmm, [input]                              5   load
 //     vpxord zmm, zmm, [input]{1to16}                       20   any vector, and load
-//     vpternlogd                                            20   any vector
+//     vpternlogd zmm, zmm, [input]{1to16}                   20   any vector, and load
 //     vpopcntd                                              20   any vector (Zen 4: half of them)
 //     vpaddd                                                20   any vector
 //
 // Bound: 80 vector instructions for 5 * 4 * 1024 MAC are 20 cycles on Zen 5, 1024 MAC/cycle, and 40 on Zen 4, 512;
-// xor, popcount and addition of every word reach 683 and 341. Twenty counters, eight words of weights, one of input and
-// two intermediates are 31 of the 32 registers. Two blocks take turns instruction by instruction, in assembly, because
-// GCC 12 computes one after the other, which is 4 percent slower on Zen 4. A counter holds popcounts below 2^30.
+// xor, popcount and addition of every word reach 683 and 341. Twenty counters, eight words of weights and four
+// intermediates are the 32 registers. The four blocks of a pixel take turns instruction by instruction, in assembly,
+// because GCC 12 computes one after the other, which is 4 percent slower on Zen 4. A counter holds popcounts below 2^30.
 #include "kernels/conv2d_pairs/generic.h"
 #include "kernels/lanes/avx512_popcount.h"
 
@@ -22,31 +21,21 @@ struct Avx512Pairs : Avx512Popcount {
   using Avx512Popcount::dot;
   static constexpr int kPixels = 5, kBlocks = 4;
 
+  // Statements of their own stay in this order: all blocks take turns.
   template <int B>
-  static BITTERN_INLINE void add_pair(Int (&c)[B], const uint32_t* x, const Int (&w)[B], const Int (&different)[B]) {
-    const Int same = broadcast(x[1]);
-    if constexpr (B == 1) {
-      c[0] = count(c[0], _mm512_ternarylogic_epi32(bit_xor(broadcast(x[0]), w[0]), same, different[0], 0xca));
-    } else {
-      unroll<B / 2>([&](auto half) BITTERN_LAMBDA {
-        constexpr int b = 2 * half;
-        Int c0 = c[b], c1 = c[b + 1], t0, t1;
-        const Int w0 = w[b], w1 = w[b + 1], d0 = different[b], d1 = different[b + 1];
-        __asm__(
-            "vpxord %[x]%{1to16%}, %[w0], %[t0]\n\t"
-            "vpxord %[x]%{1to16%}, %[w1], %[t1]\n\t"
-            "vpternlogd $0xca, %[d0], %[same], %[t0]\n\t"
-            "vpternlogd $0xca, %[d1], %[same], %[t1]\n\t"
-            "vpopcntd %[t0], %[t0]\n\t"
-            "vpopcntd %[t1], %[t1]\n\t"
-            "vpaddd %[t0], %[c0], %[c0]\n\t"
-            "vpaddd %[t1], %[c1], %[c1]"
-            : [c0] "+v"(c0), [c1] "+v"(c1), [t0] "=&v"(t0), [t1] "=&v"(t1)
-            : [x] "m"(x[0]), [same] "v"(same), [w0] "v"(w0), [w1] "v"(w1), [d0] "v"(d0), [d1] "v"(d1));
-        c[b] = c0;
-        c[b + 1] = c1;
-      });
-    }
+  static BITTERN_INLINE void count_pair(Int (&t)[B], const uint32_t* x, const Int (&w)[B], const Int (&different)[B]) {
+    unroll<B>([&](auto b) BITTERN_LAMBDA {
+      __asm__ volatile("vpxord %1%{1to16%}, %2, %0" : "=v"(t[b]) : "m"(x[0]), "v"(w[b]));
+    });
+    unroll<B>([&](auto b) BITTERN_LAMBDA {
+      // t ? x[1] : different
+      __asm__ volatile("vpternlogd $0xac, %1%{1to16%}, %2, %0" : "+v"(t[b]) : "m"(x[1]), "v"(different[b]));
+    });
+    unroll<B>([&](auto b) BITTERN_LAMBDA { __asm__ volatile("vpopcntd %0, %0" : "+v"(t[b])); });
+  }
+  template <int B>
+  static BITTERN_INLINE void accumulate(Int (&c)[B], const Int (&t)[B]) {
+    unroll<B>([&](auto b) BITTERN_LAMBDA { __asm__ volatile("vpaddd %1, %0, %0" : "+v"(c[b]) : "v"(t[b])); });
   }
   // pairs_input, sixteen words at a time where a pixel is a power of two of them, up to sixteen.
   static void input(const uint32_t* words, int64_t pixel_words, int64_t begin, int64_t end, uint32_t* to,

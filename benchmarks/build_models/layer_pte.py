@@ -63,8 +63,9 @@ def lower(module: nn.Module, example: Tensor) -> bytes:
         config = EdgeCompileConfig(_check_ir_validity=False)
         exported = torch.export.export(module, (example,))
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()], compile_config=config)
-        # As the exporter: inputs are read where they lie, XNNPACK's as Bittern's.
-        planning = ExecutorchBackendConfig(memory_planning_pass=MemoryPlanningPass(alloc_graph_input=False))
+        # As the exporter: inputs are read where they lie, and all tensors begin at cache lines, XNNPACK's as Bittern's.
+        memory = MemoryPlanningPass(alloc_graph_input=False, alignment=64)
+        planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=64)
         return bytes(edge.to_executorch(planning).buffer)
 
 

@@ -51,7 +51,8 @@ void Engine::load() {
   }
   input_ = spec_of(log, meta->input_tensor_meta(0), "input");
   output_ = spec_of(log, meta->output_tensor_meta(0), "output");
-  log.check(module_->load_forward(), "ExecuTorch cannot load the program");
+  memory_ = std::make_unique<PlannedMemory>(*meta);
+  log.check(module_->load_forward(memory_->allocator()), "ExecuTorch cannot load the program");
 }
 
 void Engine::load_traced() {
@@ -59,7 +60,7 @@ void Engine::load_traced() {
   auto tracer = std::make_unique<Tracer>();
   tracer_ = tracer.get();
   traced_ = std::make_unique<Module>(module_->program(), nullptr, nullptr, std::move(tracer));
-  log.check(traced_->load_method(kMethod, nullptr, nullptr, nullptr, traced_kernels()),
+  log.check(traced_->load_method(kMethod, memory_->allocator(), nullptr, nullptr, traced_kernels()),
             "ExecuTorch cannot load the program");
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/planned_memory.h"
 #include "runtime/tracer.h"
 
 namespace bittern {
@@ -59,6 +60,7 @@ class Engine {
   int threads_;
   std::mutex busy_;
   uint64_t generation_ = 0;  // of the thread pool that the modules were loaded with
+  std::unique_ptr<PlannedMemory> memory_;  // of both modules, only one of which runs at a time
   std::unique_ptr<Module> module_;
   std::unique_ptr<Module> traced_;  // loaded when first asked for
   Tracer* tracer_ = nullptr;        // of traced_

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/log.h"
+#include "runtime/planned_memory.h"
 #include "runtime/thread_pool.h"
 #include "tests/bindings.h"
 
@@ -43,9 +44,10 @@ class Program {
     const ThreadPoolUse use(threads_);
     const LogCapture log;
     module_ = std::make_unique<Module>(std::make_unique<executorch::extension::BufferDataLoader>(program_.get(), size));
-    log.check(module_->load_forward(), "ExecuTorch cannot load the program");
     const auto meta = module_->method_meta("forward");
     log.check(meta.error(), "the program has no method 'forward'");
+    memory_ = std::make_unique<PlannedMemory>(*meta);
+    log.check(module_->load_forward(memory_->allocator()), "ExecuTorch cannot load the program");
     for (size_t i = 0; i < meta->num_inputs(); ++i) add_input(*meta->input_tensor_meta(i));
   }
 
@@ -98,6 +100,7 @@ class Program {
 
   int threads_;
   Memory program_;
+  std::unique_ptr<PlannedMemory> memory_;
   std::unique_ptr<Module> module_;
   std::vector<Memory> buffers_;
   std::vector<executorch::extension::TensorPtr> tensors_;

@@ -71,6 +71,16 @@ def test_every_batch_gives_the_very_numbers_of_single_images(name: str, tmp_path
         np.testing.assert_array_equal(engine(x[:count]), expected[:count])
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_the_largest_batch_may_be_any_number(name: str, tmp_path: Path) -> None:
+    """torch takes other libraries for convolutions of 16 images and more, and would forbid the program either kind."""
+    net, x = net_of(name), images(50).numpy()
+    single = to_pte(net, images(1), tmp_path / "single.pte")
+    engine = load(to_pte(net, images(1), tmp_path / "dynamic.pte", max_batch=40).path)
+    assert engine.metadata.input_shape[0] == 40
+    np.testing.assert_array_equal(engine(x), load(single.path)(x))
+
+
 def test_only_the_images_given_are_computed(tmp_path: Path) -> None:
     engine = load(to_pte(small_net(), images(1), tmp_path / "net.pte", max_batch=8).path)
     for count in (3, 8, 1):

@@ -65,7 +65,10 @@ def run(*command: object) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the operator ``bittern::{name}.out``. ``outputs`` keep their contents."""
+    """A call of the operator ``bittern::{name}.out``. ``outputs`` keep their contents.
+
+    An output that is also among the inputs is computed in place.
+    """
 
     name: str
     inputs: Sequence[object]
@@ -102,8 +105,15 @@ class Native:
         def send(x: object) -> object:
             return sent.setdefault(id(x), Strided.of(x)) if isinstance(x, np.ndarray) else x
 
+        def send_output(x: NDArray[Any], call: Call) -> Strided:
+            return sent[id(x)] if any(x is given for given in call.inputs) else Strided.of(x)
+
         requests = [
-            (f"bittern::{call.name}.out", [send(x) for x in call.inputs], [Strided.of(x) for x in call.outputs])
+            (
+                f"bittern::{call.name}.out",
+                [send(x) for x in call.inputs],
+                [send_output(x, call) for x in call.outputs],
+            )
             for call in calls
         ]
         threads = [call.threads for call in calls]

@@ -3,6 +3,8 @@
 The other tests of operators compare with equations in numpy, and walk along one axis at a time.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -21,6 +23,9 @@ EXAMPLES = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 SPECIAL = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-45, -1e-45, 1.0], np.float32)
+
+RESIDUAL = 7
+"""Its place among the epilogue's arguments."""
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 paddings = st.tuples(*[st.integers(0, 5)] * 4)
@@ -82,16 +87,33 @@ def check_forms(
     threads: int,
 ) -> None:
     """All four forms of ``operator``."""
+    calls = value_calls(operator, operands, finish, outputs, threads)
+    check(native, [*calls, Call(f"{operator}_threshold", [*operands, limits], outputs[1:], threads)])
+
+
+def value_calls(
+    operator: str,
+    operands: list[object],
+    finish: list[object],
+    outputs: tuple[NDArray[np.float32], NDArray[np.int32]],
+    threads: int,
+) -> list[Call]:
+    """The forms of ``operator`` that compute floats, and those that return them in place of the residual once more."""
     floats, bits = outputs
-    check(
-        native,
-        [
-            Call(operator, [*operands, *finish[:-1]], [floats], threads),
-            Call(f"{operator}_packed", [*operands, *finish], [bits], threads),
-            Call(f"{operator}_float_packed", [*operands, *finish], [floats, bits], threads),
-            Call(f"{operator}_threshold", [*operands, limits], [bits], threads),
-        ],
-    )
+    calls = [
+        Call(operator, [*operands, *finish[:-1]], [floats], threads),
+        Call(f"{operator}_packed", [*operands, *finish], [bits], threads),
+        Call(f"{operator}_float_packed", [*operands, *finish], [floats, bits], threads),
+    ]
+    in_place = [] if finish[RESIDUAL] is None else [calls[0], calls[2]]
+    return [*calls, *(computed_in_place(call, len(operands) + RESIDUAL) for call in in_place)]
+
+
+def computed_in_place(call: Call, residual: int) -> Call:
+    """``call`` with its float output in the memory of its input number ``residual``."""
+    inputs = list(call.inputs)
+    memory = inputs[residual] = np.copy(inputs[residual], order="K")
+    return replace(call, inputs=inputs, outputs=[memory, *call.outputs[1:]])
 
 
 def check(native: Native, calls: list[Call]) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from native.reference import Conv, words
-from native.sanitized import Call, Native, fresh
-from native.test_random_shapes import EXAMPLES, Values, check, paddings, pairs, seeds, steps
+from native.sanitized import Native, fresh
+from native.test_random_shapes import EXAMPLES, Values, check, paddings, pairs, seeds, steps, value_calls
 
 torch = pytest.importorskip("torch")
 
@@ -24,15 +24,7 @@ def check_forms(
     threads: int = 1,
 ) -> None:
     """All three forms of ``operator``."""
-    floats, bits = outputs
-    check(
-        native,
-        [
-            Call(operator, [*operands, *finish[:-1]], [floats], threads),
-            Call(f"{operator}_packed", [*operands, *finish], [bits], threads),
-            Call(f"{operator}_float_packed", [*operands, *finish], [floats, bits], threads),
-        ],
-    )
+    check(native, value_calls(operator, operands, finish, outputs, threads))
 
 
 def check_convolution(

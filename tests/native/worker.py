@@ -57,7 +57,10 @@ class Strided:
 def call_operators(
     native: Any, requests: list[tuple[str, list[object], list[Strided]]], threads: list[int]
 ) -> list[list[Strided]]:
-    """Returns what is in the outputs of each request ``(operator, inputs, outputs)`` after the calls, in order."""
+    """Returns what is in the outputs of each request ``(operator, inputs, outputs)`` after the calls, in order.
+
+    An output that is an input too is one tensor.
+    """
     inputs: dict[int, Any] = {}
 
     def tensor(x: Strided) -> Any:
@@ -72,8 +75,9 @@ def call_operators(
 
     answers = []
     for (name, arguments, outputs), count in zip(requests, threads, strict=True):
-        results = [tensor(x) for x in outputs]
-        native.call_operator(name, [*map(argument, arguments), *results], threads=count)
+        values = [*map(argument, arguments)]
+        results = [inputs.get(id(x)) or tensor(x) for x in outputs]
+        native.call_operator(name, [*values, *results], threads=count)
         answers.append([replace(x, flat=result.to_numpy()) for x, result in zip(outputs, results, strict=True)])
     return answers
 

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ Operators = list[tuple[str, Origin]]
 
 INT8 = "int8"
 """The kernel of a node that XNNPACK computes on 8-bit integers."""
+
+
+_CACHE_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def lower(
     Raises:
         ExportError: if ExecuTorch is not installed or refuses the program.
     """
-    with third_party_quiet():
+    with third_party_quiet(), _any_batch():
         try:
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import (
@@ -56,7 +60,8 @@ def lower(
                 ExecutorchBackendConfig,
                 to_edge_transform_and_lower,
             )
-            from executorch.exir.passes import MemoryPlanningPass
+
+            from bittern.export.in_place import InPlaceResiduals
         except ImportError as error:
             raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
         config = EdgeCompileConfig(_check_ir_validity=False)
@@ -68,13 +73,25 @@ def lower(
             placements, operators = _where(exported.graph_module)
             constants = {METADATA_METHOD: json.dumps(metadata(operators), sort_keys=True)}
             # Images are read where the caller has them, not copied into the program's memory first.
-            planning = ExecutorchBackendConfig(memory_planning_pass=MemoryPlanningPass(alloc_graph_input=False))
+            memory = InPlaceResiduals(alloc_graph_input=False, alignment=_CACHE_LINE)
+            planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=_CACHE_LINE)
             buffer = EdgeProgramManager(exported, constants, config).to_executorch(planning).buffer
         except Exception as error:
             raise ExportError(
                 f"ExecuTorch cannot lower the model: {first_line(error)}{_blame(graph, error)}"
             ) from error
     return Lowered(bytes(buffer), placements, operators)
+
+
+@contextmanager
+def _any_batch() -> Iterator[None]:
+    """Keeps torch from narrowing a dynamic batch to less than 16.
+
+    To follow a convolution's shape it chooses the library that would compute it. MKL-DNN and NNPACK ask whether the
+    batch is 16 or more, and the answer, for the two images of the trace, would hold for the program.
+    """
+    with torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False):
+        yield
 
 
 def _blame(graph: Graph, error: Exception) -> str:

@@ -1,0 +1,62 @@
+"""Residuals in place: the float output of a layer takes the memory of its residual, which nobody reads afterwards.
+
+Bittern's operators read each value of a residual just before they write the same value of the output, once, on one
+thread. So a stage of a residual network lives in one buffer instead of two, and half as many bytes pass the caches.
+"""
+
+import operator
+from typing import Any
+
+import torch
+from executorch.exir import memory
+from executorch.exir.passes import MemoryPlanningPass
+from executorch.exir.tensor import TensorSpec
+from torch import fx
+from torch.export.graph_signature import ExportGraphSignature
+
+from bittern.export.graph import arguments
+
+_SAME_MEMORY = (memory.view, operator.getitem)
+
+
+class InPlaceResiduals(MemoryPlanningPass):  # type: ignore[misc]
+    """ExecuTorch's memory planning, with such outputs based on the storage of their residuals."""
+
+    def run(self, graph_module: fx.GraphModule, graph_signature: ExportGraphSignature | None = None) -> Any:
+        nodes = [node for node in graph_module.graph.nodes if node.target not in _SAME_MEMORY]
+        last_reader = {id(_storage(read)): node for node in nodes for read in node.all_input_nodes}
+        for node in nodes:
+            residual, output = _residual(node), _float_output(node)
+            if residual is None or output is None:
+                continue
+            before = _storage(residual)
+            readers = [read for read in node.all_input_nodes if _storage(read) is before]
+            if before is not None and last_reader[id(before)] is node and len(readers) == 1:
+                output.inplace_base = before
+        return super().run(graph_module, graph_signature)
+
+
+def _residual(node: fx.Node) -> fx.Node | None:
+    """Of an operator of Bittern, if it is computed in the program."""
+    if getattr(node.target, "namespace", "") != "bittern":
+        return None
+    residual = arguments(node).get("residual")
+    return residual if isinstance(residual, fx.Node) and _owner(residual).op == "call_function" else None
+
+
+def _float_output(node: fx.Node) -> TensorSpec | None:
+    specs = node.meta.get("spec")
+    first = specs[0] if isinstance(specs, (list, tuple)) else specs
+    return first if isinstance(first, TensorSpec) and first.dtype == torch.float32 else None
+
+
+def _owner(node: fx.Node) -> fx.Node:
+    """The node in whose memory the value of ``node`` stands."""
+    while node.target is memory.view:
+        node = node.args[0]  # type: ignore[assignment]
+    return node
+
+
+def _storage(node: fx.Node) -> TensorSpec | None:
+    spec = _owner(node).meta.get("spec")
+    return spec if isinstance(spec, TensorSpec) else None

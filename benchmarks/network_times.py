@@ -70,8 +70,8 @@ EXPORTER = ("benchmarks/networks", "src/bittern/export", "src/bittern/models", "
 
 def model_file(source: Source) -> Path:
     """Where the file of ``source`` lies, or will. Its name tells what it was built from."""
-    sources = [f"benchmarks/build_models/{source.builder}.py", "benchmarks/networks"]
-    digest = source_digest(*(sources[:1] + list(EXPORTER) if source.form == "bittern" else sources))
+    exporter = EXPORTER if source.form == "bittern" else ("benchmarks/networks",)
+    digest = source_digest("benchmarks/build_models", *exporter)
     return MODELS / f"{source.network}-{source.form}-{digest}{source.suffix}"
 
 

@@ -37,39 +37,52 @@ struct Avx512Pairs : Avx512Popcount {
   static BITTERN_INLINE void accumulate(Int (&c)[B], const Int (&t)[B]) {
     unroll<B>([&](auto b) BITTERN_LAMBDA { __asm__ volatile("vpaddd %1, %0, %0" : "+v"(c[b]) : "v"(t[b])); });
   }
-  // pairs_input, sixteen words at a time where a pixel is a power of two of them, up to sixteen.
+  // pairs_input, sixteen words at a time: of several pixels where they are fewer than that and divide it, else of one.
   static void input(const uint32_t* words, int64_t pixel_words, int64_t begin, int64_t end, uint32_t* to,
                     uint32_t* counts) {
     constexpr int64_t kWords = 16;
-    if (kWords % pixel_words == 0) {
+    if (pixel_words < kWords && kWords % pixel_words == 0) {
       const int64_t pixels = kWords / pixel_words;
       // The pair of lanes in which the sum of a pixel's counts comes to stand, for every pixel.
-      const __mmask8 sums = pixel_words == 2 ? 0xff : pixel_words == 4 ? 0x55 : pixel_words == 8 ? 0x11 : 0x01;
+      const __mmask8 sums = pixel_words == 2 ? 0xff : pixel_words == 4 ? 0x55 : 0x11;
       for (; end - begin >= pixels; begin += pixels) {
-        const Int x = load(words + begin * pixel_words);
-        const Int swapped = _mm512_shuffle_epi32(x, _MM_PERM_CDAB), different = bit_xor(x, swapped);
-        constexpr __mmask16 kSecond = 0xaaaa;
-        store(to + begin * pixel_words, _mm512_mask_xor_epi32(swapped, kSecond, different, _mm512_set1_epi32(-1)));
-        Int count = _mm512_maskz_popcnt_epi32(static_cast<__mmask16>(~kSecond), different);
+        Int count = pairs(load(words + begin * pixel_words), kAll, to + begin * pixel_words);
         if (pixel_words > 2) count = add(count, _mm512_shuffle_epi32(count, _MM_PERM_BADC));
         if (pixel_words > 4) count = add(count, _mm512_shuffle_i64x2(count, count, 0xb1));
-        if (pixel_words > 8) count = add(count, _mm512_shuffle_i64x2(count, count, 0x4e));
         const __m256i by_pixel = _mm512_cvtepi64_epi32(_mm512_maskz_compress_epi64(sums, count));
         _mm256_mask_storeu_epi32(counts + begin, static_cast<__mmask8>((1u << pixels) - 1), by_pixel);
       }
     }
-    pairs_input(words, pixel_words, begin, end, to, counts);
+    for (; begin < end; ++begin) {
+      Int count = zero_count();
+      for (int64_t i = 0; i < pixel_words; i += kWords) {
+        const int64_t at = begin * pixel_words + i, rest = pixel_words - i;
+        const __mmask16 there = rest < kWords ? first(static_cast<int>(rest)) : kAll;
+        count = add(count, pairs(_mm512_maskz_loadu_epi32(there, words + at), there, to + at));
+      }
+      counts[begin] = static_cast<uint32_t>(_mm512_reduce_add_epi32(count));
+    }
   }
   // Exact: all are integers below 2^17, as kMostWords bounds a filter.
   static Float dot(Int valid, Int count, Int of_filter) {
     const Float two = _mm512_set1_ps(2.0f);
     return _mm512_fnmadd_ps(two, _mm512_fmsub_ps(two, to_float(count), to_float(of_filter)), to_float(valid));
   }
+
+ private:
+  static constexpr __mmask16 kAll = 0xffff, kSecond = 0xaaaa;
+
+  // Brings pairs of words into their form and stores those that are `there`; popcounts of x0 ^ x1 in the first of each.
+  static BITTERN_INLINE Int pairs(Int x, __mmask16 there, uint32_t* to) {
+    const Int swapped = _mm512_shuffle_epi32(x, _MM_PERM_CDAB), different = bit_xor(x, swapped);
+    _mm512_mask_storeu_epi32(to, there, _mm512_mask_xor_epi32(swapped, kSecond, different, _mm512_set1_epi32(-1)));
+    return _mm512_maskz_popcnt_epi32(static_cast<__mmask16>(~kSecond), different);
+  }
 };
 
 }  // namespace
 
 constexpr Conv2dPairs conv2d_pairs_x86_avx512_vpopcntdq =
-    conv2d_pairs_of<Avx512Pairs>("conv2d_pairs_x86_avx512_vpopcntdq", kIsaAvx512Vpopcntdq, 32, 2, 16);
+    conv2d_pairs_of<Avx512Pairs>("conv2d_pairs_x86_avx512_vpopcntdq", kIsaAvx512Vpopcntdq, 32, 2, 4);
 
 }  // namespace bittern

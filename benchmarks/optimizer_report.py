@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from math import sqrt
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, variance
 
 import matplotlib.pyplot as plt
 
@@ -18,7 +19,6 @@ Runs = Mapping[int, Sequence[EpochRow]]
 """Epochs of each seed."""
 
 _MARKS = (0.60, 0.80, 0.85)
-_ONCE = "One run each, so the spread over seeds is not known and differences of a point or two mean nothing yet. "
 _SETTINGS = f"""\
 Settings were chosen on {" ".join(TUNED_ON)} by the accuracy on 5,000 of the training images after {TUNING_EPOCHS}
 epochs on the others, one run each, six for everybody. What that cannot tell: the standard error of an accuracy is 0.7
@@ -36,12 +36,12 @@ def sections(folder: Path) -> list[str]:
     for (scale, network), group in groupby(sorted(rows, key=_where), _where):
         epochs = list(group)
         tries = [row for row in tried if _where(row) == (scale, network)]
-        size, once = SCALES[scale], len({row.seed for row in epochs}) == 1
+        size, runs = SCALES[scale], _runs(epochs)
         found.append(
             f"### Optimizers: {network}, {scale}\n\n"
             f"CIFAR-10 (JPEG copy), widths {', '.join(map(str, size.widths[network]))}, {size.epochs} epochs, "
-            f"batch {BATCH}. Test accuracy after the last epoch. {_ONCE if once else ''}{_devices(epochs)}\n\n"
-            f"![Accuracy and flips by epoch](results/{_plot(scale, network)})\n\n{markdown(_runs(epochs))}"
+            f"batch {BATCH}. Test accuracy after the last epoch. {spread(runs)} {_devices(epochs)}\n\n"
+            f"![Accuracy and flips by epoch](results/{_plot(scale, network)})\n\n{markdown(runs)}"
         )
         found.append(_SETTINGS + (f"\n\n{tuning_markdown(tries)}" if tries else ""))
     return found
@@ -78,6 +78,23 @@ def _runs(rows: Iterable[EpochRow]) -> dict[str, Runs]:
     }
 
 
+def spread(runs: Mapping[str, Runs]) -> str:
+    """By how much seeds differ, as a sentence: the standard deviation, pooled over the contenders of several seeds."""
+    several = [last for last in map(_last, runs.values()) if len(last) > 1]
+    if not several:
+        return "One run each, so the spread over seeds is not known and differences of a point or two mean nothing yet."
+    freedom = sum(len(last) - 1 for last in several)
+    deviation = sqrt(sum(variance(last) * (len(last) - 1) for last in several) / freedom)
+    return (
+        f"Seeds of one optimizer differ by a standard deviation of {deviation * 100:.1f} points (pooled, {freedom} "
+        "degrees of freedom): smaller differences between optimizers mean nothing."
+    )
+
+
+def _last(seeds: Runs) -> list[float]:
+    return [epochs[-1].test_accuracy for epochs in seeds.values()]
+
+
 def markdown(runs: Mapping[str, Runs]) -> str:
     """A line per contender: final accuracy of every seed, epochs to the marks, flips at the start and at the end."""
     header = [
@@ -90,7 +107,7 @@ def markdown(runs: Mapping[str, Runs]) -> str:
     ]
     lines = []
     for name, seeds in runs.items():
-        last = [epochs[-1].test_accuracy for epochs in seeds.values()]
+        last = _last(seeds)
         flips = [[row.flip_rate for row in epochs if row.flip_rate >= 0] for epochs in seeds.values()]
         lines.append(
             [

@@ -59,7 +59,7 @@ class Engine {
   size_t size_;
   int threads_;
   std::mutex busy_;
-  uint64_t generation_ = 0;  // of the thread pool that the modules were loaded with
+  uint64_t generation_ = 0;                // of the thread pool that the modules were loaded with
   std::unique_ptr<PlannedMemory> memory_;  // of both modules, only one of which runs at a time
   std::unique_ptr<Module> module_;
   std::unique_ptr<Module> traced_;  // loaded when first asked for

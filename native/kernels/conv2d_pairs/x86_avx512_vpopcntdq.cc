@@ -21,21 +21,16 @@ struct Avx512Pairs : Avx512Popcount {
   using Avx512Popcount::dot;
   static constexpr int kPixels = 5, kBlocks = 4;
 
-  // Statements of their own stay in this order: all blocks take turns.
+  // Each instruction is an asm statement: those stay in order, so that all blocks take turns.
   template <int B>
   static BITTERN_INLINE void count_pair(Int (&t)[B], const uint32_t* x, const Int (&w)[B], const Int (&different)[B]) {
-    unroll<B>([&](auto b) BITTERN_LAMBDA {
-      __asm__ volatile("vpxord %1%{1to16%}, %2, %0" : "=v"(t[b]) : "m"(x[0]), "v"(w[b]));
-    });
-    unroll<B>([&](auto b) BITTERN_LAMBDA {
-      // t ? x[1] : different
-      __asm__ volatile("vpternlogd $0xac, %1%{1to16%}, %2, %0" : "+v"(t[b]) : "m"(x[1]), "v"(different[b]));
-    });
-    unroll<B>([&](auto b) BITTERN_LAMBDA { __asm__ volatile("vpopcntd %0, %0" : "+v"(t[b])); });
+    unroll<B>([&](auto b) BITTERN_LAMBDA { t[b] = xor_word(x, w[b]); });
+    unroll<B>([&](auto b) BITTERN_LAMBDA { choose_word(t[b], x + 1, different[b]); });
+    unroll<B>([&](auto b) BITTERN_LAMBDA { popcount(t[b]); });
   }
   template <int B>
   static BITTERN_INLINE void accumulate(Int (&c)[B], const Int (&t)[B]) {
-    unroll<B>([&](auto b) BITTERN_LAMBDA { __asm__ volatile("vpaddd %1, %0, %0" : "+v"(c[b]) : "v"(t[b])); });
+    unroll<B>([&](auto b) BITTERN_LAMBDA { accumulate(c[b], t[b]); });
   }
   // pairs_input, sixteen words at a time: of several pixels where they are fewer than that and divide it, else of one.
   static void input(const uint32_t* words, int64_t pixel_words, int64_t begin, int64_t end, uint32_t* to,
@@ -71,6 +66,18 @@ struct Avx512Pairs : Avx512Popcount {
 
  private:
   static constexpr __mmask16 kAll = 0xffff, kSecond = 0xaaaa;
+
+  static BITTERN_INLINE Int xor_word(const uint32_t* x, Int w) {
+    Int t;
+    __asm__ volatile("vpxord %1%{1to16%}, %2, %0" : "=v"(t) : "m"(*x), "v"(w));
+    return t;
+  }
+  // t ? x : different, bit by bit
+  static BITTERN_INLINE void choose_word(Int& t, const uint32_t* x, Int different) {
+    __asm__ volatile("vpternlogd $0xac, %1%{1to16%}, %2, %0" : "+v"(t) : "m"(*x), "v"(different));
+  }
+  static BITTERN_INLINE void popcount(Int& t) { __asm__ volatile("vpopcntd %0, %0" : "+v"(t)); }
+  static BITTERN_INLINE void accumulate(Int& c, Int t) { __asm__ volatile("vpaddd %1, %0, %0" : "+v"(c) : "v"(t)); }
 
   // Brings pairs of words into their form and stores those that are `there`; popcounts of x0 ^ x1 in the first of each.
   static BITTERN_INLINE Int pairs(Int x, __mmask16 there, uint32_t* to) {

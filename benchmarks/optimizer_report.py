@@ -87,7 +87,7 @@ def spread(runs: Mapping[str, Runs]) -> str:
     deviation = sqrt(sum(variance(last) * (len(last) - 1) for last in several) / freedom)
     return (
         f"Seeds of one optimizer differ by a standard deviation of {deviation * 100:.1f} points (pooled, {freedom} "
-        "degrees of freedom): smaller differences between optimizers mean nothing."
+        "degrees of freedom): differences of means below twice that may be chance."
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import bittern.ops  # noqa: F401  (defines the operators)
 from benchmarks.layers import Layer
+from bittern.export.lower import CACHE_LINE
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import layout
 
@@ -64,8 +65,8 @@ def lower(module: nn.Module, example: Tensor) -> bytes:
         exported = torch.export.export(module, (example,))
         edge = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()], compile_config=config)
         # As the exporter: inputs are read where they lie, and all tensors begin at cache lines, XNNPACK's as Bittern's.
-        memory = MemoryPlanningPass(alloc_graph_input=False, alignment=64)
-        planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=64)
+        memory = MemoryPlanningPass(alloc_graph_input=False, alignment=CACHE_LINE)
+        planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=CACHE_LINE)
         return bytes(edge.to_executorch(planning).buffer)
 
 

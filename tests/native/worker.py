@@ -76,7 +76,7 @@ def call_operators(
     answers = []
     for (name, arguments, outputs), count in zip(requests, threads, strict=True):
         values = [*map(argument, arguments)]
-        results = [inputs.get(id(x)) or tensor(x) for x in outputs]
+        results = [inputs[id(x)] if id(x) in inputs else tensor(x) for x in outputs]
         native.call_operator(name, [*values, *results], threads=count)
         answers.append([replace(x, flat=result.to_numpy()) for x, result in zip(outputs, results, strict=True)])
     return answers

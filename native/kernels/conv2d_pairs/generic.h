@@ -6,7 +6,7 @@
 //     V::dot(valid, count, of_filter)    valid - 2 * (2 * count - of_filter) as a float
 //     V::input                           Conv2dPairs::input, such as pairs_input
 //     V::kPixels, V::kBlocks             as many counters as fit into the registers, beside two words of each block of
-//                                        weights and two of input
+//                                        weights and what is on its way
 #pragma once
 
 #include <cstdint>

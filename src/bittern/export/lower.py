@@ -24,7 +24,8 @@ INT8 = "int8"
 """The kernel of a node that XNNPACK computes on 8-bit integers."""
 
 
-_CACHE_LINE = 64
+CACHE_LINE = 64
+"""Bytes. Tensors of a program begin at multiples of it."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def lower(
             placements, operators = _where(exported.graph_module)
             constants = {METADATA_METHOD: json.dumps(metadata(operators), sort_keys=True)}
             # Images are read where the caller has them, not copied into the program's memory first.
-            memory = InPlaceResiduals(alloc_graph_input=False, alignment=_CACHE_LINE)
-            planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=_CACHE_LINE)
+            memory = InPlaceResiduals(alloc_graph_input=False, alignment=CACHE_LINE)
+            planning = ExecutorchBackendConfig(memory_planning_pass=memory, constant_tensor_alignment=CACHE_LINE)
             buffer = EdgeProgramManager(exported, constants, config).to_executorch(planning).buffer
         except Exception as error:
             raise ExportError(

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from bittern.nn import SyncedBatchNorm, UnscaledBatchNorm2d
+from processes import in_two_processes
 
 
 def network() -> nn.Module:
@@ -31,19 +30,16 @@ def train(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {"input.grad": x.grad, **model.state_dict(), **{f"{n}.grad": p.grad for n, p in model.named_parameters()}}
 
 
-def one_of_two(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def one_of_two(rank: int, folder: Path) -> None:
     model = network()
     SyncedBatchNorm.convert(model)
     result = train(model, images()[:4] if rank == 0 else images()[4:])
-    torch.save({n: t.clone() for n, t in result.items()}, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    torch.save({n: t.clone() for n, t in result.items()}, folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
 def test_two_processes_with_unlike_shares_give_the_statistics_and_gradients_of_one(tmp_path: Path) -> None:
-    mp.spawn(one_of_two, (str(tmp_path),), nprocs=2)
+    in_two_processes(one_of_two, tmp_path)
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     whole = train(network(), images())
     assert {*whole} == {*parts[0]}

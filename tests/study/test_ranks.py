@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.distributed
 import torch.distributed.device_mesh
-import torch.multiprocessing
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
@@ -17,6 +16,7 @@ from bittern.nn import BinaryLinear
 from bittern.study import ranks, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from bittern.study.read import read_study
+from processes import in_two_processes
 
 STEPS, ROWS = 12, 16
 
@@ -41,16 +41,13 @@ def train(model: nn.Module, out: Path, part: slice) -> None:
                 watched.epoch(1)
 
 
-def process(rank: int, folder: str, sharded: bool) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+def process(rank: int, folder: Path, sharded: bool) -> None:
     if sharded:
         mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
         model: nn.Module = fully_shard(network(), mesh=mesh)
     else:
         model = DistributedDataParallel(network())
-    train(model, Path(folder) / "two", slice(rank, None, 2))
-    torch.distributed.destroy_process_group()
+    train(model, folder / "two", slice(rank, None, 2))
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
@@ -83,7 +80,7 @@ def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(process, (str(tmp_path), False), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    in_two_processes(process, tmp_path, False)
     train(network(), tmp_path / "one", slice(None))
     assert (tmp_path / "two" / STEPS_FILE).read_text() == (tmp_path / "one" / STEPS_FILE).read_text()
     one, two = samples(tmp_path / "one"), samples(tmp_path / "two")
@@ -99,7 +96,7 @@ def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_of_weights_that_are_sharded_the_first_process_sees_its_part(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(process, (str(tmp_path), True), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    in_two_processes(process, tmp_path, True)
     found = read_study(tmp_path / "two")
     assert found.ff[:, 0].tolist() == list(range(1, STEPS + 1))
     assert any("sharded" in line for line in found.missing)

@@ -1,11 +1,12 @@
 # The one table of instruction sets: compiler flags of the files that use them. A kernel's file is named
 # <cpu>_<feature>.cc; everything else is compiled for the baseline of the target.
-set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2 -mfma)
+# GCC's allocation of registers by regions of equal pressure copies counters and pointers in inner loops.
+set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2 -mfma $<$<CXX_COMPILER_ID:GNU>:-fira-region=all>)
 # Tuned for a server core: GCC's generic tuning keeps pointers in vector registers while tiles need them.
 set(BITTERN_ISA_FLAGS_x86_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
-                                 -mtune=icelake-server)
+                                 -mtune=icelake-server $<$<CXX_COMPILER_ID:GNU>:-fira-region=all>)
 set(BITTERN_ISA_FLAGS_x86_avx512_vpopcntdq ${BITTERN_ISA_FLAGS_x86_avx512} -mavx512vpopcntdq)
-# NEON is in the baseline of aarch64. GCC's allocation of registers by regions leaves copies of pointers in inner loops.
+# NEON is in the baseline of aarch64.
 set(BITTERN_ISA_FLAGS_arm_neon $<$<CXX_COMPILER_ID:GNU>:-fira-region=one>)
 set(BITTERN_ISA_FLAGS_arm_neon_dotprod ${BITTERN_ISA_FLAGS_arm_neon} -march=armv8.2-a+dotprod)
 

@@ -64,7 +64,11 @@ const Conv2dBorder* make_conv2d_border(Call& call, const Conv2dGeometry& g, cons
     valid_bits[c] = static_cast<int32_t>(g.group_channels() * (i.last - i.first) * (j.last - j.first));
     sum_outer_taps(g, i, j, tap_counts, filters, table + c * filters);
   }
-  *border = {rows.of_window, columns.of_window, columns.count, valid_bits, table, filters};
+  *border = {rows.of_window, columns.of_window, columns.count, valid_bits, table, filters, 0, 0};
+  const int64_t width = g.columns.outputs();
+  while (border->first_whole < width && columns.of_window[border->first_whole] != 0) ++border->first_whole;
+  border->last_whole = border->first_whole;
+  while (border->last_whole < width && columns.of_window[border->last_whole] == 0) ++border->last_whole;
   return border;
 }
 

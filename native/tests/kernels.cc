@@ -136,9 +136,14 @@ nb::tuple with_conv2d_args(const nb::dict& a, int repeats, const F& f) {
   Optional<float> values(a, "values");
   Optional<uint32_t> bits(a, "bits");
 
-  const Conv2dBorder border = {
-      row_class.data(),  column_class.data(), number<int64_t>(a, "column_classes", 0),
-      valid_bits.data(), counts.data(),       (nb::cast<int64_t>(a["filters"]) + 15) / 16 * 16};
+  const Conv2dBorder border = {row_class.data(),
+                               column_class.data(),
+                               number<int64_t>(a, "column_classes", 0),
+                               valid_bits.data(),
+                               counts.data(),
+                               (nb::cast<int64_t>(a["filters"]) + 15) / 16 * 16,
+                               number<int64_t>(a, "first_whole", 0),
+                               number<int64_t>(a, "last_whole", 0)};
   Conv2dArgs args{};
   args.input = input.data();
   args.image_stride = nb::cast<int64_t>(a["image_stride"]);

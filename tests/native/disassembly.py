@@ -1,6 +1,6 @@
-"""Innermost loops of compiled aarch64 code, counted from its disassembly.
+"""Innermost loops of compiled code, counted from its disassembly.
 
-``python -m native.disassembly FILE.o`` (in the folder of the tests) prints those of an object file.
+``python -m native.disassembly FILE.o`` (in the folder of the tests) prints those of an object file for aarch64.
 """
 
 import re
@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BITS = 128
-"""A vector register. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit, or two
-where BSL has made one bit of two (conv2d_pairs)."""
+"""A vector register of aarch64. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit,
+or two where BSL has made one bit of two (conv2d_pairs)."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop that holds no other: ``mnemonics`` from its first instruction to the branch back."""
+    """A loop that holds no other: its instructions from the first to the branch back, mnemonics and operands."""
 
     function: str
-    mnemonics: tuple[str, ...]
+    instructions: tuple[tuple[str, str], ...]
+
+    @property
+    def mnemonics(self) -> tuple[str, ...]:
+        return tuple(mnemonic for mnemonic, _ in self.instructions)
 
     @property
     def counts(self) -> Counter[str]:
@@ -37,10 +41,15 @@ class Loop:
 
 
 def counting_loops(path: Path) -> list[Loop]:
-    """All innermost loops of an object file that count bits."""
-    command = ["aarch64-linux-gnu-objdump", "-dC", "--no-show-raw-insn", str(path)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [loop for function, body in _functions(text) for loop in _innermost(function, body) if loop.macs]
+    """All innermost loops of an object file for aarch64 that count bits."""
+    loops = innermost_loops(path, "aarch64-linux-gnu-objdump", r"b(\.\w+)?|cbn?z|tbn?z")
+    return [loop for loop in loops if loop.macs]
+
+
+def innermost_loops(path: Path, objdump: str, branch: str) -> list[Loop]:
+    """Of an object file or a library; ``branch``: the mnemonics of branches, as a pattern."""
+    text = subprocess.run([objdump, "-dC", "--no-show-raw-insn", path], capture_output=True, text=True, check=True)
+    return [loop for function, body in _functions(text.stdout) for loop in _innermost(function, body, branch)]
 
 
 Instruction = tuple[int, str, str]
@@ -57,17 +66,17 @@ def _functions(text: str) -> list[tuple[str, list[Instruction]]]:
     return functions
 
 
-def _innermost(function: str, body: list[Instruction]) -> list[Loop]:
+def _innermost(function: str, body: list[Instruction], branch: str) -> list[Loop]:
     index = {address: i for i, (address, _, _) in enumerate(body)}
     spans = []
     for i, (_, mnemonic, operands) in enumerate(body):
-        if re.fullmatch(r"b(\.\w+)?|cbn?z|tbn?z", mnemonic):
+        if re.fullmatch(branch, mnemonic):
             target = re.search(r"([0-9a-f]+) <", operands)
             start = index.get(int(target[1], 16)) if target else None
             if start is not None and start <= i:
                 spans.append((start, i))
     inner = [a for a in spans if not any(a != b and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
-    return [Loop(function, tuple(mnemonic for _, mnemonic, _ in body[first : last + 1])) for first, last in inner]
+    return [Loop(function, tuple(instruction[1:] for instruction in body[first : last + 1])) for first, last in inner]
 
 
 if __name__ == "__main__":

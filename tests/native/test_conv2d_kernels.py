@@ -188,11 +188,13 @@ def test_taps_may_lie_anywhere(any_native: Native, kernel: str) -> None:
     np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
 
 
-def test_border_classes_correct_the_count(any_native: Native, kernel: str) -> None:
+@pytest.mark.parametrize("whole", [(0, 0), (1, 6), (2, 7)])
+def test_border_classes_correct_the_count(any_native: Native, kernel: str, whole: tuple[int, int]) -> None:
     problem = Problem(40, 50)
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, problem.out_height, dtype=np.int32)
     columns = rng.integers(0, 3, problem.out_width, dtype=np.int32)
+    columns[slice(*whole)] = 0
     counts = rng.integers(0, 50, (6, 64), dtype=np.uint32)
     valid = rng.integers(0, 360, 6, dtype=np.int32)
     valid[0], counts[0] = 360, 0
@@ -204,6 +206,8 @@ def test_border_classes_correct_the_count(any_native: Native, kernel: str) -> No
         "column_classes": 3,
         "border_valid_bits": valid,
         "border_counts": counts.reshape(-1),
+        "first_whole": whole[0],
+        "last_whole": whole[1],
     }
     values, _, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
     classes = np.tile((rows[:, None] * 3 + columns).reshape(-1), 2)

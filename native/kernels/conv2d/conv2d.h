@@ -39,6 +39,7 @@ struct Conv2dBorder {
   const int32_t* valid_bits;  // [classes]
   const uint32_t* counts;     // [classes, count_stride], at the first filter
   int64_t count_stride;
+  int64_t first_whole, last_whole;  // columns [first, last) are of class 0, and perhaps others
 };
 
 struct Conv2dArgs {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/outputs.h"
@@ -16,6 +17,37 @@
 
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
+
+// The sum of the popcounts of each lane, over any number of words.
+template <class V>
+class PopcountSum {
+ public:
+  BITTERN_INLINE PopcountSum() {
+    if constexpr (kWide) {
+      sum_ = V::zero_count();
+    } else {
+      sum_ = V::broadcast(0u);
+    }
+  }
+  BITTERN_INLINE void add(typename V::Int x) {
+    if constexpr (kWide) {
+      sum_ = V::count(sum_, x);
+    } else {
+      sum_ = V::add(sum_, V::total(V::count(V::zero_count(), x)));
+    }
+  }
+  BITTERN_INLINE typename V::Int total() const {
+    if constexpr (kWide) {
+      return V::total(sum_);
+    } else {
+      return sum_;
+    }
+  }
+
+ private:
+  static constexpr bool kWide = V::kCountWords == 0;
+  std::conditional_t<kWide, typename V::Count, typename V::Int> sum_;
+};
 
 // counts[p][b] = popcounts of pixel p with the 16 filters of block b.
 template <class V, int P, int B, bool kMasked>

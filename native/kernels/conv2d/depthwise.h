@@ -1,12 +1,15 @@
-// Depthwise convolution: one channel a filter, 32 channels a word, counted bit by bit.
+// Depthwise convolution: one channel a filter, 32 channels a word. A word of input xor a word of weights is one bit for
+// each of 32 counters of a byte, which at most 255 taps cannot overflow.
 //
-// A word of input xor a word of weights is one bit of 32 counters. The counters are kept as words too: word k holds bit
-// k of all 32 ("bit-sliced"). Two taps x, y are added at a time, by a full adder and then half adders:
+//     per tap of 4 pixels and 32 channels    AVX-512            AVX2                        NEON
+//     the differences                        5 mov, 4 xor       5 mov, 4 xor                5 ldr, 4 eor
+//     to a place that counts                 4 kmovd            4 vmovd, 4 vpbroadcastd     4 dup
+//     their bits, one a byte                                    4 vpshufb, 4 vpand,         8 tbl, 8 cmtst
+//                                                               4 vpcmpeqb
+//     counted                                4 vpsubb{k}        4 vpsubb                    8 sub
 //
-//     (bits[0], carry) = (bits[0] ^ x ^ y, majority of the three)
-//     (bits[k], carry) = (bits[k] ^ carry, bits[k] & carry)                     k = 1, 2 ...
-//
-// so that two taps of 32 channels take some fifteen scalar instructions on any CPU. What remains is the epilogue.
+// Bound: a kmovd, or a vmovd, a cycle: 32 MAC/cycle on AVX-512 and AVX2; of NEON 28 vector instructions, 4.6 MAC for
+// each cycle and vector pipe.
 #pragma once
 
 #include <cstdint>
@@ -17,58 +20,42 @@
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-// kBits: of a counter; at most 2^kBits - 1 taps.
-template <class V, int P, int kBits>
+constexpr int kDepthwisePixels = 4;
+static_assert(Conv2dImplementation::kMostDepthwiseTaps < 256, "a counter is a byte");
+
+template <class V, int P>
 BITTERN_INLINE void run_depthwise_tile(const Conv2dArgs& args, Pixel& at) {
   const TilePixels<P> pixels(args, at);
   const int64_t words = (args.filters + 31) / 32;
   for (int64_t w = 0; w < words; ++w) {
-    uint32_t bits[P][kBits] = {};
-    const auto differ = [&](int p, int64_t tap) BITTERN_LAMBDA {
-      return pixels.first[p][args.run_offsets[tap] + w] ^ args.weight[tap * words + w];
-    };
-    for (int64_t tap = 0; tap < args.runs; tap += 2) {
-      const bool two = tap + 1 < args.runs;
-      unroll<P>([&](auto p) BITTERN_LAMBDA {
-        const uint32_t x = differ(p, tap), y = two ? differ(p, tap + 1) : 0, either = x ^ y;
-        uint32_t carry = (bits[p][0] & either) | (x & y);
-        bits[p][0] ^= either;
-        unroll<kBits - 1>([&](auto k) BITTERN_LAMBDA {
-          const uint32_t both = bits[p][k + 1] & carry;
-          bits[p][k + 1] ^= carry;
-          carry = both;
-        });
-      });
+    typename V::Bytes bytes[P];
+    unroll<P>([&](auto p) BITTERN_LAMBDA { bytes[p] = V::zero_bytes(); });
+    const uint32_t* weight = args.weight + w;
+    for (int64_t tap = 0; tap < args.runs; ++tap, weight += words) {
+      const int64_t offset = args.run_offsets[tap] + w;
+      const uint32_t of_tap = *weight;
+      unroll<P>([&](auto p) BITTERN_LAMBDA { bytes[p] = V::count_bits(bytes[p], pixels.first[p][offset] ^ of_tap); });
     }
-    for (int half = 0; half < 2; ++half) {
-      const int64_t filter = w * 32 + half * kBlock;
-      if (filter >= args.filters) break;
-      typename V::Int counts[P][1];
-      unroll<P>([&](auto p) BITTERN_LAMBDA {
-        counts[p][0] = V::broadcast(0u);
-        unroll<kBits>([&](auto k) BITTERN_LAMBDA {
-          const typename V::Int bit = V::bits_as_lanes(bits[p][kBits - 1 - k] >> (half * kBlock) & 0xffffu);
-          counts[p][0] = V::add(V::add(counts[p][0], counts[p][0]), bit);
-        });
+    typename V::Int counts[P][2];
+    unroll<P, 2>([&](auto p, auto half) BITTERN_LAMBDA { counts[p][half] = V::to_lanes(bytes[p], half); });
+    const int64_t filter = w * 32;
+    if (P == kDepthwisePixels && args.filters - filter >= 2 * kBlock) {
+      finish_tile<V, P, 2, true>(args, pixels, filter, counts);
+    } else {
+      unroll<2>([&](auto half) BITTERN_LAMBDA {
+        typename V::Int column[P][1];
+        unroll<P>([&](auto p) BITTERN_LAMBDA { column[p][0] = counts[p][half]; });
+        if (filter + half * kBlock < args.filters) finish_block<V, P>(args, pixels, filter + half * kBlock, column);
       });
-      finish_block<V, P>(args, pixels, filter, counts);
     }
   }
 }
 
-template <class V, int kBits>
-void run_depthwise_bits(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  Pixel at(args, begin);
-  while (end - at.index() >= 4) run_depthwise_tile<V, 4, kBits>(args, at);
-  while (end - at.index() >= 1) run_depthwise_tile<V, 1, kBits>(args, at);
-}
-
 template <class V>
 void run_depthwise(const Conv2dArgs& args, int64_t begin, int64_t end) {
-  if (args.runs < 16) return run_depthwise_bits<V, 4>(args, begin, end);
-  if (args.runs < 64) return run_depthwise_bits<V, 6>(args, begin, end);
-  static_assert(Conv2dImplementation::kMostDepthwiseTaps < 256, "fits into 8 bits");
-  run_depthwise_bits<V, 8>(args, begin, end);
+  Pixel at(args, begin);
+  while (end - at.index() >= kDepthwisePixels) run_depthwise_tile<V, kDepthwisePixels>(args, at);
+  while (end - at.index() >= 1) run_depthwise_tile<V, 1>(args, at);
 }
 
 }  // namespace

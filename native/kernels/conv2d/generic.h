@@ -72,11 +72,9 @@ template <class V>
 void run_tap_counts(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words, uint32_t* counts) {
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t tap = 0; tap < taps; ++tap) {
-      typename V::Int sum = V::broadcast(0u);
-      for (int64_t i = 0; i < tap_words; ++i, weight += kBlock) {
-        sum = V::add(sum, V::total(V::count(V::zero_count(), V::load(weight))));
-      }
-      V::store(counts + (tap * blocks + block) * kBlock, sum);
+      PopcountSum<V> sum;
+      for (int64_t i = 0; i < tap_words; ++i, weight += kBlock) sum.add(V::load(weight));
+      V::store(counts + (tap * blocks + block) * kBlock, sum.total());
     }
   }
 }

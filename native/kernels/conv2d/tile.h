@@ -26,6 +26,12 @@ class Pixel {
     return border.row_class[y_] * border.column_classes + border.column_class[x_];
   }
 
+  // Whether this pixel and those behind it, `pixels` in all, lie in one row and are of class 0. Pixels for which it is
+  // false may still be.
+  BITTERN_INLINE bool within(const Conv2dBorder& border, int64_t pixels) const {
+    return x_ >= border.first_whole && x_ + pixels <= border.last_whole && border.row_class[y_] == 0;
+  }
+
   BITTERN_INLINE void advance(const Conv2dArgs& args) {
     ++index_;
     words_ += args.pixel_stride;
@@ -58,7 +64,7 @@ struct TilePixels {
   // stands between the counting loops of two tiles, which overlap as far as little stands between them.
   BITTERN_INLINE TilePixels(const Conv2dArgs& args, Pixel& at) : index(at.index()), border_class(), any_border(0) {
     Pixel pixel = at;
-    if (args.border == nullptr) {
+    if (args.border == nullptr || pixel.within(*args.border, P)) {
       unroll<P>([&](auto p) BITTERN_LAMBDA {
         first[p] = pixel.words();
         pixel.advance(args);

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/conv2d/count.h"
 #include "kernels/conv2d/tile.h"
 #include "kernels/conv2d_pairs/conv2d_pairs.h"
 #include "kernels/lanes/unroll.h"
@@ -32,14 +33,14 @@ struct PairedWeight {
     }
     const uint32_t* from = args.weight + filter * pairs * 2;
     for (int64_t b = 0; b < B; ++b) {
-      typename V::Int sum = V::broadcast(0u);
+      PopcountSum<V> sum;
       for (int64_t k = 0; k < pairs; ++k, from += 2 * kBlock) {
         const typename V::Int w = V::load(from), different = V::bit_xor(w, V::load(from + kBlock));
         V::store(words[k][b][0], w);
         V::store(words[k][b][1], different);
-        sum = V::add(sum, V::total(V::count(V::zero_count(), different)));
+        sum.add(different);
       }
-      V::store(filter_counts[b], sum);
+      V::store(filter_counts[b], sum.total());
     }
   }
 };
@@ -118,12 +119,24 @@ BITTERN_INLINE void run_pairs_tile(const Conv2dArgs& args, const PairedWeight<V,
   unroll<B>([&](auto b) BITTERN_LAMBDA { of_filter[b] = V::load(weight.filter_counts[b]); });
   if constexpr (kMain) {
     const bool whole = args.filters - filter >= B * kBlock;
-    if (whole && pixels.any_border == 0 && args.epilogue.bit_threshold == nullptr) {
+    if (whole && args.epilogue.bit_threshold == nullptr) {
       typename V::Float v[P][B];
-      unroll<P>([&](auto p) BITTERN_LAMBDA {
-        const Int valid = V::broadcast(static_cast<uint32_t>(args.valid_bits - pixels.bits_less(args, p)));
-        unroll<B>([&](auto b) BITTERN_LAMBDA { v[p][b] = V::dot(valid, counts[p][b], of_filter[b]); });
-      });
+      if (pixels.any_border == 0) {
+        unroll<P>([&](auto p) BITTERN_LAMBDA {
+          const Int valid = V::broadcast(static_cast<uint32_t>(args.valid_bits - pixels.bits_less(args, p)));
+          unroll<B>([&](auto b) BITTERN_LAMBDA { v[p][b] = V::dot(valid, counts[p][b], of_filter[b]); });
+        });
+      } else {
+        unroll<P>([&](auto p) BITTERN_LAMBDA {
+          const Conv2dBorder& border = *args.border;
+          const int32_t bits = border.valid_bits[pixels.border_class[p]] - pixels.bits_less(args, p);
+          const Int valid = V::broadcast(static_cast<uint32_t>(bits));
+          const uint32_t* outer = border.counts + pixels.border_class[p] * border.count_stride + filter;
+          unroll<B>([&](auto b) BITTERN_LAMBDA {
+            v[p][b] = V::dot(valid, counts[p][b], V::add(of_filter[b], V::load(outer + b * kBlock)));
+          });
+        });
+      }
       return apply_epilogue<V, P, B, true>(args, pixels.index, filter, {kBlock}, v);
     }
   }

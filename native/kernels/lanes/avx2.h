@@ -89,11 +89,6 @@ struct Avx2Lanes {
   static uint32_t less(Float a, Float b) {
     return top_bits(_mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ), _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ));
   }
-  static Int bits_as_lanes(uint32_t bits) {
-    const __m256i word = _mm256_set1_epi32(static_cast<int>(bits)), one = _mm256_set1_epi32(1);
-    return {_mm256_and_si256(_mm256_srlv_epi32(word, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), one),
-            _mm256_and_si256(_mm256_srlv_epi32(word, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15)), one)};
-  }
   static Float signs(uint32_t bits) {
     // Bit i moves to the sign of lane i of 1.0f.
     const __m256i word = _mm256_set1_epi32(static_cast<int>(bits)), sign = _mm256_set1_epi32(INT32_MIN);
@@ -107,6 +102,24 @@ struct Avx2Lanes {
     const __m256 one = _mm256_set1_ps(1.0f);
     return {_mm256_or_ps(one, as_float(_mm256_slli_epi32(x.lo, 31))),
             _mm256_or_ps(one, as_float(_mm256_slli_epi32(x.hi, 31)))};
+  }
+
+  using Bytes = __m256i;
+
+  static Bytes zero_bytes() { return _mm256_setzero_si256(); }
+  static Bytes count_bits(Bytes counts, uint32_t bits) {
+    // Byte i of the word eight times, of which each keeps its own bit.
+    const __m256i copies = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3,
+                                            3, 3, 3, 3, 3, 3, 3);
+    const __m256i own = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits)), copies);
+    // GCC 12 adds into a second register and copies it back, in every step of the loop, unless the sum is tied to one.
+    __asm__("vpsubb %1, %0, %0" : "+x"(counts) : "x"(_mm256_cmpeq_epi8(_mm256_and_si256(spread, own), own)));
+    return counts;
+  }
+  static Int to_lanes(Bytes counts, int half) {
+    const __m128i of_half = half == 0 ? _mm256_castsi256_si128(counts) : _mm256_extracti128_si256(counts, 1);
+    return {_mm256_cvtepu8_epi32(of_half), _mm256_cvtepu8_epi32(_mm_srli_si128(of_half, 8))};
   }
 };
 

@@ -46,12 +46,23 @@ struct Avx512Lanes {
     return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGT_UQ), v, slope);
   }
   static uint32_t less(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
-  static Int bits_as_lanes(uint32_t bits) { return _mm512_maskz_set1_epi32(static_cast<__mmask16>(bits), 1); }
   static Float signs(uint32_t bits) {
     return _mm512_mask_blend_ps(static_cast<__mmask16>(bits), broadcast(1.0f), broadcast(-1.0f));
   }
   static Float low_bit_signs(Int x) {
     return _mm512_castsi512_ps(bit_or(_mm512_slli_epi32(x, 31), _mm512_castps_si512(broadcast(1.0f))));
+  }
+
+  using Bytes = __m256i;
+
+  static Bytes zero_bytes() { return _mm256_setzero_si256(); }
+  static Bytes count_bits(Bytes counts, uint32_t bits) {
+    // GCC 12 counts in a second register and copies it back, in every step of the loop, unless it is tied to one.
+    __asm__("vpsubb %1, %0, %0%{%2%}" : "+v"(counts) : "v"(_mm256_set1_epi8(-1)), "Yk"(static_cast<__mmask32>(bits)));
+    return counts;
+  }
+  static Int to_lanes(Bytes counts, int half) {
+    return _mm512_cvtepu8_epi32(half == 0 ? _mm256_castsi256_si128(counts) : _mm256_extracti128_si256(counts, 1));
   }
 };
 

@@ -96,13 +96,6 @@ struct NeonLanes {
   static uint32_t less(Float x, Float y) {
     return bits_of(each<Int>(x, y, [](auto p, auto q) { return vcltq_f32(p, q); }));
   }
-  static Int bits_as_lanes(uint32_t bits) {
-    const auto quarter = [bits](int first) {
-      const int32_t shifts[4] = {-first, -first - 1, -first - 2, -first - 3};
-      return vandq_u32(vshlq_u32(vdupq_n_u32(bits), vld1q_s32(shifts)), vdupq_n_u32(1));
-    };
-    return {quarter(0), quarter(4), quarter(8), quarter(12)};
-  }
   static Float signs(uint32_t bits) {
     const uint32x4_t word = vdupq_n_u32(bits), first = {1u, 2u, 4u, 8u};
     const auto sign = [&](uint32x4_t lanes) {
@@ -114,6 +107,25 @@ struct NeonLanes {
     const uint32x4_t one = vdupq_n_u32(0x3f800000u);
     const auto sign = [&](uint32x4_t q) { return vreinterpretq_f32_u32(vorrq_u32(vshlq_n_u32(q, 31), one)); };
     return {sign(x.a), sign(x.b), sign(x.c), sign(x.d)};
+  }
+
+  struct Bytes {
+    uint8x16_t low, high;
+  };
+
+  static Bytes zero_bytes() { return {vdupq_n_u8(0), vdupq_n_u8(0)}; }
+  static Bytes count_bits(Bytes counts, uint32_t bits) {
+    const uint8x16_t word = vreinterpretq_u8_u32(vdupq_n_u32(bits));
+    const uint8x16_t own = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+    // Each byte of the word eight times, of which each is -1 where its own bit is set.
+    const uint8x16_t copies = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+    const auto ones = [&](uint8x16_t of) { return vtstq_u8(vqtbl1q_u8(word, of), own); };
+    return {vsubq_u8(counts.low, ones(copies)), vsubq_u8(counts.high, ones(vaddq_u8(copies, vdupq_n_u8(2))))};
+  }
+  static Int to_lanes(Bytes counts, int half) {
+    const uint8x16_t of_half = half == 0 ? counts.low : counts.high;
+    const uint16x8_t low = vmovl_u8(vget_low_u8(of_half)), high = vmovl_high_u8(of_half);
+    return {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low), vmovl_u16(vget_low_u16(high)), vmovl_high_u16(high)};
   }
 
  protected:

@@ -50,15 +50,36 @@ struct PortableLanes {
   static Float prelu(Float v, Float slope) { return v > 0.0f ? v : v * slope; }
   // a < b: bit i is lane i. NaN is not less.
   static uint32_t less(Float a, Float b) { return bits_of(a < b); }
-  // Lane i is bit i.
-  static Int bits_as_lanes(uint32_t bits) {
-    const Int lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return broadcast(bits) >> lane & 1;
-  }
   // -1 where bit i is set, +1 elsewhere.
-  static Float signs(uint32_t bits) { return bits_as_lanes(bits) != 0 ? broadcast(-1.0f) : broadcast(1.0f); }
+  static Float signs(uint32_t bits) {
+    const Int lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return (broadcast(bits) >> lane & 1) != 0 ? broadcast(-1.0f) : broadcast(1.0f);
+  }
   // -1 where the lowest bit of the lane is set, +1 elsewhere.
   static Float low_bit_signs(Int x) { return reinterpret_cast<Float>(x << 31 | 0x3f800000u); }
+
+  // Thirty-two counters of one byte, modulo 256: two blocks of filters.
+  typedef uint8_t Bytes __attribute__((vector_size(32)));
+
+  static Bytes zero_bytes() { return Bytes{}; }
+  // Bit i is added to counter i.
+  static Bytes count_bits(Bytes counts, uint32_t bits) {
+    uint64_t ones[4];
+    for (int i = 0; i < 4; ++i) {
+      // Eight copies of eight bits, of which each keeps its own; then 1 where that is not 0.
+      const uint64_t kept = (bits >> 8 * i & 0xff) * 0x0101010101010101u & 0x8040201008040201u;
+      ones[i] = (kept + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
+    }
+    Bytes added;
+    std::memcpy(&added, ones, sizeof added);
+    return counts + added;
+  }
+  // Sixteen of the counters: of the low half (0) or the high one (1).
+  static Int to_lanes(Bytes counts, int half) {
+    Int lanes{};
+    for (int i = 0; i < 16; ++i) lanes[i] = counts[16 * half + i];
+    return lanes;
+  }
 
  private:
   template <class Vector, class T>

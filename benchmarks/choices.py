@@ -10,10 +10,10 @@ from benchmarks.environments import Say
 from benchmarks.results import ChoiceRow
 from bittern import runtime
 
-PIXELS = (1, 4, 8, 16, 49, 196)
+PIXELS = (1, 4, 8, 12, 16, 32, 49, 196)
 FILTERS = (32, 48, 64, 128, 256)
-WORDS = (2, 8, 18, 36, 144)
-"""32-bit words of a dot product: 1x1 on 64 and on 256 channels, 3x3 on 64, on 128 and on 512."""
+WORDS = (2, 4, 8, 18, 36, 144)
+"""32-bit words of a dot product: 1x1 on 64, 128 and 256 channels, 3x3 on 64, on 128 and on 512."""
 
 
 def ask(worker: Worker, *, repeats: int, say: Say, machine: str, revision: str) -> list[ChoiceRow]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.driver import Column, Driver, FailedError, Sample
@@ -12,7 +12,7 @@ from benchmarks.layers import NEIGHBOURS, Layer
 from benchmarks.results import LayerRow
 from bittern import runtime
 
-PACKED, FLOAT_IN = "bittern", "bittern, float in"
+PACKED, FLOAT_IN, TWO_THREADS = "bittern", "bittern, float in", "2 threads"
 BOUND, CLOCK = "bound", "clock"
 FLOATS = ("float ONNX Runtime", "float XNNPACK", "float OpenVINO")
 INT8S = ("int8 ONNX Runtime", "int8 OpenVINO")
@@ -108,6 +108,8 @@ def measure(
     for index, layer in enumerate(layers):
         sources = all_sources[:1] if layer.group == NEIGHBOURS else all_sources
         columns = [column(driver, source, layer) for source in sources]
+        if layer.group == NEIGHBOURS and driver.cores > 1:
+            columns.append(replace(columns[0], name=TWO_THREADS, threads=2))
         for bound in bounds:
             columns.append(Column(f"{BOUND} {bound}", VENV, "bound", options={"isa": bound, "macs": layer.macs}))
         columns.append(Column(CLOCK, VENV, "bound", options={"clock": True}))

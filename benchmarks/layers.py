@@ -78,6 +78,13 @@ def _near(text: str, channels: int = 128, **changes: int) -> Layer:
     return Layer(NEIGHBOURS, text, "conv2d", 28, channels, channels, 3, **changes)
 
 
+def _deeper(size: int, channels: int, pad_value: int) -> Layer:
+    """As many MACs in fewer pixels, more of which lie at the border."""
+    padded = ", padded with 0" if pad_value == 0 else ""
+    text = f"{size}x{size}, {channels}{padded}"
+    return Layer(NEIGHBOURS, text, "conv2d", size, channels, channels, 3, pad_value=pad_value)
+
+
 NEIGHBOURS = "neighbours"
 _NEAR = [
     _near("28x28, 128 channels, 3x3, padded with +1"),
@@ -89,6 +96,7 @@ _NEAR = [
     *(_near(f"{channels} channels", channels) for channels in (32, 64, 96, 100, 120, 144, 160, 192, 256)),
     *(_near(f"{groups} groups", groups=groups) for groups in (2, 4, 8, 16, 32)),
     _near("depthwise", groups=128),
+    *(_deeper(size, channels, pad_value) for size, channels in _STAGES[2:] for pad_value in (1, 0)),
 ]
 
 WHY = {
@@ -97,7 +105,7 @@ WHY = {
     "8 groups": "two groups share a word, and each masks the bits of the other",
     "16 groups": "four groups share a word, and a block of filters; the work is that of 8 groups",
     "32 groups": "eight groups share a word, and a block of filters; the work is that of 8 groups",
-    "depthwise": "9 MAC an output: nearly all of it is the epilogue",
+    "depthwise": "9 MAC an output, counted bit by bit; a third of the time is the epilogue",
 }
 """Of `NEIGHBOURS`: why a layer falls behind the others."""
 

@@ -285,15 +285,21 @@ nb::object run_max_pool2d(const std::string& name, const Array<uint32_t>& input,
   return out.to_numpy();
 }
 
-// Times of a row of pack/kernels.inc on channels_last zeros.
+// Times of a row of pack/kernels.inc on zeros, channels_last but for the third.
 nb::dict pack_times(const std::string& name, int64_t pixels, int64_t channels, int repeats) {
   const PackImplementation& kernel = row_named(kPack, name);
   std::vector<float> values(static_cast<size_t>(pixels * channels)), signs(values.size());
   std::vector<uint32_t> words(static_cast<size_t>(pixels * ((channels + 31) / 32)));
+  const std::vector<float> thresholds(static_cast<size_t>(channels));
   const auto size = static_cast<int64_t>(values.size());
   nb::dict times;
-  times["pack"] =
-      shortest(repeats, [&] { kernel.pack({values.data(), nullptr, words.data(), channels, 1}, 0, pixels); });
+  const auto pack = [&](const float* threshold, int64_t plane) {
+    const PackArgs args = {values.data(), threshold, words.data(), channels, plane};
+    return shortest(repeats, [&] { kernel.pack(args, 0, pixels); });
+  };
+  times["pack"] = pack(nullptr, 1);
+  times["pack, thresholds"] = pack(thresholds.data(), 1);
+  times["pack, contiguous"] = pack(nullptr, pixels);
   times["unpack"] = shortest(repeats, [&] { kernel.unpack({words.data(), signs.data(), channels}, 0, pixels); });
   times["binarize"] = shortest(repeats, [&] { kernel.binarize(values.data(), signs.data(), 0, size); });
   return times;

@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 from fuzz import loading, mutate, operators
 from fuzz.base import write_base
 
-OPERATORS_SECONDS, LOADING_SECONDS = 75, 30
+OPERATORS_SECONDS, LOADING_SECONDS = 120, 60
 
 
 @pytest.fixture(scope="module")

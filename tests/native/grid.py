@@ -125,7 +125,15 @@ def large_grid() -> Iterator[Geometry]:
         yield Geometry(image, channels, kernel, filters, groups, stride, (1, 1), padding)
 
 
-GRIDS = {"big": big_grid, "odd": odd_grid, "large": large_grid}
+def deep_grid() -> Iterator[Geometry]:
+    """Pixels, filters and words enough for the kernels that small layers do without (conv2d_pairs, conv2d_lookup)."""
+    images, kernels = [(1, 9, 8), (3, 6, 7)], [(1, 1), (2, 3), (3, 3)]
+    axes = itertools.product(images, kernels, [64, 128, 192], [128, 150], [(1, 1), (1, 2)], [(1, 1), (2, 1)], PADDINGS)
+    for image, kernel, channels, filters, stride, dilation, padding in axes:
+        yield Geometry(image, channels, kernel, filters, 1, stride, dilation, padding)
+
+
+GRIDS = {"big": big_grid, "odd": odd_grid, "large": large_grid, "deep": deep_grid}
 
 
 @functools.cache

@@ -6,10 +6,10 @@
 //     eor                                                   16   vector
 //     bsl                                                   16   vector
 //     cnt                                                   16   vector
-//     udot, with bytes of 1                 16   vector
+//     udot, with bytes of 1                                 16   vector
 //
 // Bound: 68 vector instructions for 2 * 2 * 1024 MAC, 60 MAC for each cycle and vector pipe, where conv2d's loop has 41.
-// The thresholds are those of AVX-512: no ARM machine was at hand to measure them.
+// The thresholds are estimates: no ARM machine was at hand to measure them.
 // A counter holds popcounts below 2^32.
 #include "kernels/conv2d_pairs/arm_count.h"
 #include "kernels/conv2d_pairs/generic.h"

@@ -1,14 +1,15 @@
 // conv2d_pairs with AVX-512 VPOPCNTDQ: 16 filters are one register.
 //
-//     per pair of words of 5 pixels and 4 blocks  instructions   ports (Zen 5: 4 vector, 2 load; Zen 4: half of both)
+//     per pair of words of 5 pixels and 4 blocks  instructions   ports (Zen 5: 4 vector, 2 load; Zen 4: 2, and 1 load of
+//                                                                64 bytes or 2 of 4)
 //     vmovdqu32 zmm, [weights]                               8   load
 //     vpxord zmm, zmm, [input]{1to16}                       20   any vector, and load
 //     vpternlogd zmm, zmm, [input]{1to16}                   20   any vector, and load
 //     vpopcntd                                              20   any vector (Zen 4: half of them)
 //     vpaddd                                                20   any vector
 //
-// Bound: 80 vector instructions for 5 * 4 * 1024 MAC are 20 cycles on Zen 5, 1024 MAC/cycle, and 40 on Zen 4, 512;
-// xor, popcount and addition of every word reach 683 and 341. Twenty counters, eight words of weights and four
+// Bound: 80 vector instructions for 5 * 4 * 1024 MAC are 20 cycles on Zen 5 and 40 on Zen 4, the loads 24 and 28: 853 and
+// 512 MAC/cycle; xor, popcount and addition of every word reach 683 and 341. Twenty counters, eight words of weights and four
 // intermediates are the 32 registers. The four blocks of a pixel take turns instruction by instruction, in assembly,
 // because GCC 12 computes one after the other, which is 4 percent slower on Zen 4. A counter holds popcounts below 2^30.
 #include "kernels/conv2d_pairs/generic.h"

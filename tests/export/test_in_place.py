@@ -122,3 +122,26 @@ def test_a_stage_of_a_residual_network_lives_in_one_buffer(tmp_path: Path) -> No
             return x.mean((2, 3))
 
     assert exported(tmp_path / "deep.pte", Deep(5), quarters(1, 40, 12, 12)) == [True] * 5
+
+
+@pytest.mark.parametrize("channels", [40, 200])
+@pytest.mark.parametrize("kind", ["conv2d", "linear"])
+def test_a_layer_that_adds_its_own_input_does_not_overwrite_it(tmp_path: Path, kind: str, channels: int) -> None:
+    """Layers of real-valued inputs read all of them for every strip of filters."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(quarters(channels, channels))
+
+        def forward(self, x: Tensor) -> Tensor:
+            if kind == "linear":
+                x = F.max_pool2d(x, 6).flatten(1)
+                return F.linear(x, binarize(self.weight)) + x
+            x = F.max_pool2d(x, 2)
+            return F.conv2d(x, binarize(self.weight)[:, :, None, None]) + x
+
+    net, x = Own().eval(), quarters(1, channels, 6, 6, seed=1)
+    to_pte(net, x, tmp_path / "own.pte")
+    with torch.no_grad():
+        assert torch.equal(torch.from_numpy(load(tmp_path / "own.pte")(x.numpy())), net(x))

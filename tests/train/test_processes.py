@@ -85,6 +85,14 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(one: Path, tmp_pa
     assert metrics[0]["train_loss"] == pytest.approx(metrics[1]["train_loss"], rel=1e-6)
 
 
+def test_the_average_of_two_processes_is_that_of_one(tmp_path: Path) -> None:
+    for processes in (1, 2):
+        train(tmp_path / f"of{processes}", processes, {"ema": 0.9}, epochs=1)
+    expected, found = weights(tmp_path / "of1"), weights(tmp_path / "of2")
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-9, msg=name)
+
+
 def log(out: Path) -> list[dict[str, str]]:
     with open(out / "log.csv", newline="") as file:
         return list(csv.DictReader(file))

@@ -302,6 +302,44 @@ def test_the_average_of_the_weights_is_what_is_evaluated_and_kept() -> None:
         torch.testing.assert_close(parameter, expected[name], msg=name)
 
 
+@pytest.mark.parametrize(("extra", "passes"), [({}, 11), ({"mixup": 0.2}, 11), ({"accumulate": 2}, 22)], ids=str)
+def test_the_average_is_evaluated_with_the_statistics_of_its_own_activations(
+    extra: dict[str, Any], passes: int
+) -> None:
+    made = trainer(recipe(binary(), ema=0.5, **extra))
+    made.enter(Position())
+    for index, (images, labels) in zip(range(3), made.epoch(Position()), strict=False):
+        made.step(images, labels, Position(batch=index))
+    norm, raw = (model.get_submodule("blocks.1.norm") for model in (made.result, made.model))
+    untouched, stream, seen = raw.running_mean.clone(), torch.get_rng_state(), []
+
+    def look(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if module.training:
+            seen.append(torch.var_mean(inputs[0], (0, 2, 3)))
+
+    norm.register_forward_pre_hook(look)
+    found = made.evaluate()
+    statistics = [norm.running_var.clone(), norm.running_mean.clone()]
+    assert len(seen) == passes
+    for statistic, of_batches in zip(statistics, zip(*seen, strict=True), strict=True):
+        # Sums of 128 * 4 * 4 values in another order: n * eps / 2.
+        torch.testing.assert_close(statistic, torch.stack(of_batches).mean(0), rtol=1.2e-4, atol=1e-6)
+    assert (statistics[1] - untouched).abs().max() > 0.01
+    assert torch.equal(raw.running_mean, untouched)
+    assert torch.equal(torch.get_rng_state(), stream)
+    torch.rand(1)
+    assert made.evaluate() == found
+    assert torch.equal(norm.running_mean, statistics[1])
+
+
+def test_of_a_long_epoch_fifty_batches_give_the_average_its_statistics() -> None:
+    made = trainer(recipe(binary(), ema=0.5, batch_size=16))
+    made.enter(Position())
+    assert made.batches > 50
+    made.evaluate()
+    assert made.result.get_submodule("blocks.1.norm").num_batches_tracked == 50
+
+
 @pytest.mark.parametrize("overrides", [{"ema": 0.9}, {"mixup": 0.2}, {"accumulate": 2}], ids=str)
 def test_runs_with_every_extra_go_on_after_a_stop_as_if_nothing_had_happened(
     overrides: dict[str, Any], tmp_path: Path

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from bittern.data import Dataset, Split, get_augmentation, mixup
 from bittern.models import create
@@ -27,6 +27,10 @@ from bittern.train.ranks import Ranks
 from bittern.train.recipe import Recipe, Stage
 
 _EVALUATION_BATCH = 500
+_AVERAGE_BATCHES = 50
+"""At most so many training batches give the average of the weights its BatchNorm statistics."""
+_AVERAGE_SEED = 1 << 20
+"""Stands for the number of a stage in the seeds of those batches."""
 _DIVERGED = 1000.0
 """A loss this many times that of a guess, ln(classes), is divergence."""
 
@@ -171,7 +175,7 @@ class Trainer:
 
     @property
     def result(self) -> nn.Module:
-        """The network to evaluate and to keep: the moving average where the recipe has one."""
+        """The network to evaluate and to keep: the moving average, where there is one, as ``evaluate`` leaves it."""
         return self.model if self._average is None else self._average.module
 
     def progress(self, at: Position) -> float:
@@ -201,15 +205,12 @@ class Trainer:
 
     def step(self, images: Tensor, labels: Tensor, at: Position) -> tuple[float, bool]:
         """One optimizer step: the loss in this process, and whether any process' loss diverged; then weights stay."""
-        device = self._ranks.device
         self._network.train()
         progress = self.progress(at)
         for scheduler in self._schedulers:
             scheduler.set_progress(progress)
         set_progress(self.model, progress)
-        x, targets = self._prepare(self._augment(images.to(device, non_blocking=True))), labels.to(device)
-        if self._recipe.mixup:
-            x, targets = mixup(x, F.one_hot(targets, self._classes).to(x.dtype), self._recipe.mixup)
+        x, targets = self._augmented(images, labels)
         self._stepper.zero_grad()
         parts, total = self._recipe.accumulate, 0.0
         for index, (inputs, wanted) in enumerate(zip(x.chunk(parts), targets.chunk(parts), strict=True)):
@@ -229,6 +230,14 @@ class Trainer:
         for observer in self._observers:
             observer.step(at)
         return total, False
+
+    def _augmented(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees of a training batch, on its device, and the targets: labels, or mixed distributions."""
+        device = self._ranks.device
+        x, targets = self._prepare(self._augment(images.to(device, non_blocking=True))), labels.to(device)
+        if self._recipe.mixup:
+            x, targets = mixup(x, F.one_hot(targets, self._classes).to(x.dtype), self._recipe.mixup)
+        return x, targets
 
     def _objective(self, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
         stage = self._stage
@@ -268,9 +277,35 @@ class Trainer:
         self._accuracy.reset()
         self._flips.reset()
 
+    def _settle_average(self) -> None:
+        """Gives the average of the weights the BatchNorm statistics of its own activations, until the next step.
+
+        Other weights have other signs, so the network's statistics do not fit it. The images, and the random numbers
+        that augment them, are the same each time; the stream of those that training draws stands still.
+        """
+        if self._average is None:
+            return
+        device = self._ranks.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self._derived_seed(_AVERAGE_SEED, self._ranks.rank))
+            update_bn(self._average_inputs(), self._average.module)
+
+    def _average_inputs(self) -> Iterator[Tensor]:
+        dtype = next(self.model.parameters()).dtype
+        batches = self._train.epoch(
+            batch_size=self.batch_size,
+            seed=self._derived_seed(_AVERAGE_SEED),
+            rank=self._ranks.rank,
+            world=self._ranks.world,
+            start=max(0, self.batches - _AVERAGE_BATCHES),
+        )
+        for images, labels in batches:
+            yield from self._augmented(images, labels)[0].to(dtype).chunk(self._recipe.accumulate)
+
     @torch.no_grad()
     def evaluate(self) -> tuple[float, float]:
         """Loss and accuracy on the whole test split, all processes together, in the precision of the weights."""
+        self._settle_average()
         model = self.result.eval()
         dtype = next(model.parameters()).dtype
         loss, correct, count = 0.0, 0, 0

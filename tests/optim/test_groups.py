@@ -1,9 +1,21 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from bittern.models import create, list_models
-from bittern.nn import BinaryConv2d, BinaryLinear, FactoredScale, RPReLU, RSign
+from bittern.nn import (
+    AdaBinSign,
+    BinaryConv2d,
+    BinaryLinear,
+    DoReFaWeight,
+    FactoredScale,
+    MagnitudeAwareSign,
+    RPReLU,
+    RSign,
+    SteHeaviside,
+    SteTern,
+)
 from bittern.optim import split_parameters
 
 
@@ -108,6 +120,30 @@ def test_a_shared_weight_is_latent_if_one_of_its_layers_says_so() -> None:
     model = nn.ModuleList([nn.Linear(2, 2), BinaryLinear(2, 2)])
     model[1].weight = model[0].weight
     assert set(split_parameters(model).binary) == {"0.weight"}
+
+
+@pytest.mark.parametrize("transform", [MagnitudeAwareSign(), DoReFaWeight(1), SteHeaviside()], ids=repr)
+@pytest.mark.parametrize("chain", [(), (nn.Identity(),)], ids=["alone", "behind another"])
+def test_what_a_parametrization_binarizes_is_a_latent_weight(transform: nn.Module, chain: tuple[nn.Module]) -> None:
+    conv = nn.Conv2d(2, 3, 1)
+    for step in (*chain, transform):
+        parametrize.register_parametrization(conv, "weight", step)
+    split = split_parameters(nn.Sequential(conv))
+    assert split.binary == {"0.parametrizations.weight.original": conv.parametrizations.weight.original}
+    assert set(split.rest) == {"0.bias"}
+
+
+@pytest.mark.parametrize("transform", [nn.Identity(), DoReFaWeight(2), SteTern(), AdaBinSign()], ids=repr)
+def test_what_a_parametrization_makes_of_more_values_or_not_by_the_sign_is_no_latent_weight(
+    transform: nn.Module,
+) -> None:
+    conv = parametrize.register_parametrization(nn.Conv2d(2, 3, 1), "weight", transform)
+    assert split_parameters(conv).binary == {}
+
+
+def test_a_binary_layer_whose_weight_is_parametrized_has_its_original_as_latent_weight() -> None:
+    layer = parametrize.register_parametrization(BinaryLinear(2, 2), "weight", nn.Tanh())
+    assert set(split_parameters(layer).binary) == {"parametrizations.weight.original"}
 
 
 def test_the_groups_of_adambnns_code_decay_filters_and_shifts() -> None:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrize
 
-from bittern.nn import BinaryLinear
-from bittern.optim import CaseOptimizer, create_optimizer, get_optimizer, list_optimizers
+from bittern.nn import BinaryLinear, MagnitudeAwareSign
+from bittern.optim import CaseOptimizer, create_optimizer, get_optimizer, list_optimizers, split_parameters
 from bittern.study import StudyError, Watch, latent_weights, list_instruments, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from bittern.study.instruments import INSTRUMENTS, Instrument, Measure
@@ -261,9 +261,12 @@ def test_a_network_without_binary_layers_is_refused(tmp_path: Path) -> None:
 def test_latent_weights_are_found_in_layers_of_ones_own_and_behind_parametrizations() -> None:
     model = nn.Sequential(BinaryLinear(4, 4), Own(4, 4), nn.Linear(4, 4))
     parametrize.register_parametrization(model[0], "weight", nn.Identity())
+    parametrize.register_parametrization(model[2], "weight", MagnitudeAwareSign())
     shared = nn.Sequential(model, model[1])
-    assert [w.name for w in latent_weights(shared)] == ["0.0", "0.1"]
-    assert latent_weights(model)[0].parameter is model[0].parametrizations.weight.original
+    found = latent_weights(shared)
+    assert [w.name for w in found] == ["0.0", "0.1", "0.2"]
+    assert [found[i].parameter for i in (0, 2)] == [model[i].parametrizations.weight.original for i in (0, 2)]
+    assert {id(w.parameter) for w in found} == {id(p) for p in split_parameters(shared).binary.values()}
 
 
 def test_step_one_of_two_step_training_is_told_from_step_two(tmp_path: Path) -> None:

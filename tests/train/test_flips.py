@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils import parametrize
 
 from bittern.nn import BinaryLinear
 from bittern.nn.weights import WEIGHT_TRANSFORMS, binary_weight
@@ -47,6 +49,12 @@ def test_flips_are_of_the_signs_that_the_layer_computes_with(transform: str) -> 
         assert counter.rate() == pytest.approx((negative() != before).float().mean().item())
         counter.reset()
     assert (negative() != before).any()
+
+
+def test_the_means_are_those_of_the_latent_weights_behind_a_parametrization() -> None:
+    layer = BinaryLinear(4, 1, weight_transform="balanced")
+    parametrize.register_parametrization(layer, "weight", nn.Tanh())
+    assert [id(p) for p in centred_weights(layer)] == [id(layer.parametrizations.weight.original)]
 
 
 def test_moving_a_whole_filter_flips_nothing_where_its_mean_is_taken_off() -> None:

@@ -49,6 +49,7 @@ class DoReFaWeight(nn.Module):
     def __init__(self, bits: int = 2) -> None:
         super().__init__()
         self.bits, self.levels = bits, _levels(bits)
+        self.binarizes = bits == 1
 
     def forward(self, weight: Tensor) -> Tensor:
         tanh = weight.tanh()

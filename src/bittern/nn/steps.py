@@ -23,6 +23,8 @@ class SteHeaviside(nn.Module):
     ``"identity"``.
     """
 
+    binarizes = True
+
     def __init__(self, *, estimator: str = "ste") -> None:
         super().__init__()
         self.estimator = check_unscheduled(estimator)
@@ -73,6 +75,7 @@ class MagnitudeAwareSign(nn.Module):
     Liu et al. 2018, Bi-Real Net, arXiv:1808.00278, section 3.3.
     """
 
+    binarizes = True
     progress: Tensor | None
 
     def __init__(self, *, estimator: str = "ste") -> None:

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.utils import parametrize
+
+LATENT_WEIGHTS = "latent_weights"
+"""Attribute of a binary layer: the names of its parameters that pass a sign."""
+_SCALES_AND_THRESHOLDS = "scales_and_thresholds"
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,14 @@ def split_parameters(model: nn.Module) -> ParameterSplit:
     """The parameters of ``model`` by the roles that its modules give them.
 
     A module names its own parameters in the attributes ``latent_weights`` and ``scales_and_thresholds``, tuples of
-    strings; a name whose parameter is None is passed over. If its ``binarize_weight`` is False, its weights are not
-    latent. A parameter that two modules share is latent if one of them says so.
+    strings; a name whose parameter is None is passed over, and one that ``torch.nn.utils.parametrize`` computes stands
+    for its original. What a parametrization whose ``binarizes`` is True computes comes from a latent weight, in any
+    layer. If a module's ``binarize_weight`` is False, its weights are not latent. A parameter that two modules share is
+    latent if one of them says so.
     """
-    latent = {id(p) for p in _named_in(model, "latent_weights")}
-    scales = {id(p) for p in _named_in(model, "scales_and_thresholds")}
+    declared = declared_parameters(model, LATENT_WEIGHTS)
+    latent = {id(p) for _, module, _, p in declared if getattr(module, "binarize_weight", True)}
+    scales = {id(p) for _, _, _, p in declared_parameters(model, _SCALES_AND_THRESHOLDS)}
     split = ParameterSplit({}, {}, {}, {})
     for name, p in model.named_parameters():
         if p.requires_grad:
@@ -62,17 +70,33 @@ def split_parameters(model: nn.Module) -> ParameterSplit:
     return split
 
 
-def _named_in(model: nn.Module, attribute: str) -> Iterator[nn.Parameter]:
+def declared_parameters(model: nn.Module, role: str) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:
+    """``(path, module, name, parameter)`` for each parameter to which a module of ``model`` gives ``role``.
+
+    Raises:
+        ValueError: a module names what it does not have.
+    """
     for path, module in model.named_modules():
-        if attribute == "latent_weights" and not getattr(module, "binarize_weight", True):
-            continue
-        for name in getattr(module, attribute, ()):
+        for name in names_in_role(module, role):
             if not hasattr(module, name):
                 own = ", ".join(n for n, _ in module.named_parameters(recurse=False)) or "none"
                 raise ValueError(
-                    f"{attribute} of {type(module).__name__} ({path or 'the model itself'}) names {name!r}, "
+                    f"{role} of {type(module).__name__} ({path or 'the model itself'}) names {name!r}, "
                     f"which it does not have; its own parameters are: {own}"
                 )
-            value = getattr(module, name)
+            if parametrize.is_parametrized(module, name):
+                value = getattr(module.parametrizations[name], "original", None)
+            else:
+                value = getattr(module, name)
             if isinstance(value, nn.Parameter):
-                yield value
+                yield path, module, name, value
+
+
+def names_in_role(module: nn.Module, role: str) -> tuple[str, ...]:
+    """The parameters of ``module`` that it, or for latent weights a parametrization of it, gives ``role``."""
+    names = tuple(getattr(module, role, ()))
+    if role == LATENT_WEIGHTS and parametrize.is_parametrized(module):
+        for name, chain in module.parametrizations.items():  # type: ignore[operator,union-attr]
+            if name not in names and any(getattr(step, "binarizes", False) for step in chain):
+                names += (name,)
+    return names

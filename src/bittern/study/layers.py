@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bittern.nn.weights import centred
-
-ROLE = "latent_weights"
-"""Class attribute of a binary layer: the names of its parameters that pass a sign."""
+from bittern.optim.groups import LATENT_WEIGHTS, declared_parameters, names_in_role
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ def latent_weights(model: nn.Module) -> list[LatentWeight]:
     found = find_latent_weights(model)
     if not found:
         raise ValueError(
-            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute {ROLE}; "
-            f'use bittern.nn\'s layers, or give yours {ROLE} = ("weight",)'
+            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute "
+            f'{LATENT_WEIGHTS}; use bittern.nn\'s layers, or give yours {LATENT_WEIGHTS} = ("weight",)'
         )
     return found
 
@@ -70,33 +68,20 @@ def latent_weights(model: nn.Module) -> list[LatentWeight]:
 def find_latent_weights(model: nn.Module) -> list[LatentWeight]:
     """As ``latent_weights``; empty for a network without binary layers."""
     found: list[LatentWeight] = []
-    for path, module in model.named_modules():
-        names: tuple[str, ...] = getattr(module, ROLE, ())
-        for name in names:
-            parameter = _parameter(module, name)
-            if parameter is None or any(parameter is weight.parameter for weight in found):
-                continue
-            label = path or type(module).__name__
-            found.append(
-                LatentWeight(
-                    label if len(names) == 1 else f"{label}.{name}",
-                    parameter,
-                    bool(getattr(module, "binarize_weight", True)),
-                    _only_signs(parameter),
-                    getattr(module, "weight_transform", "none") != "none",
-                )
+    for path, module, name, parameter in declared_parameters(model, LATENT_WEIGHTS):
+        if any(parameter is weight.parameter for weight in found):
+            continue
+        label = path or type(module).__name__
+        found.append(
+            LatentWeight(
+                label if len(names_in_role(module, LATENT_WEIGHTS)) == 1 else f"{label}.{name}",
+                parameter,
+                bool(getattr(module, "binarize_weight", True)),
+                _only_signs(parameter),
+                getattr(module, "weight_transform", "none") != "none",
             )
+        )
     return found
-
-
-def _parameter(module: nn.Module, name: str) -> nn.Parameter | None:
-    """The parameter itself, also where ``torch.nn.utils.parametrize`` computes the attribute from it."""
-    parametrizations = getattr(module, "parametrizations", None)
-    if parametrizations is not None and name in parametrizations:
-        original = parametrizations[name].original
-        return original if isinstance(original, nn.Parameter) else None
-    value = getattr(module, name)
-    return value if isinstance(value, nn.Parameter) else None
 
 
 def _only_signs(parameter: Tensor) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bittern.nn.weights import centred
+from bittern.optim.groups import LATENT_WEIGHTS, declared_parameters
 
 
 class FlipCounter:
@@ -65,8 +66,7 @@ class FlipCounter:
 def centred_weights(model: nn.Module) -> list[nn.Parameter]:
     """The weights of the layers that take the mean of each filter off before the sign (``weight_transform``)."""
     return [
-        getattr(module, name)
-        for module in model.modules()
+        parameter
+        for _, module, _, parameter in declared_parameters(model, LATENT_WEIGHTS)
         if getattr(module, "weight_transform", "none") != "none"
-        for name in getattr(module, "latent_weights", ())
     ]

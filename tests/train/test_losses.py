@@ -51,6 +51,10 @@ def test_features_are_the_latest_outputs_of_the_named_modules_and_nothing_stays_
     assert features.maps[0] is y
 
 
-def test_features_of_a_module_that_does_not_exist_are_refused() -> None:
-    with pytest.raises(ValueError, match="Sequential has no module 'blocks'"):
+def test_features_of_modules_that_do_not_exist_are_refused_with_those_that_do() -> None:
+    model = nn.Sequential(nn.Sequential(nn.Sequential(nn.ReLU())), nn.ReLU())
+    message = r"Sequential has no module 'blocks', '3\.1' whose .*; it has \(down to two levels\): 0, 0\.0, 1\. Name"
+    with pytest.raises(ValueError, match=message):
+        Features(model, ["blocks", "0", "3.1"])
+    with pytest.raises(ValueError, match=r"has no module 'blocks' .* levels\): none"):
         Features(nn.Sequential(), ["blocks"])

@@ -1,10 +1,12 @@
 import dataclasses
 
 import pytest
+import torch
 
 from bittern.data import get_dataset
 from bittern.models import create
 from bittern.train import Recipe, get_recipe, list_recipes, settings_of, with_overrides
+from bittern.train.losses import Features, attention_loss
 from bittern.train.optimizers import build_optimizer, learning_rate
 
 RECIPES = [get_recipe(name) for name in list_recipes()]
@@ -83,6 +85,19 @@ def test_an_option_that_is_off_takes_several_numbers(value: object) -> None:
     build_optimizer(stage, create("digits-resnet"))
 
 
+def test_a_run_of_birealnet_float_fits_as_the_teacher_of_r2b() -> None:
+    recipes = [get_recipe(name) for name in ("r2b", "birealnet-float")]
+    assert "birealnet-float" in recipes[0].description
+    assert recipes[0].dataset == recipes[1].dataset
+    maps = []
+    for recipe in recipes:
+        model = create(recipe.model, precision=recipe.stages[0].precision, image_size=64, num_classes=3).eval()
+        with Features(model, recipes[0].attention_layers) as features, torch.no_grad():
+            model(torch.rand(1, 3, 64, 64))
+        maps.append(features.maps)
+    assert attention_loss(*maps).isfinite()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -100,6 +115,7 @@ def test_an_option_that_is_off_takes_several_numbers(value: object) -> None:
         ("augmentation", "flop", "unknown augmentation 'flop': known are "),
         ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, double, no"),
         ("options.sad", "2e-5,much", r"setting 'options.sad' takes numbers or none \(now None\), got '2e-5,much'"),
+        ("attention_layers", 3, r"setting 'attention_layers' takes names, such as stem,blocks.1 \(now \(\)\), got 3"),
         ("model.widths", "64,wide", "setting 'model.widths' takes numbers, such as 64,128"),
     ],
 )

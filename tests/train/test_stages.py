@@ -258,6 +258,46 @@ def test_a_teacher_without_the_layers_to_compare_is_refused() -> None:
         trainer(row, teacher=nn.Flatten()).enter(Position())
 
 
+class Foreign(nn.Module):
+    """A teacher of another make: 8x8 images -> logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Conv2d(1, 3, 3, padding=1)
+        self.layer2 = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+        self.fc = nn.Linear(5, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.fc(self.layer2(self.layer1(x)).mean((2, 3)))
+        return y
+
+
+def test_a_teacher_of_another_make_names_its_own_layers_and_the_stages_after_it_theirs() -> None:
+    first, second = binary(teacher="given"), dataclasses.replace(binary(teacher="previous"), name="again")
+    row = with_overrides(
+        recipe(first, second),
+        {"attention": 1, "attention_layers": "blocks.0,blocks.1", "teacher_attention_layers": "layer1,layer2"},
+    )
+    made = trainer(row, teacher=Foreign())
+    for stage in range(2):
+        made.enter(Position(stage=stage))
+        images, labels = next(made.epoch(Position(stage=stage)))
+        made.step(images, labels, Position(stage=stage))
+        assert [maps.shape[1] for maps in made._student_features.maps] == [8, 8]
+        assert [maps.shape[1] for maps in made._teacher_features.maps] == [[3, 5], [8, 8]][stage]
+
+
+def test_a_stage_without_attention_asks_no_teacher_for_layers() -> None:
+    row = recipe(binary(teacher="given"), attention_layers=("blocks.0",), teacher_attention_layers=("layer9",))
+    trainer(row, teacher=Foreign()).enter(Position())
+
+
+def test_as_many_layers_of_the_teacher_as_of_the_student_are_compared() -> None:
+    message = r"teacher_attention_layers must be as many as the 2 attention_layers, or none .* got \('layer1',\)"
+    with pytest.raises(ValueError, match=message):
+        recipe(binary(), attention_layers=("blocks.0", "blocks.1"), teacher_attention_layers=("layer1",))
+
+
 def test_weights_that_a_stage_could_not_take_over_are_refused_with_their_names() -> None:
     made = trainer(recipe(binary()), initial={"stem.0.weight": torch.zeros(3)})
     with pytest.raises(RunError, match=r"some would be lost: missing: stem\.1.*misshapen: stem\.0\.weight is"):

@@ -53,7 +53,12 @@ class Features:
         known = dict(model.named_modules())
         missing = [name for name in names if name not in known]
         if missing:
-            raise ValueError(f"{type(model).__name__} has no module {missing[0]!r} whose features could be compared")
+            outer = ", ".join(name for name in known if name and name.count(".") < 2) or "none"
+            raise ValueError(
+                f"{type(model).__name__} has no module {', '.join(map(repr, missing))} whose features could be "
+                f"compared; it has (down to two levels): {outer}. Name those of the student in attention_layers, "
+                f"those of a given teacher in teacher_attention_layers"
+            )
         self._modules = [known[name] for name in names]
         self._hooks: list[Any] = []
         self.maps: list[Tensor] = []

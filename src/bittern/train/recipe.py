@@ -93,6 +93,7 @@ class Recipe:
         ema: decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
         compile: passes the network to ``torch.compile``.
         attention_layers: modules of student and teacher whose features ``Stage.attention`` compares.
+        teacher_attention_layers: what stands for them in a given teacher, one for one; empty for the same names.
         evaluate_every: epochs between looks at the test split. They only inform: the last epoch's weights are kept.
         expected: what a run gives, and who measured it.
     """
@@ -116,6 +117,7 @@ class Recipe:
     evaluate_every: int = 1
     model_options: Mapping[str, Any] = field(default_factory=dict)
     attention_layers: tuple[str, ...] = ()
+    teacher_attention_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         get_dataset(self.dataset)
@@ -132,6 +134,11 @@ class Recipe:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         if not 0 <= self.mixup < float("inf"):
             raise ValueError(f"mixup must be at least 0, got {self.mixup}")
+        if self.teacher_attention_layers and len(self.teacher_attention_layers) != len(self.attention_layers):
+            raise ValueError(
+                f"teacher_attention_layers must be as many as the {len(self.attention_layers)} attention_layers, or "
+                f"none for the same names, got {self.teacher_attention_layers}"
+            )
         if self.stages[0].teacher == "previous":
             raise ValueError(f"{self.stages[0].name}.teacher must not be 'previous': no stage comes before it")
         for stage in self.stages:

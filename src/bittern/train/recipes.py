@@ -243,7 +243,8 @@ _RECIPES: dict[str, Recipe] = {
             augmentation="flip",
             mixed_precision="bf16",
             attention_layers=_ENDS_OF_STAGES,
-            description="Real-to-Binary Net on ImageNet: each stage learns from the network of the stage before",
+            description="Real-to-Binary Net on ImageNet: each stage learns from the network of the stage before, the "
+            "first from a given one: a run of birealnet-float fits, others by teacher_attention_layers",
             source=f"{_R2B}, with the factors of Larq Zoo",
             expected=f"65.4 % (the paper; {_NOT_RUN})",
         ),

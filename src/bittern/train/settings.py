@@ -22,6 +22,8 @@ _RECIPE_KEYS = (
     "ema",
     "compile",
     "evaluate_every",
+    "attention_layers",
+    "teacher_attention_layers",
 )
 _OPTIONS = {"options": "optimizer", "binary_options": "binary_optimizer", "binary_schedules": "binary_optimizer"}
 """Fields of ``Stage`` that hold keywords, and the field that names the optimizer which knows them."""
@@ -125,9 +127,13 @@ def _is_number(value: Any) -> bool:
 def _parse(key: str, value: Any, like: Any) -> Any:
     """``value`` in the type of ``like``: bool, int, float, string, or a tuple of numbers written ``64,128``.
 
-    Where ``like`` is None, a number, several or none.
+    Where ``like`` is None, a number, several or none; where it is an empty tuple, or one of names, names.
     """
+    names = isinstance(like, tuple) and all(isinstance(item, str) for item in like)
     try:
+        if names:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(str(item).strip() for item in items if item)
         if isinstance(like, tuple):
             items = value.split(",") if isinstance(value, str) else value
             kind = float if any(isinstance(item, float) for item in like) else int
@@ -144,7 +150,7 @@ def _parse(key: str, value: Any, like: Any) -> Any:
         return type(like)(value)
     except (KeyError, TypeError, ValueError):
         kinds = {tuple: "numbers, such as 64,128", bool: "true or false", type(None): "numbers or none"}
-        kind_text = kinds.get(type(like), type(like).__name__)
+        kind_text = "names, such as stem,blocks.1" if names else kinds.get(type(like), type(like).__name__)
         raise ValueError(f"setting {key!r} takes {kind_text} (now {like!r}), got {value!r}") from None
 
 

@@ -166,6 +166,8 @@ class Trainer:
         self._features.close()
         names = recipe.attention_layers if stage.attention else ()
         self._student_features = self._features.enter_context(Features(self.model, names))
+        if names and stage.teacher == "given" and recipe.teacher_attention_layers:
+            names = recipe.teacher_attention_layers
         self._teacher_features = self._features.enter_context(Features(self._teacher or self.model, names))
 
     def _create(self, stage: Stage) -> nn.Module:

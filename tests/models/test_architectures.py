@@ -1,11 +1,13 @@
 """What makes each architecture itself: order of layers, sizes, padding, and the constants of its source."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bittern.models import binary_densenet, meliusnet, reactnet
+from bittern.models import binary_densenet, create, meliusnet, reactnet
 from bittern.models.real_to_binary import Block
 from bittern.nn import BinaryConv2d, BinaryLinear, Conv2dSame, FactoredScale, Gate, RPReLU, RSign
 from models.small import MODELS, full, small, small_input
@@ -141,6 +143,17 @@ def test_real_to_binary_scales_then_bends_then_adds(scale: Gate | FactoredScale)
     convolved = F.conv2d(torch.where(z < 0, -1.0, 1.0), torch.where(block.conv.weight < 0, -1.0, 1.0), padding=1)
     scaled = convolved * scale(z) if isinstance(scale, Gate) else scale(convolved)
     torch.testing.assert_close(block(x), F.prelu(scaled, torch.tensor([0.25])) + x)
+
+
+@pytest.mark.parametrize(
+    ("model", "activation"), [("real-to-binary-cifar", torch.tanh), ("bi-real-net-cifar", torch.relu)]
+)
+def test_the_sign_of_a_float_network_is_the_activation_of_its_paper(
+    model: str, activation: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    conv = create(model, precision="float").blocks[0].conv
+    x = torch.randn(1, conv.in_channels, 5, 5)
+    torch.testing.assert_close(conv(x), F.conv2d(activation(x), conv.weight, padding=1))
 
 
 @pytest.mark.parametrize(

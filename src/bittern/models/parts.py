@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -26,6 +26,13 @@ class _ReluConv2d(BinaryConv2d):
         return super().forward(x.relu())
 
 
+class _TanhConv2d(BinaryConv2d):
+    """As ``_ReluConv2d``, with tanh in the place of the sign."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.tanh())
+
+
 class _ReluLinear(BinaryLinear):
     """What stands for a binary linear layer in a float network: ReLU in the place of the sign, and real weights."""
 
@@ -34,10 +41,16 @@ class _ReluLinear(BinaryLinear):
 
 
 def binary_conv(
-    in_channels: int, out_channels: int, kernel_size: int, precision: Precision, **options: Any
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    precision: Precision,
+    *,
+    real_activation: Literal["relu", "tanh"] = "relu",
+    **options: Any,
 ) -> nn.Module:
-    """``BinaryConv2d``; for a float network ReLU, in the place of the sign, and a real convolution."""
-    kind = _ReluConv2d if precision == "float" else BinaryConv2d
+    """``BinaryConv2d``; for a float network ``real_activation``, in the place of the sign, and a real convolution."""
+    kind = {"relu": _ReluConv2d, "tanh": _TanhConv2d}[real_activation] if precision == "float" else BinaryConv2d
     return kind(in_channels, out_channels, kernel_size, **_binarize(precision), **options)
 
 

@@ -6,7 +6,8 @@ Precision = Literal["binary", "binary_activations", "float"]
 """``binary``: weights and activations of the binary layers are signs.
 
 ``binary_activations``: only the activations are; step 1 of two-step training.
-``float``: neither; the same topology with real weights and ReLU, to compare with or to learn from.
+``float``: neither; the same topology with real weights and ReLU (Real-to-Binary: tanh), to compare with or to learn
+from.
 Where two of them have a parameter, its name and shape are the same, so that one stage takes the weights of another.
 """
 

@@ -3,7 +3,8 @@
     block(x) = PReLU(s * conv3x3(sign(z))) + shortcut(x),   z = BatchNorm(x)
 
 ``s`` is ``Gate(z)``, factors per channel computed from the image, in Real-to-Binary Net, and ``FactoredScale``, learned
-factors per channel, row and column, in the Strong Baseline. Stem, down-sampling shortcuts and classifier are real.
+factors per channel, row and column, in the Strong Baseline. Stem, down-sampling shortcuts and classifier are real. In
+a float network tanh stands for the sign.
 
 Martinez et al. 2020, arXiv:2003.11535; the constants are Larq Zoo's.
 """
@@ -32,7 +33,16 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = keras_norm(in_channels)
-        self.conv = binary_conv(in_channels, out_channels, 3, precision, stride=stride, padding="same", estimator="ste")
+        self.conv = binary_conv(
+            in_channels,
+            out_channels,
+            3,
+            precision,
+            real_activation="tanh",
+            stride=stride,
+            padding="same",
+            estimator="ste",
+        )
         self.scale = scale
         self.activation = nn.PReLU(out_channels, init=0.0)
         self.shortcut = shortcut(in_channels, out_channels, stride, keras_norm)

@@ -111,6 +111,7 @@ def test_a_run_of_birealnet_float_fits_as_the_teacher_of_r2b() -> None:
         ("batch_size", "0", "batch_size must be at least 1, got 0"),
         ("weight_decay", "inf", "step1.weight_decay must be finite, got inf"),
         ("label_smoothing", "1", r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ("cutmix", "-1", "cutmix must be at least 0, got -1.0"),
         ("dataset", "image-shard", "unknown data set 'image-shard': known are .*did you mean 'image-shards'"),
         ("augmentation", "flop", "unknown augmentation 'flop': known are "),
         ("mixed_precision", "fp16", "unknown mixed_precision 'fp16': known are bf16, double, no"),
@@ -122,6 +123,11 @@ def test_a_run_of_birealnet_float_fits_as_the_teacher_of_r2b() -> None:
 def test_a_bad_override_is_refused_with_the_rule(key: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         with_overrides(get_recipe("digits"), {key: value})
+
+
+def test_a_batch_is_not_mixed_twice() -> None:
+    with pytest.raises(ValueError, match=r"mixup or cutmix must be 0, got 0.2 and 1.0: a batch is mixed once"):
+        with_overrides(get_recipe("digits"), {"mixup": 0.2, "cutmix": 1})
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_names_and_the_nearest() -> None:

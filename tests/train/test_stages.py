@@ -380,7 +380,7 @@ def test_of_a_long_epoch_fifty_batches_give_the_average_its_statistics() -> None
     assert made.result.get_submodule("blocks.1.norm").num_batches_tracked == 50
 
 
-@pytest.mark.parametrize("overrides", [{"ema": 0.9}, {"mixup": 0.2}, {"accumulate": 2}], ids=str)
+@pytest.mark.parametrize("overrides", [{"ema": 0.9}, {"mixup": 0.2}, {"cutmix": 1}, {"accumulate": 2}], ids=str)
 def test_runs_with_every_extra_go_on_after_a_stop_as_if_nothing_had_happened(
     overrides: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -390,6 +390,19 @@ def test_runs_with_every_extra_go_on_after_a_stop_as_if_nothing_had_happened(
     train(tmp_path / "parts", overrides=overrides, resume=True)
     whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
     assert all(torch.equal(t, parts[n]) for n, t in whole.items())
+
+
+def test_mixing_by_cutmix_puts_pixels_of_other_images_in_their_places_and_shares_the_targets() -> None:
+    row = with_overrides(recipe(binary(), augmentation="none"), {"cutmix": "1"})
+    made = trainer(row)
+    images, labels = next(made.epoch(Position()))
+    torch.manual_seed(0)
+    x, targets = made._augmented(images, labels)
+    pixels = made._prepare(images)
+    assert (x != pixels).any()
+    assert (x[:, None] == pixels[None]).all(2).any(1).all()
+    assert ((targets > 0).sum(1) == 2).any()
+    torch.testing.assert_close(targets.sum(1), torch.ones(128))
 
 
 def test_overriding_an_optimizer_leaves_the_old_ones_options_behind() -> None:

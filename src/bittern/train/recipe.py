@@ -90,6 +90,7 @@ class Recipe:
         batch_size: images of an optimizer step, over all processes; ``accumulate`` passes of equal parts make it up.
         image_size: height and width of the images, for data sets of images of any size; 0 is the data set's own.
         mixup: alpha of mixup (``bittern.data.mixup``); 0 for none.
+        cutmix: alpha of cutmix (``bittern.data.cutmix``), instead of mixup; 0 for none.
         ema: decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
         compile: passes the network to ``torch.compile``.
         attention_layers: modules of student and teacher whose features ``Stage.attention`` compares.
@@ -110,6 +111,7 @@ class Recipe:
     image_size: int = 0
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    cutmix: float = 0.0
     mixed_precision: str = "no"
     accumulate: int = 1
     ema: float = 0.0
@@ -132,8 +134,11 @@ class Recipe:
         for name in ("label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if not 0 <= self.mixup < float("inf"):
-            raise ValueError(f"mixup must be at least 0, got {self.mixup}")
+        for name in ("mixup", "cutmix"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.mixup and self.cutmix:
+            raise ValueError(f"mixup or cutmix must be 0, got {self.mixup} and {self.cutmix}: a batch is mixed once")
         if self.teacher_attention_layers and len(self.teacher_attention_layers) != len(self.attention_layers):
             raise ValueError(
                 f"teacher_attention_layers must be as many as the {len(self.attention_layers)} attention_layers, or "

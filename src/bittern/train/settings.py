@@ -17,6 +17,7 @@ _RECIPE_KEYS = (
     "image_size",
     "label_smoothing",
     "mixup",
+    "cutmix",
     "mixed_precision",
     "accumulate",
     "ema",

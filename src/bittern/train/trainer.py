@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from bittern.data import Dataset, Split, get_augmentation, mixup
+from bittern.data import Dataset, Split, cutmix, get_augmentation, mixup
 from bittern.models import create
 from bittern.nn import SyncedBatchNorm, set_progress
 from bittern.train import weights
@@ -237,8 +237,9 @@ class Trainer:
         """What the network sees of a training batch, on its device, and the targets: labels, or mixed distributions."""
         device = self._ranks.device
         x, targets = self._prepare(self._augment(images.to(device, non_blocking=True))), labels.to(device)
-        if self._recipe.mixup:
-            x, targets = mixup(x, F.one_hot(targets, self._classes).to(x.dtype), self._recipe.mixup)
+        for mix, alpha in ((mixup, self._recipe.mixup), (cutmix, self._recipe.cutmix)):
+            if alpha:
+                x, targets = mix(x, F.one_hot(targets, self._classes).to(x.dtype), alpha)
         return x, targets
 
     def _objective(self, inputs: Tensor, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
+import csv
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +61,17 @@ def test_the_decay_of_real_to_binary_is_divided_as_its_loss_is(name: str) -> Non
     for stage in get_recipe(name).stages[:2]:
         share_of_labels = 1 if stage.teacher == "none" else 1 - stage.distillation  # 1 in the source
         assert stage.weight_decay == pytest.approx(1e-5 * share_of_labels)
+
+
+def test_the_rate_of_bamsprods_reconstruction_is_the_one_that_its_tuning_chose() -> None:
+    tuning = Path(__file__).parents[2] / "benchmarks" / "results" / "optimizers-tuning.csv"
+    with open(tuning, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["contender"] == "bamsprod"]
+    best = max(rows, key=lambda row: float(row["accuracy"]))
+    recipe = get_recipe("bamsprod-cifar10")
+    assert recipe.stages[0].binary_options == json.loads(best["setting"])["binary_options"]
+    assert "reconstruction" in recipe.description
+    assert "reconstruction" in recipe.source
 
 
 @by_name

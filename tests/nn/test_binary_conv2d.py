@@ -145,7 +145,7 @@ def test_representation_shows_every_new_argument() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": "max"}, "scale must be one of 'none', 'mean', 'layer_mean', 'power_of_two', 'learned', got 'max'"),
+        ({"scale": "max"}, f"scale must be one of {', '.join(map(repr, SCALES))}, got 'max'"),
         ({"estimator": "tanh"}, "unknown estimator 'tanh': known are approx_sign, "),
         ({"weight_estimator": "tanh"}, "unknown estimator 'tanh': known are approx_sign, "),
         ({"pad_value": 2}, r"pad_value must be 0, \+1 or -1, got 2"),

@@ -25,6 +25,30 @@ def test_layer_mean_scale_of_a_convolution() -> None:
     torch.testing.assert_close(layer(x), plain(x) * layer.weight.detach().abs().mean())
 
 
+@pytest.mark.parametrize(
+    ("layers", "x"),
+    [
+        ([BinaryLinear(8, 5, bias=True, scale=s) for s in ("mean", "mean_forward")], torch.randn(3, 8)),
+        ([BinaryConv2d(3, 4, 3, bias=True, scale=s) for s in ("mean", "mean_forward")], torch.randn(2, 3, 5, 5)),
+    ],
+    ids=["linear", "conv2d"],
+)
+def test_a_mean_in_the_forward_pass_alone_is_missing_in_the_gradient_of_the_weights(
+    layers: list[torch.nn.Module], x: torch.Tensor
+) -> None:
+    mean, forward = layers
+    forward.load_state_dict(mean.state_dict())
+    inputs = [x.clone().requires_grad_() for _ in layers]
+    outputs = [layer(inputs[i]) for i, layer in enumerate(layers)]
+    torch.testing.assert_close(*outputs)
+    incoming = torch.randn_like(outputs[0])
+    for y in outputs:
+        y.backward(incoming)
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    factor = mean.weight.detach().abs().flatten(1).mean(1).view(-1, *[1] * (mean.weight.dim() - 1))
+    torch.testing.assert_close(mean.weight.grad, forward.weight.grad * factor, rtol=1e-4, atol=1e-5)
+
+
 def test_factored_scale_multiplies_a_channel_a_row_and_a_column() -> None:
     layer, x = FactoredScale(2, 3, 4), torch.randn(5, 2, 3, 4)
     assert torch.equal(layer(x), x)

@@ -8,6 +8,7 @@ import torch
 
 from bittern.data import get_dataset
 from bittern.models import create
+from bittern.nn import BinaryConv2d
 from bittern.train import Recipe, get_recipe, list_recipes, settings_of, with_overrides
 from bittern.train.losses import Features, attention_loss
 from bittern.train.optimizers import build_optimizer, learning_rate
@@ -61,6 +62,13 @@ def test_the_decay_of_real_to_binary_is_divided_as_its_loss_is(name: str) -> Non
     for stage in get_recipe(name).stages[:2]:
         share_of_labels = 1 if stage.teacher == "none" else 1 - stage.distillation  # 1 in the source
         assert stage.weight_decay == pytest.approx(1e-5 * share_of_labels)
+
+
+def test_the_weights_of_adambnn_in_one_step_have_the_gradient_of_its_code() -> None:
+    recipe = get_recipe("adambnn-one-step")
+    with torch.device("meta"):
+        model = create(recipe.model, **recipe.model_options)
+    assert {m.scale_kind for m in model.modules() if isinstance(m, BinaryConv2d)} == {"mean_forward"}
 
 
 def test_the_rate_of_bamsprods_reconstruction_is_the_one_that_its_tuning_chose() -> None:

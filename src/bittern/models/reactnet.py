@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bittern.models.precision import Precision, check_precision
 from bittern.models.registry import IMAGENET, Facts, register_model
 from bittern.nn import BinaryConv2d, RPReLU, RSign
+from bittern.nn.channels import Scale
 
 
 def _sign(channels: int, precision: Precision) -> nn.Module:
@@ -28,14 +29,14 @@ def _activation(channels: int, precision: Precision) -> nn.Module:
     return nn.ReLU() if precision == "float" else RPReLU(channels)
 
 
-def _convolve(channels: int, kernel_size: int, stride: int, precision: Precision) -> nn.Sequential:
+def _convolve(channels: int, kernel_size: int, stride: int, precision: Precision, scale: Scale) -> nn.Sequential:
     conv = BinaryConv2d(
         channels,
         channels,
         kernel_size,
         stride,
         padding=kernel_size // 2,
-        scale="mean",
+        scale=scale,
         binarize_input=False,
         binarize_weight=precision == "binary",
     )
@@ -45,17 +46,19 @@ def _convolve(channels: int, kernel_size: int, stride: int, precision: Precision
 class Block(nn.Module):
     """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]; as many channels or twice."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, precision: Precision) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, precision: Precision, scale: Scale = "mean"
+    ) -> None:
         copies, rest = divmod(out_channels, in_channels)
         if rest or copies not in (1, 2):
             raise ValueError(f"a block keeps or doubles the channels, got {in_channels} -> {out_channels}")
         super().__init__()
         self.shortcut = nn.Identity() if stride == 1 else nn.AvgPool2d(stride, ceil_mode=True)
         self.spatial_sign = _sign(in_channels, precision)
-        self.spatial = _convolve(in_channels, 3, stride, precision)
+        self.spatial = _convolve(in_channels, 3, stride, precision, scale)
         self.spatial_activation = _activation(in_channels, precision)
         self.pointwise_sign = _sign(in_channels, precision)
-        self.pointwise = nn.ModuleList(_convolve(in_channels, 1, 1, precision) for _ in range(copies))
+        self.pointwise = nn.ModuleList(_convolve(in_channels, 1, 1, precision, scale) for _ in range(copies))
         self.activation = _activation(out_channels, precision)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,10 +74,17 @@ class ReActNet(nn.Module):
 
     Args:
         widths: channels of the stem and of each block; a block that doubles them halves the image, the first excepted.
+        scale: of the binary convolutions.
     """
 
     def __init__(
-        self, num_classes: int, in_channels: int, widths: Sequence[int], precision: Precision = "binary"
+        self,
+        num_classes: int,
+        in_channels: int,
+        widths: Sequence[int],
+        precision: Precision = "binary",
+        *,
+        scale: Scale = "mean",
     ) -> None:
         check_precision(precision)
         if len(widths) < 2:
@@ -85,7 +95,7 @@ class ReActNet(nn.Module):
         )
         self.blocks = nn.Sequential(
             *(
-                Block(inputs, outputs, 2 if index > 0 and inputs != outputs else 1, precision)
+                Block(inputs, outputs, 2 if index > 0 and inputs != outputs else 1, precision, scale)
                 for index, (inputs, outputs) in enumerate(pairwise(widths))
             )
         )
@@ -110,6 +120,7 @@ def reactnet_a(
     image_size: int,
     *,
     widths: Sequence[int] = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024),
+    scale: Scale = "mean",
     precision: Precision = "binary",
 ) -> ReActNet:
-    return ReActNet(num_classes, in_channels, widths, precision)
+    return ReActNet(num_classes, in_channels, widths, precision, scale=scale)

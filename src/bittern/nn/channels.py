@@ -4,7 +4,9 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-Scale = Literal["none", "mean", "layer_mean", "power_of_two", "learned"]
+from bittern.nn.straight_through import straight_through
+
+Scale = Literal["none", "mean", "mean_forward", "layer_mean", "power_of_two", "learned"]
 SCALES: tuple[str, ...] = get_args(Scale)
 
 
@@ -28,13 +30,23 @@ def output_scale(kind: str, weight: Tensor, learned: Tensor | None, *, binarized
     ``weight``: the real weights whose signs the layer takes.
     """
     match kind:
-        case "mean":
+        case "mean" | "mean_forward":
             return mean_magnitude(weight) if binarized else None
         case "layer_mean":
             return weight.detach().abs().mean().expand(len(weight)) if binarized else None
         case "power_of_two":
             return mean_magnitude(weight).log2().round().exp2() if binarized else None
     return learned
+
+
+def scale_in_front(kind: str, weight: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """``weight`` [O, ...] and the ``scale`` [O] or None that is left for the outputs.
+
+    ``"mean_forward"`` is in the weights, whose gradient passes as if it was not there.
+    """
+    if kind != "mean_forward" or scale is None:
+        return weight, scale
+    return straight_through(weight, weight * scale.view(-1, *[1] * (weight.dim() - 1))), None
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.nn.channels import Scale, check_scale, output_scale, per_channel
+from bittern.nn.channels import Scale, check_scale, output_scale, per_channel, scale_in_front
 from bittern.nn.progress import register_progress
 from bittern.nn.same import pad_same
 from bittern.nn.weights import WeightTransform, binary_weight, check_weight_transform
@@ -27,11 +27,12 @@ class BinaryConv2d(nn.Conv2d):
 
     Args:
         scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
-            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2; dL/dW has this factor, which their code leaves
-            out), ``"layer_mean"`` (the same over all filters; Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160),
-            ``"power_of_two"`` (the mean of ``"mean"``, rounded to the nearest power of two in its logarithm; Qin et al.
-            2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a parameter ``scale`` [O], first 1; Bulat and
-            Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In front of BatchNorm it is redundant.
+            pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2; dL/dW has this factor), ``"mean_forward"`` (the
+            same but for dL/dW, which lacks the factor, as in their code), ``"layer_mean"`` (the mean over all filters;
+            Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160), ``"power_of_two"`` (the mean of ``"mean"``, rounded to the
+            nearest power of two in its logarithm; Qin et al. 2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a
+            parameter ``scale`` [O], first 1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In
+            front of BatchNorm it is redundant.
         estimator: gradient estimator of the input's sign.
         weight_estimator: gradient estimator of the weight's sign.
         padding: as in torch; ``"same"`` with a stride too, where it is Keras' SAME (``same_padding``).
@@ -115,6 +116,7 @@ class BinaryConv2d(nn.Conv2d):
         if self.binarize_weight:
             weight, real = binary_weight(self.weight, self.weight_transform, self.weight_estimator, self.progress)
         scale = output_scale(self.scale_kind, real, self.scale, binarized=self.binarize_weight)
+        weight, scale = scale_in_front(self.scale_kind, weight, scale)
         if scale is None:
             return self._convolve(x, weight, self.bias)
         y = self._convolve(x, weight, None)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.nn.channels import Scale, check_scale, output_scale
+from bittern.nn.channels import Scale, check_scale, output_scale, scale_in_front
 from bittern.nn.progress import register_progress
 from bittern.nn.weights import WeightTransform, binary_weight, check_weight_transform
 from bittern.ops.binarize import binarize
@@ -61,6 +61,7 @@ class BinaryLinear(nn.Linear):
         if self.binarize_weight:
             weight, real = binary_weight(self.weight, self.weight_transform, self.weight_estimator, self.progress)
         scale = output_scale(self.scale_kind, real, self.scale, binarized=self.binarize_weight)
+        weight, scale = scale_in_front(self.scale_kind, weight, scale)
         if scale is None:
             return F.linear(x, weight, self.bias)
         y = F.linear(x, weight) * scale

@@ -213,6 +213,7 @@ HALVES = torch.where(FILTERS < 0, -0.5, 0.5)
 CASES = {
     "balanced": (BinaryConv2d(6, 8, 3, weight_transform="balanced", scale="power_of_two"), ["pack", "conv2d"]),
     "balanced linear": (BinaryLinear(11, 4, weight_transform="balanced"), ["pack", "linear"]),
+    "means in the weights": (BinaryConv2d(6, 8, 3, scale="mean_forward"), ["pack", "conv2d"]),
     "learned set": (
         nn.Sequential(learned_set(), BinaryConv2d(6, 8, 3, binarize_input=False)),
         ["pack", "conv2d"],

@@ -37,6 +37,7 @@ Engine::Engine(const void* program, size_t size, int threads) : size_(size), thr
   const ThreadPoolUse use(threads_);
   generation_ = use.generation();
   load();
+  describe();
 }
 
 void Engine::load() {
@@ -49,10 +50,21 @@ void Engine::load() {
     log.fail("the program takes " + std::to_string(meta->num_inputs()) + " inputs and returns " +
              std::to_string(meta->num_outputs()) + " outputs, an engine needs one of each");
   }
-  input_ = spec_of(log, meta->input_tensor_meta(0), "input");
-  output_ = spec_of(log, meta->output_tensor_meta(0), "output");
   memory_ = std::make_unique<PlannedMemory>(*meta);
   log.check(module_->load_forward(memory_->allocator()), "ExecuTorch cannot load the program");
+}
+
+void Engine::describe() {
+  const LogCapture log;
+  const auto meta = module_->method_meta(kMethod);
+  log.check(meta.error(), "the program has no method 'forward'");
+  input_ = spec_of(log, meta->input_tensor_meta(0), "input");
+  output_ = spec_of(log, meta->output_tensor_meta(0), "output");
+  for (size_t i = 0; i < meta->num_backends(); ++i) {
+    const auto name = meta->get_backend_name(i);
+    log.check(name.error(), "the program names no backend " + std::to_string(i));
+    backends_.emplace_back(*name);
+  }
 }
 
 void Engine::load_traced() {
@@ -81,19 +93,6 @@ std::optional<std::string> Engine::constant_string(const std::string& name) {
   log.check(result.error(), "the method '" + name + "' fails");
   if (result->size() != 1 || !(*result)[0].isString()) log.fail("the method '" + name + "' does not return a string");
   return std::string((*result)[0].toString());
-}
-
-std::vector<std::string> Engine::backends() {
-  const LogCapture log;
-  const auto meta = module_->method_meta(kMethod);
-  log.check(meta.error(), "the program has no method 'forward'");
-  std::vector<std::string> names;
-  for (size_t i = 0; i < meta->num_backends(); ++i) {
-    const auto name = meta->get_backend_name(i);
-    log.check(name.error(), "the program names no backend " + std::to_string(i));
-    names.emplace_back(*name);
-  }
-  return names;
 }
 
 TensorCopy Engine::execute(Module& module, const float* input, int32_t images) {

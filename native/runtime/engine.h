@@ -32,7 +32,7 @@ class Engine {
   // Result of the constant method `name`, or none if the program lacks it.
   std::optional<std::string> constant_string(const std::string& name);
   // Backends that the program delegates to, by the order of their appearance.
-  std::vector<std::string> backends();
+  const std::vector<std::string>& backends() const { return backends_; }
 
   // `input`: `images` images in the memory order of input(), whose first dimension is their number: no more than
   // input() says, and exactly as many where the program's batch is fixed. Calls from several threads wait for one
@@ -47,6 +47,7 @@ class Engine {
   using Module = executorch::extension::Module;
 
   void load();
+  void describe();
   void load_traced();
   void use_pool(uint64_t generation);
   TensorCopy execute(Module& module, const float* input, int32_t images);
@@ -64,7 +65,9 @@ class Engine {
   std::unique_ptr<Module> module_;
   std::unique_ptr<Module> traced_;  // loaded when first asked for
   Tracer* tracer_ = nullptr;        // of traced_
+  // Set by the constructor alone, and read without a lock.
   TensorSpec input_, output_;
+  std::vector<std::string> backends_;
 };
 
 }  // namespace bittern

@@ -146,9 +146,9 @@ def test_the_number_of_threads_changes_nothing(model: Path, engine: Engine, thre
     assert several.threads == threads
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.0, None])
-def test_a_number_of_threads_must_be_positive(model: Path, threads: object) -> None:
-    with pytest.raises(ValueError, match="threads must be an integer of at least 1"):
+@pytest.mark.parametrize("threads", [0, -1, 1.0, None, 1025, 2**31])
+def test_a_number_of_threads_must_be_positive_and_not_absurd(model: Path, threads: object) -> None:
+    with pytest.raises(ValueError, match="threads must be an integer from 1 to 1024"):
         load(model, threads=threads)  # type: ignore[arg-type]
 
 

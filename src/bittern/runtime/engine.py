@@ -17,6 +17,9 @@ from bittern.runtime.metadata import METADATA_METHOD, Metadata
 FloatArray = npt.NDArray[np.float32]
 Result = TypeVar("Result")
 
+MOST_THREADS = 1024
+"""Of an engine: as many as the largest machines have cores; thousands would only wait for each other."""
+
 
 @dataclass(frozen=True)
 class NodeTime:
@@ -54,7 +57,7 @@ def load(path: str | os.PathLike[str], *, threads: int = 1) -> "Engine":
     Raises:
         ModelFileError: the file is damaged, newer than this version, or cannot run here.
         OSError: the file cannot be read.
-        ValueError: ``threads`` is not positive, or ``BITTERN_ISA`` names an instruction set this CPU lacks.
+        ValueError: ``threads`` is not from 1 to `MOST_THREADS`, or ``BITTERN_ISA`` names a set that this CPU lacks.
     """
     return Engine(path, threads=threads)
 
@@ -66,8 +69,8 @@ class Engine:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        if not isinstance(threads, int) or threads < 1:
-            raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
+        if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+            raise ValueError(f"threads must be an integer from 1 to {MOST_THREADS}, got {threads!r}")
         _engine.isa()  # an unusable BITTERN_ISA is told apart from a file that does not load
         self.path = Path(path)
         self.threads = threads

@@ -1,13 +1,28 @@
 """Where a network broke is named by its first layer that did."""
 
+import math
+
+import pytest
 import torch
 from torch import nn
 
-from bittern.train.divergence import first_broken_layer
+from bittern.train.divergence import all_finite, first_broken_layer, not_finite
 
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1), nn.ReLU())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_single_number_that_is_not_finite_is_found_and_its_tensor_named(value: float) -> None:
+    tensors = {"sound": torch.ones(3), "count": torch.tensor(4), "broken": torch.tensor([[1.0, value]])}
+    assert not all_finite(list(tensors.values())[::2])
+    assert not_finite(tensors) == ["broken"]
+
+
+def test_large_numbers_whose_norm_overflows_are_finite() -> None:
+    assert all_finite([torch.full((3,), 3e38), torch.zeros(0)])
+    assert all_finite([])
 
 
 def test_a_sound_network_has_no_broken_layer() -> None:

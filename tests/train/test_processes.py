@@ -152,6 +152,26 @@ Path({str(out)!r} + (".first" if first else ".other")).write_text(said)
     assert len(told[1][0]) == int(told[1][1]) > 3
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_gradient_that_is_not_finite_in_one_of_the_processes_stops_them_all_alike(
+    strategy: str, tmp_path: Path
+) -> None:
+    code = f"""
+import os
+from bittern.train import TrainingError
+from train.test_run import SpoilGradient
+from train.tiny import train
+spoil = SpoilGradient("blocks.0.conv", 6 if os.environ["RANK"] == "1" else 0)
+try:
+    train({str(tmp_path / "run")!r}, strategy={strategy!r}, observers=[spoil])
+except TrainingError as error:
+    print(error)
+"""
+    text, _ = launch(tmp_path / "run", 2, code).communicate(timeout=120)
+    stopped = re.findall(r"the gradient of '(\S+)' is not finite .* at step 6 \(epoch 1 of step1\): training", text)
+    assert stopped == ["blocks.0.conv.weight"] * 2, text
+
+
 def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(tmp_path: Path) -> None:
     child = start(tmp_path / "odd", 2, {"batch_size": 127})
     text, _ = child.communicate(timeout=120)

@@ -208,6 +208,52 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpo
         train(tmp_path / "second", overrides={"step2.lr": 1e36})
 
 
+class SpoilGradient(Observer):
+    """Makes a number of the gradient of the output of layer ``name`` NaN in step ``at``, counted from 1."""
+
+    def __init__(self, name: str, at: int) -> None:
+        self._name, self._at, self._step = name, at, 0
+
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: Position) -> None:
+        # In one of several processes the network is a part of another module.
+        layer = next(m for name, m in model.named_modules() if name.endswith(self._name))
+        layer.register_forward_hook(lambda module, inputs, output: self._forward(output))
+
+    def _forward(self, output: torch.Tensor) -> None:
+        if output.requires_grad:
+            self._step += 1
+            if self._step == self._at:
+                output.register_hook(lambda gradient: gradient.index_fill(0, torch.tensor([0]), torch.nan))
+
+
+@pytest.mark.parametrize(("step", "kept"), [(6, "none"), (25, r"step 22 \(step1: 2 epochs and 0 batches done\)")])
+def test_a_gradient_that_is_not_finite_stops_at_its_step_with_the_layer_where_it_came_up(
+    step: int, kept: str, tmp_path: Path
+) -> None:
+    where = rf"step {step} \(epoch 1 of step{1 + step // 22}\): training diverged"
+    message = rf"gradient of 'blocks.0.conv.weight' is not finite \(with 7 others\) at {where}.*checkpoint: {kept}"
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "run", observers=[SpoilGradient("blocks.0.conv", step)])
+
+
+class SpoilMomentum(Observer):
+    """Makes a number of Bop's average of the gradients NaN after the last step of the second epoch."""
+
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: Position) -> None:
+        self._weight, self._optimizer = model.get_parameter("blocks.0.conv.weight"), optimizer
+
+    def step(self, at: Position) -> None:
+        if at.step == 21:
+            self._optimizer.state[self._weight]["momentum"][0] = torch.nan
+
+
+def test_a_state_of_the_optimizer_that_is_not_finite_is_no_checkpoint(tmp_path: Path) -> None:
+    bop = {"step2.binary_optimizer": "bop", "step1.epochs": 1, "step2.epochs": 2}
+    message = r"'optimizer.blocks.0.conv.weight.momentum' is not finite after step 22 \(step2\).*checkpoint: step 11 \("
+    with pytest.raises(TrainingError, match=message):
+        train(tmp_path / "run", epochs=None, overrides=bop, observers=[SpoilMomentum()])
+
+
 class Spoil(Observer):
     """Makes a weight infinite after the last step of the second epoch, whose loss was finite."""
 

@@ -1,9 +1,21 @@
-"""Where a network first went wrong: the layer whose output is the first that is not finite."""
+"""Where a network first went wrong: tensors that are not finite, and the first layer whose output is not."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether every number of ``tensors`` is finite, which their norm tells, and where it overflows each of them."""
+    return bool(get_total_norm(tensors).isfinite()) or all(bool(t.isfinite().all()) for t in tensors)
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of those of ``tensors`` that hold a number that is not finite."""
+    return [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
 
 
 @torch.no_grad()
@@ -12,7 +24,7 @@ def first_broken_layer(model: nn.Module, images: Tensor) -> str:
 
     A parameter or buffer that is not finite comes before an output: it is what the last step has spoilt.
     """
-    spoilt = [name for name, p in model.state_dict().items() if p.is_floating_point() and not p.isfinite().all()]
+    spoilt = not_finite(model.state_dict())
     found: list[str] = []
 
     def look(name: str) -> Any:

@@ -6,7 +6,7 @@ class RunError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Training stopped: a loss that is not finite, or a disk that takes no more."""
+    """Training stopped: a loss, gradient or weight that is not finite, or a disk that takes no more."""
 
 
 class TrainingInterrupted(TrainingError):  # noqa: N818 - it is no error

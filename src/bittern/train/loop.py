@@ -74,7 +74,7 @@ def run(
 
     Raises:
         ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
-        TrainingError: the loss diverged, or the disk is full; earlier checkpoints are intact.
+        TrainingError: training diverged, or the disk is full; earlier checkpoints are intact.
         TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe

@@ -159,18 +159,17 @@ class Session:
         checkpoint.save(self._folder / runs.CHECKPOINT_FOLDER, checkpoint.Checkpoint(tensors, state), at.step)
 
     def _check(self, tensors: Mapping[str, Tensor]) -> None:
-        """Raises TrainingError if a weight is not finite: the loss shows it only at the next step."""
-        for name, tensor in tensors.items():
-            kept = name.startswith(("model.", "average.")) and tensor.is_floating_point()
-            if kept and not tensor.isfinite().all():
-                at = self._position
-                raise self._diverged(f"{name!r} is not finite after step {at.step} ({self._stage}): training diverged")
+        """Raises TrainingError, in all processes, if what they would save is not finite: no loss needs to show it."""
+        broken = self._ranks.join(self._trainer.broken(tensors))
+        if broken:
+            at = self._position
+            raise self._diverged(f"{broken[0]!r} is not finite after step {at.step} ({self._stage}): training diverged")
 
     def _fail(self, loss: float, images: Tensor) -> None:
         at = self._position
         where = f"step {at.step + 1} (epoch {at.epoch + 1} of {self._stage})"
-        whose = f"the loss is {loss:.4g}" if self._trainer.diverged(loss) else "another process' loss is out of range"
-        raise self._diverged(f"{whose} at {where}: training diverged; {self._trainer.diagnosis(images)}")
+        cause, layer = self._trainer.cause(loss), self._trainer.diagnosis(images)
+        raise self._diverged(f"{cause} at {where}: training diverged; {layer}")
 
     def _diverged(self, what: str) -> TrainingError:
         saved = self._folder / runs.CHECKPOINT_FOLDER

@@ -18,7 +18,7 @@ from bittern.models import create
 from bittern.nn import SyncedBatchNorm, set_progress
 from bittern.train import weights
 from bittern.train.checkpoint import Checkpoint
-from bittern.train.divergence import first_broken_layer
+from bittern.train.divergence import all_finite, first_broken_layer, not_finite
 from bittern.train.flips import FlipCounter, centred_weights
 from bittern.train.losses import Features, attention_loss, distribution_loss
 from bittern.train.observer import Observer
@@ -206,7 +206,11 @@ class Trainer:
         return [*self._train.skipped, *self._test.skipped]
 
     def step(self, images: Tensor, labels: Tensor, at: Position) -> tuple[float, bool]:
-        """One optimizer step: the loss in this process, and whether any process' loss diverged; then weights stay."""
+        """One optimizer step: the loss in this process, and whether it diverged in any process; then weights stay.
+
+        A loss far from a guess has diverged, and so has a gradient that is not finite: its weight may be NaN after the
+        step, of which the sign is still +1.
+        """
         self._network.train()
         progress = self.progress(at)
         for scheduler in self._schedulers:
@@ -222,7 +226,7 @@ class Trainer:
                 self._ranks.fabric.backward(loss / parts)
             total += loss.item() / parts
             self._accuracy.update(logits.detach(), wanted if wanted.dim() == 1 else wanted.argmax(1))
-        if self._ranks.any(self.diverged(total))[0]:
+        if self._ranks.any(self._out_of_range(total) or not all_finite(list(self._gradients().values())))[0]:
             return total, True
         self._stepper.step()
         if self._average is not None:
@@ -258,9 +262,36 @@ class Trainer:
                 loss = loss + stage.attention * attention_loss(self._student_features.maps, self._teacher_features.maps)
         return loss
 
-    def diverged(self, loss: float) -> bool:
+    def _out_of_range(self, loss: float) -> bool:
         """Whether ``loss`` is not finite, or far above that of a network that guesses."""
         return not loss <= _DIVERGED * math.log(max(self._classes, 2))
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """This process' part of each gradient, by the name of its parameter."""
+        return {name: weights.local(p.grad) for name, p in self.model.named_parameters() if p.grad is not None}
+
+    def cause(self, loss: float) -> str:
+        """What diverged in a step with ``loss`` in this process, in words. All processes must ask together."""
+        losses = self._ranks.join([loss] if self._out_of_range(loss) else [])
+        if losses:
+            return f"the loss is {losses[0]:.4g}"
+        broken = list(dict.fromkeys(self._ranks.join(not_finite(self._gradients()))))
+        others = f" (with {len(broken) - 1} others)" if broken[1:] else ""
+        return f"the gradient of {broken[-1]!r} is not finite{others}"  # which the backward pass reaches first
+
+    def broken(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """Which weights, averages and numbers of the optimizer, of what ``tensors`` returned, are not finite."""
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        optimized = [names[id(p)] for group in self._optimizer.param_groups for p in group["params"]]
+        found = []
+        for name in not_finite(tensors):
+            group, rest = name.split(".", 1)
+            if group == "optimizer":
+                index, key = rest.split(".", 1)
+                found.append(f"{group}.{optimized[int(index)]}.{key}")
+            elif group in ("model", "average"):
+                found.append(name)
+        return found
 
     def diagnosis(self, images: Tensor) -> str:
         """Which layer broke first on ``images``, in words."""

@@ -51,6 +51,11 @@ def full(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: t.full_tensor() if _is_shared_out(t) else t for name, t in tensors.items()}
 
 
+def local(tensor: Any) -> Tensor:
+    """This process' part of a tensor that is shared out over processes, any other as it is."""
+    return tensor.to_local() if _is_shared_out(tensor) else tensor  # type: ignore[no-any-return]
+
+
 def single(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """float64 as float32, the others as they are."""
     return {name: t.float() if t.dtype == torch.float64 else t for name, t in tensors.items()}

@@ -59,7 +59,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no folder": (shutil.rmtree, "run folder .* does not exist"),
     "no info": (
         lambda f: ((f / "model.json").unlink(), shutil.rmtree(f / "checkpoint")),
-        "has no model.json: it is not a run folder",
+        "has neither model.json nor a checkpoint: it is not a run folder",
     ),
     "info cut": (lambda f: truncate(f / "model.json", 300), r"model\.json is cut short or not JSON"),
     "info empty": (lambda f: truncate(f / "model.json", 0), r"model\.json is cut short or not JSON"),

@@ -16,7 +16,7 @@ from torch import nn
 from bittern.data import Preprocessing, get_dataset, open_dataset
 from bittern.models import create
 from bittern.optim import get_optimizer, list_optimizers
-from bittern.train import Recipe, RunError, Stage, get_recipe, load_run, run, with_overrides
+from bittern.train import Recipe, RunError, Stage, TrainingError, checkpoint, get_recipe, load_run, run, with_overrides
 from bittern.train.optimizers import build_optimizer
 from bittern.train.ranks import Ranks
 from bittern.train.runs import RunInfo, save_run, versions
@@ -311,6 +311,22 @@ def test_a_run_can_start_from_the_weights_of_another(tmp_path: Path) -> None:
     before, after = state(first.folder), state(second.folder)
     assert torch.allclose(before["blocks.0.conv.weight"], after["blocks.0.conv.weight"])
     assert "start.sha256" in second.info.settings
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_run_can_start_from_the_last_checkpoint_of_one_that_diverged(ema: float, tmp_path: Path) -> None:
+    out = tmp_path / "first"
+    with pytest.raises(TrainingError, match=rf"checkpoint: step 22 .*starts from its weights \(--from {out} --set lr="):
+        train(out, overrides={"step2.lr": 1e36, "ema": ema})
+    saved = checkpoint.load(out / "checkpoint").under("average.module" if ema else "model")
+    second = run(recipe(binary(lr=1e-12)), None, tmp_path / "second", accelerator="cpu", start=out)
+    torch.testing.assert_close(state(second.folder)["classifier.weight"], saved["classifier.weight"])
+
+
+def test_a_run_cannot_start_from_a_folder_with_neither_a_result_nor_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=r"empty has neither model\.json nor a checkpoint: it is not a run folder"):
+        run(recipe(binary()), None, tmp_path / "run", start=tmp_path / "empty")
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole() -> None:

@@ -26,7 +26,8 @@ def command(
         Path | None, typer.Option("--teacher", metavar="RUN", help="Run whose network teaches, for recipes with one.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Run whose weights the first stage starts from.")
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Run, finished or not, whose weights the first stage starts from."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that decode images, for data sets that are streamed.")

@@ -67,16 +67,16 @@ def load(folder: Path) -> Checkpoint:
         index = json.loads(path.read_bytes())
         version, name, digest, state = (index[key] for key in ("format", "tensors", "sha256", "state"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is not a checkpoint of Bittern ({error!r}); start without --resume") from error
+        raise RunError(f"{path} is not a checkpoint of Bittern ({error!r}); start without it") from error
     if version != FORMAT:
         raise RunError(f"{path} has format {version}, this Bittern reads {FORMAT}; use the version that wrote it")
     try:
         content = (folder / Path(name).name).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise RunError(f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start again")
+            raise RunError(f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start without it")
         return Checkpoint(load_tensors(content), state)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{folder / name} cannot be read ({error}); start again without --resume") from error
+        raise RunError(f"{folder / name} cannot be read ({error}); start without it") from error
 
 
 def describe(folder: Path) -> str:

@@ -69,7 +69,7 @@ def run(
         strategy: of several processes, ``bittern.train.ranks.STRATEGIES``.
         workers: processes that decode the images of a streamed data set; None for as many as there are cores to spare.
         teacher: a run folder, or any network that maps the same input to logits [N, classes]; for recipes with one.
-        start: a run folder whose weights the first stage starts from.
+        start: a run folder whose weights the first stage starts from; those of the checkpoint if it is not finished.
         observers: look on at every step; not part of the run's settings.
 
     Raises:
@@ -82,7 +82,7 @@ def run(
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
     folder, reporter = Path(out), progress if progress is not None and is_first() else Reporter()
-    taught_by, initial = _teacher(recipe, teacher), None if start is None else runs.load_run(start).model.state_dict()
+    taught_by, initial = _teacher(recipe, teacher), None if start is None else runs.load_weights(start)
     network = taught_by.model if isinstance(taught_by, runs.Run) else taught_by
     identity = _identity(recipe, seed)
     for key, tensors in (("teacher", None if network is None else network.state_dict()), ("start", initial)):

@@ -23,7 +23,7 @@ from bittern.models import create
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
-from bittern.train.weights import mismatches
+from bittern.train.weights import mismatches, single
 
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
@@ -157,6 +157,19 @@ def load_run(path: str | Path) -> Run:
     return Run(folder, info, model.eval())
 
 
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """The weights in a run folder, by name; while the run is not finished those of its checkpoint, averaged or not.
+
+    Raises:
+        RunError: as `load_run`, or the checkpoint cannot be read.
+    """
+    folder = Path(path)
+    if is_finished(folder) or not checkpoint.exists(folder / CHECKPOINT_FOLDER):
+        return load_run(folder).model.state_dict()
+    saved = checkpoint.load(folder / CHECKPOINT_FOLDER)
+    return single(saved.under("average.module") or saved.under("model"))
+
+
 def read_info(folder: Path) -> tuple[RunInfo, str]:
     """What ``model.json`` in ``folder`` says, and the SHA-256 of the tensor file; RunError if it is not usable."""
     path = folder / INFO_FILE
@@ -166,7 +179,10 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
             raise RunError(f"the run in {folder} is not finished (it stands at {where}); finish it with --resume")
-        raise RunError(f"{folder} has no {INFO_FILE}: it is not a run folder of `bittern train` or `bittern import`")
+        raise RunError(
+            f"{folder} has neither {INFO_FILE} nor a checkpoint: it is not a run folder of `bittern train` or "
+            "`bittern import`"
+        )
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:

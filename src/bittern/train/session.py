@@ -173,10 +173,10 @@ class Session:
 
     def _diverged(self, what: str) -> TrainingError:
         saved = self._folder / runs.CHECKPOINT_FOLDER
-        kept = checkpoint.describe(saved) if checkpoint.exists(saved) else "none"
-        return TrainingError(
-            f"{what}. Last good checkpoint: {kept}. Try a lower learning rate in a new run (--set lr=...)"
-        )
+        there = checkpoint.exists(saved)
+        kept = checkpoint.describe(saved) if there else "none"
+        start = f"that starts from its weights (--from {self._folder} --set lr=...)" if there else "(--set lr=...)"
+        return TrainingError(f"{what}. Last good checkpoint: {kept}. Try a lower learning rate in a new run {start}")
 
     @property
     def _stage(self) -> str:

@@ -186,6 +186,12 @@ def test_impossible_options_are_refused(folder: Path, options: dict[str, int], m
         open_dataset("images", folder / "images", **options)  # type: ignore[arg-type]
 
 
+def test_the_digest_of_a_split_in_memory_is_that_of_its_labels() -> None:
+    one, other = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1])
+    images = [torch.full((3, 1, 2, 2), value, dtype=torch.uint8) for value in (0, 1)]
+    assert Split(images[0], one).digest == Split(images[1], one).digest != Split(images[0], other).digest
+
+
 def test_images_of_one_size_have_no_other() -> None:
     assert open_dataset("digits", image_size=8).info.input_shape == (1, 8, 8)
     with pytest.raises(ValueError, match="the images of 'digits' have 8 pixels a side, got 32"):

@@ -1,6 +1,7 @@
 """Runs that are stopped in the middle and gone on with end with the same weights as if nothing had happened."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -209,6 +210,18 @@ def test_a_damaged_checkpoint_is_refused(damage: Any, message: str, tmp_path: Pa
     damage(out / "checkpoint")
     with pytest.raises(RunError, match=message):
         train(out, resume=True)
+
+
+def test_a_checkpoint_that_does_not_know_its_data_is_gone_on_with(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(TrainingInterrupted):
+        train(out, progress=At(30, lambda: raise_signal(signal.SIGTERM)))
+    path = out / "checkpoint" / "checkpoint.json"
+    index = json.loads(path.read_bytes())
+    assert index["state"].pop("data")["splits"]["train"]["images"] == 1438
+    path.write_text(json.dumps(index))
+    train(out, resume=True)
+    assert weights(out) == weights(finished)
 
 
 def test_the_means_of_the_epoch_come_back_on_the_device_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

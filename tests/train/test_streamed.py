@@ -1,7 +1,7 @@
 """Training on images that are read and decoded while it goes on."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,36 @@ def test_a_run_stopped_in_mid_epoch_reads_on_where_it_stood(folder: Path, tmp_pa
     train(folder, tmp_path / "parts", resume=True)
     whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(t, parts[n]) for n, t in whole.items())
+
+
+def move(folder: Path, source: str, target: str) -> None:
+    (folder / target).parent.mkdir(exist_ok=True)
+    (folder / source).rename(folder / target)
+
+
+OTHER_DATA: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "more images": (
+        lambda f: write_folder(f, {"train": 60, "test": 17}),
+        "35 train images -> 61; 9 test images -> 17",
+    ),
+    "another class": (lambda f: move(f, "train/cow/00002.png", "train/dog/00002.png"), "3 classes -> 4"),
+    "class renamed": (lambda f: [move(f, f"{s}/ant", f"{s}/at") for s in ("train", "test")], "class 'ant' -> 'at'; .*"),
+    "image renamed": (
+        lambda f: move(f, "test/bee/00001.png", "test/bee/00002.png"),
+        "other names or labels of the test images",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "difference"), OTHER_DATA.values(), ids=OTHER_DATA)
+def test_a_run_does_not_go_on_with_other_data(
+    change: Callable[[Path], Any], difference: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CutShortError):
+        train(folder, tmp_path / "run", progress=At(2, cut_short), checkpoint_seconds=0.0)
+    change(folder)
+    with pytest.raises(RunError, match=rf"begun on other data \({difference}.*\); resume it on those, or"):
+        train(folder, tmp_path / "run", resume=True)
 
 
 def test_shards_are_trained_on_by_a_recipe_for_folders(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a data set is: a row that describes it, and splits of 8-bit images with labels."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,6 +44,10 @@ class Source(Protocol):
 
     def __len__(self) -> int:
         """Images of the split."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the labels in their order, and of the images' names where they have some."""
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -94,6 +99,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.labels.cpu().numpy().tobytes()).hexdigest()
 
     @property
     def skipped(self) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """A split whose images are read and decoded while they are used."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,13 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def digest(self) -> str:
+        content = hashlib.sha256(self._samples.labels.tobytes())
+        for index in range(len(self)):
+            content.update(os.fsencode(self._samples.name(index)) + b"\0")
+        return content.hexdigest()
 
     @property
     def skipped(self) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from torch import nn
 from bittern.data import DatasetInfo, get_dataset, open_dataset
 from bittern.train import checkpoint, runs, weights
 from bittern.train.errors import RunError
+from bittern.train.identity import data_differences, data_identity
 from bittern.train.observer import Observer
 from bittern.train.progress import Reporter
 from bittern.train.ranks import Ranks, is_first, world_size
@@ -101,13 +102,15 @@ def run(
             )
         if isinstance(taught_by, runs.Run):
             _check_teacher(taught_by, dataset.info)
+        data = data_identity(dataset)
+        if saved:
+            _check_data(folder, saved, data)
         trainer = Trainer(recipe, dataset, seed, ranks, network, initial, observers, folder)
         position = trainer.restore(saved) if saved else Position()
         if saved:
             reporter.message(f"going on from {checkpoint.describe(folder / runs.CHECKPOINT_FOLDER)}")
-        Session(
-            recipe, folder, identity, trainer, position, reporter, stop, ranks, observers, checkpoint_seconds
-        ).train()
+        kept = {**identity, "data": data}
+        Session(recipe, folder, kept, trainer, position, reporter, stop, ranks, observers, checkpoint_seconds).train()
         info = _describe(recipe, identity, dataset.info, trainer, position)
         result = weights.single(weights.full(trainer.result.state_dict()))
         if ranks.rank == 0:
@@ -170,6 +173,15 @@ def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     changed = differences(_flat(before, now), _flat(now, now))
     if changed:
         raise RunError(f"the run in {folder} was begun otherwise ({'; '.join(changed)}); resume it as it was begun")
+
+
+def _check_data(folder: Path, saved: checkpoint.Checkpoint, now: Mapping[str, Any]) -> None:
+    """RunError unless the data are those of the checkpoint. One that an earlier version wrote does not know them."""
+    changed = data_differences(saved.state.get("data", now), now)
+    if changed:
+        raise RunError(
+            f"the run in {folder} was begun on other data ({'; '.join(changed)}); resume it on those, or begin another"
+        )
 
 
 def _flat(side: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:

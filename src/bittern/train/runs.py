@@ -158,7 +158,7 @@ def load_run(path: str | Path) -> Run:
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a run folder, by name; while the run is not finished those of its checkpoint, averaged or not.
+    """The weights that a run leaves, by name; while it is not finished, those that it would leave at its checkpoint.
 
     Raises:
         RunError: as `load_run`, or the checkpoint cannot be read.

@@ -42,6 +42,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_a_folder_of_images_is_trained_on_with_the_broken_one_named(folder: Path, tmp_path: Path) -> None:
     reporter = At()
     result = train(folder, tmp_path / "run", progress=reporter)
@@ -49,11 +54,42 @@ def test_a_folder_of_images_is_trained_on_with_the_broken_one_named(folder: Path
     assert result.info.input_shape == (3, 16, 16)
     assert reporter.steps == list(range(1, 9))
     assert any("skipped 1 images that cannot be read: " in m and "cut.png" in m for m in reporter.messages)
-    with open(tmp_path / "run" / "log.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(tmp_path / "run" / "log.csv")
     assert rows[-1]["skipped"] == "1"
     assert all(0 <= float(row["waiting"]) <= 1 for row in rows)
     assert load_run(tmp_path / "run").model(torch.zeros(1, 3, 16, 16)).shape == (1, 3)
+
+
+def test_all_images_that_cannot_be_read_are_listed_once_with_epoch_and_reason(folder: Path, tmp_path: Path) -> None:
+    for number in range(7):
+        (folder / "train" / "cow" / f"cut,{number}.png").write_bytes(b"cut short")
+    (folder / "test" / "ant" / "empty.png").touch()
+    reporter = At()
+    train(folder, tmp_path / "whole", progress=reporter, epochs=4)
+    rows, broken = (
+        table(tmp_path / "whole" / "skipped.csv"),
+        {"cut.png", "empty.png", *(f"cut,{n}.png" for n in range(7))},
+    )
+    assert {row["name"].rsplit("/")[-1] for row in rows} == broken
+    assert len(rows) == len(broken)
+    assert {row["stage"] for row in rows} == {"train"}
+    assert [row["epoch"] for row in rows if row["name"] == "test/ant/empty.png"] == ["1"]
+    assert all(row["reason"] for row in rows)
+    assert any(" more in skipped.csv" in message for message in reporter.messages)
+
+    with pytest.raises(CutShortError):
+        train(folder, tmp_path / "parts", progress=At(8, cut_short), checkpoint_seconds=0.0, epochs=4)
+    assert table(tmp_path / "parts" / "skipped.csv")
+    train(folder, tmp_path / "parts", resume=True, epochs=4)
+    assert sorted(map(str, table(tmp_path / "parts" / "skipped.csv"))) == sorted(map(str, rows))
+    counts = [[row["skipped"] for row in table(tmp_path / name / "log.csv")] for name in ("whole", "parts")]
+    assert counts[0] == counts[1]
+
+
+def test_a_run_that_reads_everything_lists_nothing(tmp_path: Path) -> None:
+    write_folder(tmp_path / "data", {"train": 16, "test": 3})
+    train(tmp_path / "data", tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run" / "skipped.csv").exists()
 
 
 def test_a_run_stopped_in_mid_epoch_reads_on_where_it_stood(folder: Path, tmp_path: Path) -> None:

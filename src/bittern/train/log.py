@@ -21,7 +21,7 @@ def write_csv(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     ``step`` counts from the start of the run, ``seconds`` is the epoch's, evaluation included, and ``waiting`` the
     share of its training spent waiting for data. ``flip_rate`` is the mean share of the binary weights
-    that flip in a step. ``skipped`` counts the images that could not be read since the run began or was gone on with.
+    that flip in a step. ``skipped`` counts the images that could not be read so far; skipped.csv names them.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

@@ -14,11 +14,12 @@ from bittern.train.observer import Observer
 from bittern.train.progress import Reporter
 from bittern.train.ranks import Ranks
 from bittern.train.recipe import Recipe
+from bittern.train.skipped import SKIPPED_FILE, SkippedImages
 from bittern.train.stop import StopRequest
 from bittern.train.trainer import Position, Trainer
 
 _NAMED = 5
-"""So many of the images that cannot be read are named."""
+"""So many of the images that cannot be read are named in a message."""
 
 
 class Session:
@@ -44,7 +45,7 @@ class Session:
         self._recipe, self._folder, self._identity = recipe, folder, identity
         self._trainer, self._position, self._stop, self._ranks = trainer, position, stop, ranks
         self._reporter, self._observers = reporter, observers
-        self._told: set[tuple[str, str]] = set()
+        self._skipped = SkippedImages(None if ranks.rank else folder)
         self._checkpoint_seconds = checkpoint_seconds
         self._saved_at = time.monotonic()
 
@@ -79,22 +80,22 @@ class Session:
             at.batch, at.step, at.seconds = at.batch + 1, at.step + 1, time.monotonic() - began
             at.waited = trainer.waited - waited
             self._reporter.step(at.step, total, self._figures())
-        row, skipped = self._row(began), list(dict.fromkeys(self._ranks.join(trainer.skipped)))
-        row["skipped"] = len(skipped)
+        row = self._row(began)
+        self._note_skipped(at.epoch)
+        row["skipped"] = len(self._skipped)
         at.history.append(row)
         at.seconds = at.waited = 0.0
         trainer.reset_epoch_means()
         self._reporter.epoch(row)
-        self._tell_skipped(skipped)
         for observer in self._observers:
             observer.epoch(at, row)
 
-    def _tell_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
-        new = [image for image in skipped if image not in self._told]
-        self._told.update(new)
+    def _note_skipped(self, epoch: int) -> None:
+        """Writes and tells which images could not be read since the last call; all processes together."""
+        new = self._skipped.add(self._ranks.join(self._trainer.skipped), self._stage, epoch)
         if new:
             names = ", ".join(f"{name} ({reason})" for name, reason in new[:_NAMED])
-            more = f", and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+            more = f", and {len(new) - _NAMED} more in {SKIPPED_FILE}" if len(new) > _NAMED else ""
             self._reporter.message(f"skipped {len(new)} images that cannot be read: {names}{more}")
 
     def _pause(self) -> None:
@@ -102,6 +103,7 @@ class Session:
         due = self._position.batch > 0 and time.monotonic() - self._saved_at > self._checkpoint_seconds
         stop, due = self._ranks.any(self._stop.received is not None, due)
         if stop or due:
+            self._note_skipped(self._position.epoch + 1)
             self._save()
         if stop:
             where = checkpoint.describe(self._folder / runs.CHECKPOINT_FOLDER)

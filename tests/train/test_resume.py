@@ -30,7 +30,9 @@ def weights(out: Path) -> bytes:
 
 def log(out: Path) -> list[dict[str, str]]:
     with open(out / "log.csv", newline="") as file:
-        return [{k: v for k, v in row.items() if k not in ("seconds", "waiting")} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    times = ("seconds", "steps_per_second", "waiting")
+    return [{key: value for key, value in row.items() if key not in times} for row in rows]
 
 
 def raise_signal(number: signal.Signals) -> None:

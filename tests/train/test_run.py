@@ -76,6 +76,8 @@ def test_the_log_has_a_line_per_epoch_with_the_rate_falling_to_zero_in_each_stag
     lr = get_recipe("digits").stages[0].lr
     assert [float(r["lr"]) for r in rows] == pytest.approx([lr / 2, 0.0, lr / 2, 0.0])
     assert all(0 <= float(r["accuracy"]) <= 1 and 0 <= float(r["test_accuracy"]) <= 1 for r in rows)
+    # 11 steps an epoch, whose seconds count the evaluation too.
+    assert all(float(r["steps_per_second"]) >= 11 / float(r["seconds"]) * 0.99 for r in rows)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(finished: Path, tmp_path: Path) -> None:

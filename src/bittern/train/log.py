@@ -13,15 +13,15 @@ from bittern.train.atomic import write_atomically
 LOG_FILE = "log.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 _FIGURES = ("lr", "loss", "accuracy", "test_loss", "test_accuracy", "flip_rate")
-COLUMNS = ("stage", "epoch", "step", *_FIGURES, "seconds", "waiting", "skipped")
+COLUMNS = ("stage", "epoch", "step", *_FIGURES, "seconds", "steps_per_second", "waiting", "skipped")
 
 
 def write_csv(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes every row; what is unknown is empty.
 
-    ``step`` counts from the start of the run, ``seconds`` is the epoch's, evaluation included, and ``waiting`` the
-    share of its training spent waiting for data. ``flip_rate`` is the mean share of the binary weights
-    that flip in a step. ``skipped`` counts the images that could not be read so far; skipped.csv names them.
+    ``step`` counts from the start of the run. ``seconds`` is the epoch's, evaluation included; ``steps_per_second`` and
+    ``waiting``, the share of the time spent waiting for data, are its training's. ``flip_rate`` is the mean share of
+    the binary weights that flip in a step. ``skipped`` counts the images that could not be read so far.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

@@ -1,6 +1,8 @@
 """What a training run tells while it goes on. A reporter that does nothing is the quiet mode."""
 
 from collections.abc import Mapping
+from datetime import timedelta
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,9 +40,12 @@ class Reporter:
 
 
 class RichReporter(Reporter):
-    """A progress bar with loss, accuracy, flip rate, speed and time left, and a line per epoch."""
+    """A progress bar with loss, accuracy, flip rate, speed and time left, and a line per epoch.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Where the console is no terminal, such as a file, a line with the same every ``line_seconds`` takes the bar's place.
+    """
+
+    def __init__(self, console: Console | None = None, *, line_seconds: float = 60.0) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,6 +56,8 @@ class RichReporter(Reporter):
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._line_seconds, self._line_at = line_seconds, monotonic()
+        self._begun: dict[str, tuple[int, float]] = {}
 
     def __enter__(self) -> Self:
         # Elsewhere than on a terminal the bar would leave an empty line behind.
@@ -88,7 +95,20 @@ class RichReporter(Reporter):
         self._progress.console.print(text, highlight=False)
 
     def _update(self, what: str, done: int, total: int, figures: str) -> None:
+        if not self._progress.console.is_terminal:
+            self._update_lines(what, done, total, figures)
+            return
         if what not in self._tasks:
             # The first event may come late, in a run that was resumed: time left counts from here.
             self._tasks[what] = self._progress.add_task(what, total=total, completed=done, figures=figures)
         self._progress.update(self._tasks[what], completed=done, figures=figures)
+
+    def _update_lines(self, what: str, done: int, total: int, figures: str) -> None:
+        now = monotonic()
+        first, began = self._begun.setdefault(what, (done, now))
+        if now - self._line_at < self._line_seconds:
+            return
+        self._line_at = now
+        left = timedelta(seconds=round((now - began) / (done - first) * (total - done))) if done > first else None
+        parts = (f"{what} {done}/{total}", figures, f"{left} left" if left is not None else "")
+        self._progress.console.print("  ".join(filter(None, parts)), highlight=False, soft_wrap=True)

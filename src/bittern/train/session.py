@@ -142,6 +142,7 @@ class Session:
             "test_accuracy": test_accuracy,
             "flip_rate": figures["flip_rate"],
             "seconds": round(time.monotonic() - began, 3),
+            "steps_per_second": round(figures["steps_per_second"] or 0.0, 4),
             "waiting": round(figures["waiting"] or 0.0, 4),
         }
 

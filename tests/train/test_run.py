@@ -210,6 +210,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpo
         train(tmp_path / "second", overrides={"step2.lr": 1e36})
 
 
+def test_a_divergence_in_double_precision_names_the_layer_too(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is nan at step \d+ .*diverged; the first output .* of layer '"):
+        train(tmp_path / "run", overrides={"step1.lr": 1e300, "mixed_precision": "double"})
+
+
 class SpoilGradient(Observer):
     """Makes a number of the gradient of the output of layer ``name`` NaN in step ``at``, counted from 1."""
 

@@ -243,6 +243,13 @@ def test_each_stage_can_learn_from_the_network_of_the_one_before_and_be_stopped_
     assert all(torch.equal(t, parts[n]) for n, t in whole.items())
 
 
+def test_a_network_in_double_precision_learns_from_the_one_before(tmp_path: Path) -> None:
+    stages = [dataclasses.replace(stage, epochs=1) for stage in PROGRESSIVE]
+    row = recipe(*stages, attention_layers=("blocks.0", "blocks.1"), mixed_precision="double")
+    result = run(row, None, tmp_path / "run", accelerator="cpu")
+    assert 0 < result.info.metrics["train_loss"] < 5
+
+
 @pytest.mark.parametrize(("teacher", "layers"), [("none", ("blocks.0",)), ("given", ())])
 def test_attention_that_could_compare_nothing_is_refused(teacher: str, layers: tuple[str, ...]) -> None:
     message = (

@@ -256,7 +256,7 @@ class Trainer:
             loss = loss + (1 - learned) * F.cross_entropy(logits, targets, label_smoothing=self._recipe.label_smoothing)
         if self._teacher is not None:
             with torch.no_grad(), self._ranks.fabric.autocast():
-                taught = _wide(self._teacher(inputs))
+                taught = _wide(self._teacher(_typed(inputs, self._teacher)))
             loss = loss + learned * distribution_loss(logits, taught)
             if stage.attention:
                 loss = loss + stage.attention * attention_loss(self._student_features.maps, self._teacher_features.maps)
@@ -296,7 +296,8 @@ class Trainer:
     def diagnosis(self, images: Tensor) -> str:
         """Which layer broke first on ``images``, in words."""
         with self._ranks.fabric.autocast():
-            return first_broken_layer(self.model, self._prepare(images.to(self._ranks.device)))
+            x = _typed(self._prepare(images.to(self._ranks.device)), self.model)
+            return first_broken_layer(self.model, x)
 
     def epoch_means(self) -> tuple[float, float]:
         """Loss and accuracy over this process' training batches since the last ``reset_epoch_means``."""
@@ -341,10 +342,9 @@ class Trainer:
         """Loss and accuracy on the whole test split, all processes together, in the precision of the weights."""
         self._settle_average()
         model = self.result.eval()
-        dtype = next(model.parameters()).dtype
         loss, correct, count = 0.0, 0, 0
         for images, labels in self._test_batches():
-            logits = model(self._prepare(images.to(self._ranks.device)).to(dtype))
+            logits = model(_typed(self._prepare(images.to(self._ranks.device)), model))
             wanted = labels.to(logits.device)
             logits = logits[: len(wanted)]
             loss += F.cross_entropy(logits, wanted, reduction="sum").item()
@@ -427,3 +427,8 @@ class Trainer:
 
 def _wide(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+
+def _typed(x: Tensor, model: nn.Module) -> Tensor:
+    """``x`` in the type of the weights of ``model``, for a pass in which Fabric does not see to that."""
+    return x.to(next(model.parameters(), x).dtype)

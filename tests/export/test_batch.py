@@ -123,6 +123,35 @@ def test_a_dynamic_file_is_verified_like_others(tmp_path: Path) -> None:
     assert result.images == 20
 
 
+class Residuals(nn.Module):
+    """Sums, whose nodes share their names with those of sizes; rounded to steps where ``steps``."""
+
+    def __init__(self, steps: bool) -> None:
+        super().__init__()
+        self.stem, self.steps = nn.Conv2d(3, 32, 3, padding=1), steps
+        self.a, self.b = BinaryConv2d(32, 32, 3, padding=1), BinaryConv2d(32, 32, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        y = y + F.relu(self.a(y))
+        y = y + F.relu(self.b(y.reshape(x.shape[0], 32, 8, 8)))
+        return (torch.round(y.clamp(0, 1) * 3) if self.steps else y).mean((2, 3))
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_a_dynamic_file_with_residuals_is_verified_in_batches_of_any_size(steps: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Residuals(steps).eval()
+    path = to_pte(net, images(1), tmp_path / "net.pte", max_batch=3).path
+    for count in (1, 7):
+        result = bittern.export.verify(net, path, images(count).numpy())
+        assert result.passed
+        assert result.images == count
+        assert any(layer.model_differences is not None for layer in result.layers)
+    net.b.weight.data.neg_()
+    assert not bittern.export.verify(net, path, images(4).numpy()).passed
+
+
 @pytest.mark.parametrize("max_batch", [0, -1, 1.5, True])
 def test_the_largest_batch_is_a_positive_integer(max_batch: object, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=f"max_batch must be an integer of at least 1, got {max_batch}"):

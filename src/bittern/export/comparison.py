@@ -48,11 +48,20 @@ class _Values(fx.Interpreter):
 
 
 class Comparison:
-    """Adds up the differences of one batch after another."""
+    """Adds up the differences of one batch after another.
 
-    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], operators: Sequence[Operator]) -> None:
+    ``max_batch``: that of the export of ``operators``, because a dynamic batch gives the nodes other names.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        input_shape: tuple[int, ...],
+        operators: Sequence[Operator],
+        max_batch: int | None = None,
+    ) -> None:
         self.input_shape = input_shape
-        self.graph: Graph = capture(module, torch.zeros(input_shape))
+        self.graph: Graph = capture(module, torch.zeros(input_shape), max_batch)
         self.steps = bool(self.graph.calls(torch.ops.aten.round.default))
         self.nodes = {node.name: node for node in self.graph.module.graph.nodes}
         self.operators = operators

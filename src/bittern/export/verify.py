@@ -54,8 +54,10 @@ def verify(
     """
     _check(images)
     engine = runtime.load(path)
-    chunk = _chunk(images)
-    comparison = Comparison(module, (chunk, *engine.metadata.input_shape[1:]), engine.metadata.operators)
+    max_batch = engine.metadata.input_shape[0] if engine.metadata.dynamic_batch else None
+    chunk = min(_chunk(images), max_batch or _CHUNK)
+    input_shape = (chunk, *engine.metadata.input_shape[1:])
+    comparison = Comparison(module, input_shape, engine.metadata.operators, max_batch)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]
         if results is None:
@@ -66,7 +68,7 @@ def verify(
             comparison.add(part, results.logits[rows], [_cut(call, op.activations, rows) for call, op in cut])
     other = None
     if engine.metadata.int8 or comparison.steps:
-        graph = capture(module, torch.zeros(comparison.input_shape))
+        graph = capture(module, torch.zeros(input_shape), max_batch)
         passes.run(graph)
         other = other_constants(graph, engine.metadata.operators, engine.trace(images[:1]))
     result = comparison.result(runtime.isa() if results is None else results.isa, other)

@@ -1,11 +1,11 @@
 """The comparison of optimizers as a table of README.md and as curves."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from math import sqrt
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean, stdev, variance
 
 import matplotlib.pyplot as plt
 
@@ -79,16 +79,23 @@ def _runs(rows: Iterable[EpochRow]) -> dict[str, Runs]:
 
 
 def spread(runs: Mapping[str, Runs]) -> str:
-    """By how much seeds differ, as a sentence: the standard deviation, pooled over the contenders of several seeds."""
-    several = [last for last in map(_last, runs.values()) if len(last) > 1]
+    """By how much seeds differ, as a sentence: the standard deviation, pooled over the contenders of several seeds, and
+    what it makes of two means."""
+    several = {name: last for name, last in ((name, _last(seeds)) for name, seeds in runs.items()) if len(last) > 1}
     if not several:
         return "One run each, so the spread over seeds is not known and differences of a point or two mean nothing yet."
+    text = "Seeds of one optimizer differ by a standard deviation of " + _pooled(several.values())
+    if len(several) > 1:
+        widest = max(several, key=lambda name: variance(several[name]))
+        rest = [last for name, last in several.items() if name != widest]
+        text += f"; without {CONTENDERS[widest].title}, whose differ most, of {_pooled(rest)}"
+    return text + ". Two means of three seeds may differ by 1.6 of that by chance (two standard errors)."
+
+
+def _pooled(several: Collection[Sequence[float]]) -> str:
     freedom = sum(len(last) - 1 for last in several)
     deviation = sqrt(sum(variance(last) * (len(last) - 1) for last in several) / freedom)
-    return (
-        f"Seeds of one optimizer differ by a standard deviation of {deviation * 100:.1f} points (pooled, {freedom} "
-        "degrees of freedom): differences of means below twice that may be chance."
-    )
+    return f"{deviation * 100:.1f} points (pooled, {freedom} degrees of freedom)"
 
 
 def _last(seeds: Runs) -> list[float]:
@@ -100,6 +107,7 @@ def markdown(runs: Mapping[str, Runs]) -> str:
     header = [
         "optimizer",
         "mean",
+        "deviation",
         "each seed",
         *(f"epochs to {mark:.0%}" for mark in _MARKS),
         "flips a step",
@@ -113,6 +121,7 @@ def markdown(runs: Mapping[str, Runs]) -> str:
             [
                 CONTENDERS[name].title,
                 f"{fmean(last):.2%}",
+                f"{stdev(last) * 100:.1f}" if len(last) > 1 else "-",
                 ", ".join(f"{accuracy:.2%}" for accuracy in last),
                 *(_epochs_to(mark, seeds) for mark in _MARKS),
                 f"{fmean(f[0] for f in flips):.1e} to {fmean(f[-1] for f in flips):.1e}",

@@ -149,7 +149,7 @@ CONTENDERS: dict[str, Contender] = {
             "BAMSProd (reconstruction)",
             _binary(*({"lr": lr} for lr in _RATES)),
             5,
-            '+3.7 % over "the specific binary optimizer", its abstract',
+            'the original: +3.7 % over "the specific binary optimizer", its abstract',
             {"binary_optimizer": "bamsprod", "lr": 1e-2},
         ),
     )

@@ -67,7 +67,7 @@ def test_the_table_of_optimizers_has_every_seed_and_the_epochs_to_the_marks() ->
 
     runs = {"bop": {0: [row(0, 1, 0.7), row(0, 2, 0.81)], 1: [row(1, 1, 0.86), row(1, 2, 0.87)]}}
     line = optimizer_report.markdown(runs).splitlines()[-1]
-    assert line.startswith("| Bop | 84.00% | 81.00%, 87.00% | 1 | 2, 1 | never, 1 | 1.0e-03 to 5.0e-04 |")
+    assert line.startswith("| Bop | 84.00% | 4.2 | 81.00%, 87.00% | 1 | 2, 1 | never, 1 | 1.0e-03 to 5.0e-04 |")
     # 81 and 87 percent lie 3 points from their mean: a variance of 18 over one degree of freedom.
     assert "standard deviation of 4.2 points (pooled, 1 degrees of freedom)" in optimizer_report.spread(runs)
     assert "One run each" in optimizer_report.spread({"bop": {0: runs["bop"][0]}})

@@ -1,30 +1,45 @@
-"""Does a program run at all? Asked where it is not certain: whoever exports wants to know before the file is deployed.
+"""Does a program run, and does it compute what the module does? Asked where it is not certain: whoever exports wants to
+know before the file is deployed.
 
-ExecuTorch's own kernels are not complete: some operators have none, some take only one order of memory, some crash. And
-XNNPACK refuses some int8 layers and shapes only when it runs.
+ExecuTorch's own kernels are not complete: some operators have none, some take only one order of memory, some crash, and
+some compute along another dimension of an image in channels_last, as XNNPACK's softmax does. And XNNPACK refuses some
+int8 layers and shapes only when it runs.
 """
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from bittern import runtime
 from bittern.export.errors import ExportError
 from bittern.export.explain import Explanation
+from bittern.export.verify import verify
 
 _LONGEST = 300  # characters of the engine's message
+_ALONG_A_DIMENSION = ("aten::softmax", "aten::log_softmax")
 
 
-def check_runs(data: bytes, images: np.ndarray, explanation: Explanation, *, plain: bool) -> None:
-    """Runs the file ``data`` on ``images`` in a process of its own, if the engine is built here.
+def is_uncertain(explanation: Explanation) -> bool:
+    """Whether a program of float32 and fixed batch should be tried before anybody gets it."""
+    return any(row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION for row in explanation.rows)
+
+
+def check_runs(
+    data: bytes, module: nn.Module, shape: tuple[int, ...], explanation: Explanation, *, int8: bool, dynamic: bool
+) -> None:
+    """Runs the file ``data`` in a process of its own, if the engine is built here, and compares it with ``module``.
 
     Args:
-        plain: neither int8 nor of dynamic batch.
+        shape: of the images, which are random: one, or two of a dynamic batch.
+        int8: float layers are rounded to 8 bits, so that the output is not compared.
 
     Raises:
-        ExportError: it does not run; the message names the nodes that are in ExecuTorch's own kernels.
+        ExportError: it does not run, or computes something else; the message names the nodes that are in ExecuTorch's
+            own kernels.
     """
+    images = np.random.default_rng(0).standard_normal((min(shape[0], 2) if dynamic else 1, *shape[1:]), np.float32)
     try:
         runtime.supported_isas()
     except ImportError:
@@ -32,16 +47,25 @@ def check_runs(data: bytes, images: np.ndarray, explanation: Explanation, *, pla
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.pte")
         path.write_bytes(data)
+        plain = not int8 and not dynamic
         try:
-            runtime.run_in_process(path, images)
+            results = runtime.run_in_process(path, images, trace=not int8)
         except RuntimeError as error:
             rows = explanation.fallbacks
             named = [row for row in rows if row.kernel in str(error)] or rows
-            where = ", ".join(f"{row.kernel} in {row.path or 'the model itself'}" for row in named[:5])
             message = str(error).replace(str(path), "the file")[:_LONGEST]
+            where = ", ".join(f"{row.kernel} in {row.path or 'the model itself'}" for row in named[:5])
             raise ExportError(
                 f"the engine cannot run {where or 'the program'}: {_way_out(plain)}. It said: {message}"
             ) from error
+        if not int8 and not (found := verify(module, path, images, results)).passed:
+            rows = [row for row in explanation.rows if row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION]
+            where = ", ".join(f"{row.operator} in {row.path or 'the model itself'}" for row in rows[:5])
+            raise ExportError(
+                "the engine computes something else than the module: outputs differ by up to "
+                f"{found.largest_logit_difference:.4g}. ExecuTorch's {where or 'views of images'} may not follow "
+                f"channels_last, the order of memory of images: {_way_out(plain)}"
+            )
 
 
 def _way_out(plain: bool) -> str:

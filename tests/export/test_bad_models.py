@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from bittern.export import ExportError, ExportWarning, to_pte
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import binarize
+from bittern.runtime import load
 
 LONGEST = 700
 """Characters of a message; torch's own run to several thousand."""
@@ -67,6 +69,11 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     "complex": (lambda _, x: torch.fft.fft(x).abs(), ("aten::fft_fft in blocks.1", "complex")),
     "float64": (lambda _, x: x.double().exp().float(), ("in blocks.1", "float64", ".float()")),
     "random": (lambda _, x: x + torch.rand_like(x), ("aten::rand_like in blocks.1", "random", "self.training")),
+    "dropout": (
+        lambda _, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
+        ("aten::scaled_dot_product_attention in blocks.1", "random", "self.training"),
+    ),
+    "rrelu": (lambda _, x: F.rrelu(x), ("cannot lower the model", "aten::rrelu")),
     "no fake": (
         lambda _, x: no_fake(x),
         ("blocks.1 (Call)", "no fake kernel", "::no_fake", "register_fake"),
@@ -193,6 +200,26 @@ def test_what_looks_unusual_but_runs_is_exported(tmp_path: Path) -> None:
     with pytest.warns(ExportWarning):
         export = to_pte(net, torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
     assert export.metadata.output_shape == (1, 8)
+
+
+# Operators that could draw random numbers, and here draw none.
+NOT_RANDOM: dict[str, nn.Module] = {
+    "attention": Call(lambda _, x: F.scaled_dot_product_attention(x, x, x)),
+    "attention layer": Call(lambda self, x: self.layer(x, x, x)[0], layer=nn.MultiheadAttention(8, 2)),
+    "transformer": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("case", NOT_RANDOM)
+def test_dropout_that_drops_nothing_is_no_random_number(case: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, x = NOT_RANDOM[case].eval(), torch.randn(1, 5, 8)
+    with pytest.warns(ExportWarning):
+        export = to_pte(net, x, tmp_path / "x.pte")
+    with torch.no_grad():
+        expected = net(x).numpy()
+    # Sums of at most 16 products, in some ten layers: a few roundings of 2^-24 each.
+    np.testing.assert_allclose(load(export.path)(x.numpy()), expected, rtol=0, atol=1e-5)
 
 
 def test_one_number_for_each_image_is_exported(tmp_path: Path) -> None:

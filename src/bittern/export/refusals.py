@@ -63,7 +63,7 @@ def _why_not(node: fx.Node) -> str | None:
         return "is control flow, but the engine runs the same operators for every input: use torch.where"
     if node.target in _NUMBERS:
         return "reads a number out of a tensor (as .item(), float(x) and int(x) do): keep it a tensor"
-    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and _in_training(node):
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and _draws(node):
         return "draws random numbers: do so in training only (if self.training)"
     namespace = getattr(node.target, "namespace", "aten")
     if namespace not in ("aten", "bittern"):
@@ -81,9 +81,11 @@ def _why_not(node: fx.Node) -> str | None:
     return None
 
 
-def _in_training(node: fx.Node) -> bool:
-    """Not an operator with dropout inside, such as `lstm`, in evaluation mode."""
-    return arguments(node).get("train") is not False
+def _draws(node: fx.Node) -> bool:
+    """Whether an operator with dropout inside uses it: not in evaluation mode, as of `lstm`, nor with a share of 0."""
+    named = arguments(node)
+    training = all(named.get(name) is not False for name in ("train", "training"))
+    return training and all(named.get(name) != 0 for name in ("p", "dropout_p"))
 
 
 def _check_output(outputs: Any, input_shape: tuple[int, ...]) -> None:

@@ -1,3 +1,4 @@
+import pytest
 import torch.nn.functional as F
 from deploy import Apply, Deployed, exact_batch_norm, powers_of_two, quarters
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ SLOPE, SHIFT = powers_of_two(32, seed=3), quarters(1, 32, 1)
 
 WEIGHTS = {taps: quarters(32, 32, taps) for taps in (1, 3)}
 DEPTHWISE, FLOATS = quarters(32, 1, 4), quarters(4, 32, 3)
+
+
+BETWEEN = ["aten::view", "aten::_to_copy"]
 
 
 def conv(x: Tensor, taps: int = 3, **options: object) -> Tensor:
@@ -40,6 +44,29 @@ def test_groups_pads_and_pooling_are_those_of_images() -> None:
         return conv(F.max_pool1d(y, 2, padding=1), taps=1)
 
     check(network, ["pack", "conv2d_threshold", "max_pool2d", "conv2d"])
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_a_signal_that_is_padded_with_its_own_values_is_padded_before_it_is_an_image(mode: str) -> None:
+    deployed = Deployed(Apply(lambda x: conv(F.pad(x, (1, 2), mode=mode))), quarters(2, 32, 17))
+    assert deployed.operators == ["aten::pad", *BETWEEN, "pack", "conv2d", *reversed(BETWEEN)]
+    deployed.check_equal()
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_signs_that_are_padded_with_their_own_values_stay_floats(mode: str) -> None:
+    deployed = Deployed(
+        Apply(lambda x: F.conv1d(F.pad(binarize(x), (1, 2), mode=mode), binarize(WEIGHTS[3]))), quarters(2, 32, 17)
+    )
+    packed = [name for name in deployed.operators if name not in BETWEEN]
+    assert packed == ["binarize", "aten::pad", "conv2d_weight_only"]
+    deployed.check_equal()
+
+
+def test_one_number_for_the_whole_signal_has_no_row_to_add() -> None:
+    deployed = Deployed(Apply(lambda x: conv(x) + x.amax()), quarters(2, 32, 17))
+    assert deployed.operators == [*BETWEEN, "pack", "conv2d", "aten::amax", "aten::add", *reversed(BETWEEN)]
+    deployed.check_equal()
 
 
 def test_real_valued_signals_stay_as_they_are() -> None:

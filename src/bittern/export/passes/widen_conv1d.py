@@ -60,7 +60,7 @@ def _rewrite(node: fx.Node) -> Callable[[Graph, fx.Node], Arguments] | None:
         return None
     if node.target in _CONVOLUTIONS:
         return _convolution
-    if node.target in _PADS and len(arguments(node)["pad"]) == 2:
+    if node.target in _PADS and _pads_with_a_number(arguments(node)):
         return _same_arguments
     if node.target is BINARIZE or node.target is BATCH_NORM or clamp_bounds(node, arguments(node)) is not None:
         return _same_arguments
@@ -71,6 +71,11 @@ def _rewrite(node: fx.Node) -> Callable[[Graph, fx.Node], Arguments] | None:
     if node.target is aten.max_pool1d.default:
         return _max_pool
     return None
+
+
+def _pads_with_a_number(named: dict[str, Any]) -> bool:
+    """Along the row alone. Of the other modes, torch pads two axes of an image or none."""
+    return len(named["pad"]) == 2 and named.get("mode", "constant") == "constant"
 
 
 def _convolution(graph: Graph, node: fx.Node) -> Arguments:
@@ -112,11 +117,16 @@ def _one(value: Any) -> list[int]:
 
 
 def _image(graph: Graph, before: fx.Node, x: Any) -> fx.Node:
-    """``x`` with an axis of one row; a view that has just removed that axis is undone. Constants stay constants."""
+    """``x`` with an axis of one row; a view that has just removed that axis is undone. Constants stay constants.
+
+    One number stays one number.
+    """
     assert isinstance(x, fx.Node)
+    if not shape(x):
+        return x
     constant = graph.constant(x)
     if constant is not None:
-        return graph.add_constant(constant.unsqueeze(-2), before) if constant.dim() else x
+        return graph.add_constant(constant.unsqueeze(-2), before)
     inner = x.args[0] if x.target is aten.view.default else None
     form = [*shape(x)[:-1], 1, shape(x)[-1]]
     if isinstance(inner, fx.Node) and inner.target is _COPY and list(shape(inner)) == form:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.export import ExportError, ExportWarning, to_pte
+from bittern.export import ExportError, ExportWarning, passes, to_pte
+from bittern.export.graph import Graph
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import binarize
 from bittern.runtime import load
@@ -262,3 +263,12 @@ def test_the_module_of_the_operator_that_cannot_be_lowered_is_named(
     with pytest.raises(ExportError, match="cannot lower the model") as caught:
         to_pte(Net(), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
     assert str(caught.value).endswith(blamed)
+
+
+def test_a_pass_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_pass(_: Graph) -> None:
+        raise IndexError("tuple index out of range\nand more")
+
+    monkeypatch.setattr(passes, "PIPELINE", (*passes.PIPELINE, broken_pass))
+    with pytest.raises(ExportError, match=r"broken_pass, .* fails on this model: tuple index out of range\. That"):
+        to_pte(nn.Conv2d(3, 4, 1), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bittern.export.errors import ExportError
 from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
 from bittern.export.passes.distribute_concat import distribute_pack, distribute_steps, merge_concats
@@ -28,6 +29,7 @@ from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.slice_concat import slice_concat
 from bittern.export.passes.split_sets import split_sets
 from bittern.export.passes.widen_conv1d import widen_conv1d
+from bittern.export.refusals import first_line
 
 PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
@@ -61,7 +63,19 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
 
 
 def run(graph: Graph) -> None:
-    """Runs all passes; the graph is checked and cleared of unused nodes after each."""
+    """Runs all passes; the graph is checked and cleared of unused nodes after each.
+
+    Raises:
+        ExportError: a pass fails; the message names it.
+    """
     for step in PIPELINE:
-        step(graph)
-        graph.clean()
+        try:
+            step(graph)
+            graph.clean()
+        except ExportError:
+            raise
+        except Exception as error:
+            raise ExportError(
+                f"{step.__name__}, a pass of the exporter, fails on this model: {first_line(error)}. "
+                "That is an error of Bittern: report it with the model's code"
+            ) from error

@@ -36,6 +36,9 @@ STEPS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
     "BatchNorm": (lambda x: NORM(x), bool((NORM.weight < 0).any())),
     "BatchNorm of other signs": (lambda x: FALLING(x), bool((FALLING.weight < 0).any())),
     "clamp": (lambda x: x.clamp(-1, 0.5) - SHIFT, False),
+    "clamp whose bounds cross": (lambda x: x.clamp(1, -1), False),
+    "clamp whose bounds cross above zero": (lambda x: x.clamp(3, 2) - SHIFT, False),
+    "falling clamp whose bounds cross": (lambda x: SHIFT - x.clamp(0.5, -0.5), True),
     "clamp of a falling step": (lambda x: SHIFT - F.hardtanh(x), True),
     "all at once": (lambda x: F.hardtanh(FALLING(SHIFT - x * SCALE) - SHIFT) + 0.25, True),
 }

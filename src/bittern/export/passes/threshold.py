@@ -52,6 +52,7 @@ class _Condition:
         self.t = self.t - addend
 
     def clamp(self, low: float, high: float) -> None:
+        low = min(low, high)  # as in torch, where `high` decides
         least = torch.where(self.falls, self.t < low, self.t <= low)
         most = torch.where(self.falls, self.t >= high, self.t > high)
         self.t = torch.where(least, -_INF, torch.where(most, _INF, self.t))

@@ -107,7 +107,8 @@ class Engine:
 
         Args:
             images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is a number like
-                others: it binarizes to +1.
+                others: it binarizes to +1, but to -1 behind a step that falls, such as a negative BatchNorm gamma
+                (docs/conventions.md, for infinities too).
 
         Raises:
             TypeError: not a numpy array.

@@ -38,7 +38,7 @@ STEPS: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
     "clamp": (lambda x: x.clamp(-1, 0.5) - SHIFT, False),
     "clamp whose bounds cross": (lambda x: x.clamp(1, -1), False),
     "clamp whose bounds cross above zero": (lambda x: x.clamp(3, 2) - SHIFT, False),
-    "falling clamp whose bounds cross": (lambda x: SHIFT - x.clamp(0.5, -0.5), True),
+    "falling clamp whose bounds cross": (lambda x: SHIFT - x.clamp(0.5, -0.5), False),
     "clamp of a falling step": (lambda x: SHIFT - F.hardtanh(x), True),
     "all at once": (lambda x: F.hardtanh(FALLING(SHIFT - x * SCALE) - SHIFT) + 0.25, True),
 }
@@ -50,6 +50,33 @@ def test_what_moves_a_threshold_needs_no_float_arithmetic(step: str) -> None:
     deployed = deploy(function)
     assert deployed.operators == ["pack", *(["negate"] if falls else []), "conv2d"]
     deployed.check_equal()
+
+
+# What becomes of infinity, -infinity and NaN; where PyTorch gives another sign is said.
+NOT_FINITE: dict[str, tuple[Callable[[Tensor], Tensor], list[float], str]] = {
+    "rising": (lambda x: x - 1, [1, -1, 1], ""),
+    "falling": (lambda x: 1 - x, [-1, 1, -1], "nan"),
+    "clamp to a positive number": (lambda x: x.clamp(1, 2), [1, 1, 1], ""),
+    "clamp to a negative number": (lambda x: x.clamp(-2, -1), [1, -1, 1], "inf"),
+    "falling clamp to a positive number": (lambda x: 1 - x.clamp(-2, -1), [1, 1, 1], ""),
+    "falling clamp to a negative number": (lambda x: 1 - x.clamp(2, 3), [1, -1, 1], "inf"),
+    "factor of 0, then positive": (lambda x: x * 0.0 + 1, [1, 1, 1], ""),
+    "factor of 0, then negative": (lambda x: x * 0.0 - 1, [1, -1, 1], "-inf"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_FINITE)
+def test_values_that_are_not_finite_have_the_documented_signs(case: str) -> None:
+    function, expected, other = NOT_FINITE[case]
+    values = {"inf": float("inf"), "-inf": -float("inf"), "nan": float("nan")}
+    ones = torch.ones(1, 1, 1, 1)
+    x = torch.tensor(list(values.values())).reshape(3, 1, 1, 1)
+    deployed = Deployed(Apply(lambda x: F.conv2d(binarize(function(x)), ones)), x)
+    assert deployed.operators[-1] == "conv2d"
+    signs = deployed.graph.module(x).flatten().tolist()
+    assert signs == expected
+    differ = binarize(function(x)).flatten() != torch.tensor(expected)
+    assert [name for name, different in zip(values, differ.tolist(), strict=True) if different] == other.split()
 
 
 def test_what_is_also_read_as_float_stays() -> None:

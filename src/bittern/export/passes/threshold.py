@@ -5,6 +5,12 @@
 The thresholds are computed in float64. A shift alone is exact, as the rounded sum of two floats has the sign of the
 sum; behind other steps a value within rounding error of its threshold may get the other sign, as it may from BatchNorm
 itself on another machine.
+
+Of values that are not finite, no comparison with one number gives all signs that PyTorch gives. What differs:
+
+    f falls:                                    NaN      gives -1, not +1
+    f is negative whatever x is, by a clamp:    infinity gives +1, not -1
+    f is negative whatever x is, by a 0:       -infinity gives -1, not +1     (0 * infinity is NaN)
 """
 
 import operator
@@ -79,6 +85,12 @@ _ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.rsub.Scalar, aten.mul.Tens
 
 def _round(condition: _Condition) -> tuple[Tensor | None, Tensor | None]:
     """Float32 thresholds that divide all float32 values as the float64 ones do, and the channels to negate."""
+    # A condition that always holds or never does rises, so that NaN is +1 and no channel is negated for it.
+    decided = condition.t.isinf()
+    always = condition.falls == (condition.t < 0)
+    condition = _Condition(
+        torch.where(decided, torch.where(always, _INF, -_INF), condition.t), condition.falls & ~decided
+    )
     nearest = condition.t.float()
     up, down = torch.tensor(_INF), torch.tensor(-_INF)
     # x < t is x < (the least float32 >= t); x > t is not x < (the least float32 > t).

@@ -1,7 +1,10 @@
+import sys
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from deploy import Apply, Deployed, exact_batch_norm, quarters
+from deploy import Apply, Deployed, exact_batch_norm, powers_of_two, quarters
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -9,6 +12,8 @@ from torch import Tensor
 from bittern.export.passes.integer_thresholds import solve
 from bittern.ops import binarize
 from bittern.ops.epilogue import Epilogue, below
+
+integer_thresholds = sys.modules[solve.__module__]
 
 NORM = exact_batch_norm(40).eval().requires_grad_(False)
 WEIGHTS = {"a": quarters(40, 20, 3, 3), "b": quarters(8, 40, 3, 3, seed=1)}
@@ -66,3 +71,25 @@ def test_integer_thresholds_give_the_bits_of_the_float_epilogue_for_every_dot(
     if found is not None:
         integers, turned = found
         assert torch.equal(torch.where(turned, -dots, dots) < integers, expected)
+
+
+@pytest.mark.parametrize("values", [1, 2 * 9 + 1, 3 * (2 * 9 + 1), 2**20])
+def test_channels_are_solved_alike_however_many_at_once(values: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integer_thresholds, "_VALUES_AT_ONCE", values)
+    sizes: list[int] = []
+
+    def record(v: Tensor, *rest: Any) -> Tensor:
+        sizes.append(v.numel())
+        return below(v, *rest)
+
+    monkeypatch.setattr(integer_thresholds, "below", record)
+    epilogue = Epilogue(mul=powers_of_two(40), add=quarters(40), act_slope=powers_of_two(40, seed=1).abs())
+    threshold, negated = quarters(40, seed=2), quarters(40, seed=3) < 0
+    found = solve(epilogue, threshold, 9, 40, negated)
+    assert max(sizes) <= max(values, 2 * 9 + 1)
+    assert sum(sizes) == 40 * (2 * 9 + 1)
+    assert found is not None
+    integers, turned = found
+    dots = torch.arange(-9, 10).reshape(-1, 1)
+    expected = below(epilogue(dots.expand(-1, 40), 1), threshold, 1) ^ negated
+    assert torch.equal(torch.where(turned, -dots, dots) < integers, expected)

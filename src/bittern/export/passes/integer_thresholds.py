@@ -17,7 +17,8 @@ from bittern.ops import layout
 from bittern.ops.epilogue import Epilogue, below
 
 _INT32 = torch.iinfo(torch.int32)
-_CHANNELS_AT_ONCE = 64
+_VALUES_AT_ONCE = 2**20
+"""Dot products of all channels that are computed at a time, at some 20 bytes each; those of one channel at least."""
 
 _bittern = torch.ops.bittern
 _FORMS: dict[Any, Any] = {
@@ -81,11 +82,12 @@ def solve(
     Returns:
         int32 ``[channels]`` and bool ``[channels]``; None if some channel's bits change more than once.
     """
-    integers, flags = [], []
-    for start in range(0, channels, _CHANNELS_AT_ONCE):
-        part = slice(start, min(start + _CHANNELS_AT_ONCE, channels))
-        count = part.stop - part.start
-        dots = torch.arange(-depth, depth + 1).reshape(-1, 1).expand(-1, count)
+    integers, turned = torch.empty(channels, dtype=torch.int32), torch.empty(channels, dtype=torch.bool)
+    at_once = max(1, _VALUES_AT_ONCE // (2 * depth + 1))
+    every_dot = torch.arange(-depth, depth + 1, dtype=torch.int32).reshape(-1, 1)
+    for start in range(0, channels, at_once):
+        part = slice(start, min(start + at_once, channels))
+        dots = every_dot.expand(-1, part.stop - part.start)
         tensors: dict[str, Any] = {n: value[part] for n, value in vars(epilogue).items() if isinstance(value, Tensor)}
         finish = replace(epilogue, **tensors)
         bits = below(finish(dots, 1), None if threshold is None else threshold[part], 1)
@@ -95,12 +97,10 @@ def solve(
         if bool((changes > 1).any()):
             return None
         ones = bits.sum(0)
-        rising = bits[-1] & ~bits[0]  # bit is set for large d: turn the filter's signs
+        turned[part] = bits[-1] & ~bits[0]  # bit is set for large d: turn the filter's signs
         # Set for the `ones` smallest values of d (or of -d): d < -depth + ones. All or none: beyond any d.
-        t = torch.where(bits.all(0), _INT32.max, torch.where(ones == 0, _INT32.min, ones - depth))
-        integers.append(t.to(torch.int32))
-        flags.append(rising)
-    return torch.cat(integers), torch.cat(flags)
+        integers[part] = torch.where(bits.all(0), _INT32.max, torch.where(ones == 0, _INT32.min, ones - depth))
+    return integers, turned
 
 
 def _geometry(layer: fx.Node) -> tuple[int, int, tuple[int, int, tuple[int, int], int]]:

@@ -1,5 +1,6 @@
 """The process that asks workers in turn: one computes at a time, all on the same core, in interleaved rounds."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -45,7 +46,7 @@ class Worker:
             line = ""
         if not line:
             self._process = None
-            with process:
+            with contextlib.suppress(BrokenPipeError), process:  # which flushes what could not be written
                 status = process.wait()
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:]

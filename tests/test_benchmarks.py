@@ -67,10 +67,8 @@ def test_networks_are_compared_on_as_many_threads(tmp_path: Path) -> None:
     rows += [network_row("resnet-18", "float", "XNNPACK", 30.0), network_row("resnet-18", "float", "XNNPACK", 20.0, 2)]
     write(tmp_path / "networks.csv", rows)
     text = generated(tmp_path)
-    assert (
-        "| resnet-18 | float | XNNPACK | 30.00 | 0.0% | 15.0x | 20.00 | 0.0% | 1.50x | 20.0x | 1.0 | 8.0 | 4.2 |"
-        in text
-    )
+    two = "20.00 | 0.0% | 1.50x | 20.0x"
+    assert f"| resnet-18 | float | XNNPACK | 30.00 | 0.0% | 15.0x | {two} | 1.0 | 8.0 | 4.2 |" in text
     assert "| QuickNet: 2 threads to 1 | 1.7 | 2.00 | 2.00 |" in text
 
 

@@ -12,7 +12,7 @@
 // and what is looked up: fourteen of sixteen registers. Layers of 64 filters take 3 pixels: 213.
 //
 // Measured on Zen 4, time of conv2d over time here with the operands brought into form (benchmarks/README.md, "Which of
-// two kernels"): 64 filters 0.9 to 1.0 at 8 pixels, 1.1 to 1.2 at 16; 128 filters and more 1.0 to 1.2 at 8, 1.2 to 1.5
+// two kernels"): 64 filters 0.9 to 1.0 at 8 pixels, 1.1 to 1.2 at 16; 128 filters and more 1.0 to 1.2 at 8, 1.1 to 1.4
 // at 196; 48 filters never above 1.06.
 #include <immintrin.h>
 

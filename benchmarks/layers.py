@@ -105,7 +105,7 @@ WHY = {
     "8 groups": "two groups share a word, and each masks the bits of the other",
     "16 groups": "four groups share a word, and a block of filters; the work is that of 8 groups",
     "32 groups": "eight groups share a word, and a block of filters; the work is that of 8 groups",
-    "depthwise": "9 MAC an output, counted bit by bit; a third of the time is the epilogue",
+    "depthwise": "9 MAC an output, and every output is counted bit by bit",
 }
 """Of `NEIGHBOURS`: why a layer falls behind the others."""
 

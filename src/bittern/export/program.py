@@ -21,7 +21,7 @@ from bittern.export.graph import Graph, Origin
 from bittern.export.lower import Lowered, Operators, lower
 from bittern.export.passes.binary import BINARIZE
 from bittern.export.quantize import check_calibration, quantize
-from bittern.export.run_once import check_runs, is_uncertain
+from bittern.export.run_once import check_runs, uncertain
 from bittern.runtime import container
 from bittern.runtime.metadata import Metadata, Operator, Preprocessing
 
@@ -110,7 +110,7 @@ def to_pte(
     explanation = explain(nodes, lowered.placements, graph.reasons)
     data = container.append_footer(lowered.program)
     int8_layers, dynamic = int8 is not None, max_batch is not None
-    if is_uncertain(explanation) or dynamic or int8_layers:
+    if uncertain(explanation) or dynamic or int8_layers:
         check_runs(data, module, input_shape, explanation, int8=int8_layers, dynamic=dynamic)
     _warn(lowered, explanation)
     target = Path(path)

@@ -14,16 +14,16 @@ from torch import nn
 
 from bittern import runtime
 from bittern.export.errors import ExportError
-from bittern.export.explain import Explanation
+from bittern.export.explain import Explanation, Row
 from bittern.export.verify import verify
 
 _LONGEST = 300  # characters of the engine's message
 _ALONG_A_DIMENSION = ("aten::softmax", "aten::log_softmax")
 
 
-def is_uncertain(explanation: Explanation) -> bool:
-    """Whether a program of float32 and fixed batch should be tried before anybody gets it."""
-    return any(row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION for row in explanation.rows)
+def uncertain(explanation: Explanation) -> list[Row]:
+    """The nodes for which a program of float32 and fixed batch should be tried before anybody gets it."""
+    return [row for row in explanation.rows if row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION]
 
 
 def check_runs(
@@ -59,8 +59,8 @@ def check_runs(
                 f"the engine cannot run {where or 'the program'}: {_way_out(plain)}. It said: {message}"
             ) from error
         if not int8 and not (found := verify(module, path, images, results)).passed:
-            rows = [row for row in explanation.rows if row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION]
-            where = ", ".join(f"{row.operator} in {row.path or 'the model itself'}" for row in rows[:5])
+            rows = uncertain(explanation)[:5]
+            where = ", ".join(f"{row.operator} in {row.path or 'the model itself'}" for row in rows)
             raise ExportError(
                 "the engine computes something else than the module: outputs differ by up to "
                 f"{found.largest_logit_difference:.4g}. ExecuTorch's {where or 'views of images'} may not follow "

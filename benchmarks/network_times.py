@@ -62,6 +62,10 @@ SOURCES = [
     *_larq("quicknet"),
     *rivals("resnet-18"),
     *rivals("mobilenet-v2"),
+    *rivals("mobilenet-v2-0.75"),
+    *rivals("mobilenet-v2-0.5"),
+    *rivals("mobilenet-v2-0.35"),
+    *rivals("efficientnet-lite0"),
 ]
 
 EXPORTER = ("benchmarks/networks", "src/bittern/export", "src/bittern/models", "src/bittern/nn", "src/bittern/ops")

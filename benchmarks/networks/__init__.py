@@ -1,6 +1,7 @@
 """Networks with random weights, and BatchNorm statistics of what passes through them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from benchmarks.networks.resnet18 import ResNet18
 RIVALS: dict[str, Callable[[], nn.Module]] = {
     "resnet-18": ResNet18,
     "mobilenet-v2": MobileNetV2,
+    "mobilenet-v2-0.75": partial(MobileNetV2, 0.75),
+    "mobilenet-v2-0.5": partial(MobileNetV2, 0.5),
+    "mobilenet-v2-0.35": partial(MobileNetV2, 0.35),
     "efficientnet-lite0": EfficientNetLite0,
 }
 """Networks that are not binary, for 224x224 images. All others are models of Bittern's registry."""

@@ -1,4 +1,4 @@
-"""MobileNetV2 of width 1 (arXiv:1801.04381): 3.50 million parameters, 0.3 billion multiply-accumulates."""
+"""MobileNetV2 (arXiv:1801.04381): at width 1, 3.50 million parameters and 0.3 billion multiply-accumulates."""
 
 from torch import Tensor, nn
 
@@ -29,13 +29,22 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetV2(nn.Module):
-    """Images [N, 3, 224, 224] -> logits [N, 1000]."""
+def _channels(channels: int, width: float) -> int:
+    """``channels`` times ``width``, to the nearest multiple of 8 that takes away at most a tenth, as in the paper's code."""
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * scaled else rounded + 8
 
-    def __init__(self) -> None:
+
+class MobileNetV2(nn.Module):
+    """Images [N, 3, 224, 224] -> logits [N, 1000]. ``width``, at most 1, scales all channels but the last 1280."""
+
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        layers, inputs = [_conv(3, 32, 3, 2)], 32
-        for expansion, outputs, blocks, stride in _STAGES:
+        inputs = _channels(32, width)
+        layers = [_conv(3, inputs, 3, 2)]
+        for expansion, full, blocks, stride in _STAGES:
+            outputs = _channels(full, width)
             for index in range(blocks):
                 layers.append(Block(inputs, outputs, expansion, stride if index == 0 else 1))
                 inputs = outputs

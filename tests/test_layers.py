@@ -1,13 +1,16 @@
-"""The arrows between the package's folders, as docs/architecture.md draws them."""
+"""The structure of the code, as docs/architecture.md draws it: arrows one way, one idea a file, one name a thing."""
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "bittern"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "bittern"
 
 MAY_IMPORT = {
     "ops": set(),
@@ -35,6 +38,10 @@ FORBIDDEN = {
 }
 """Folder -> third-party packages that it must not import, not even inside a function."""
 
+MAX_LINES = 400
+CODE = ("src", "benchmarks", "tests", "native", "examples", "scripts")
+SUFFIXES = {".py", ".cc", ".h", ".inc", ".sh", ".cmake", ".css", ".j2", ".js", ".c"}
+
 
 def imports(path: Path) -> set[str]:
     """Dotted names of all modules that a file imports, at its top or anywhere inside."""
@@ -52,6 +59,65 @@ def folders() -> list[str]:
     return sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
+def modules(package: Path) -> dict[str, Path]:
+    """Dotted name -> file of every module of ``package``."""
+    found = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Module -> the modules of the same package that it imports, under whatever condition."""
+    known = modules(package)
+    return {
+        name: {target for each in imports(path) if (target := _module_of(each, known)) and target != name}
+        for name, path in known.items()
+    }
+
+
+def _module_of(name: str, known: dict[str, Path]) -> str | None:
+    """The module that an import of ``name`` reads: itself, or the one that it is a name of."""
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected components of more than one module, each sorted (Tarjan 1972)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        order[name] = low[name] = len(order)
+        stack.append(name)
+        for target in graph[name]:
+            if target not in order:
+                visit(target)
+            if target in stack:
+                low[name] = min(low[name], low[target])
+        if low[name] == order[name]:
+            component = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for name in graph:
+        if name not in order:
+            visit(name)
+    return found
+
+
+def code_files() -> Iterator[Path]:
+    for folder in CODE:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in SUFFIXES and "__pycache__" not in path.parts:
+                yield path
+
+
 def test_every_folder_has_its_place() -> None:
     assert set(folders()) <= set(MAY_IMPORT)
 
@@ -67,8 +133,54 @@ def test_arrows_point_one_way(folder: str) -> None:
                 assert target in MAY_IMPORT[folder], f"{path} imports {name}"
 
 
+def test_modules_at_the_root_of_the_package_import_none_of_its_folders() -> None:
+    for path in SOURCE.glob("_*.py"):
+        if path.name != "__init__.py":
+            for name in imports(path):
+                assert name.split(".")[:2][-1] not in MAY_IMPORT or not name.startswith("bittern."), f"{path}: {name}"
+
+
+@pytest.mark.parametrize("package", [SOURCE, ROOT / "benchmarks"], ids=["bittern", "benchmarks"])
+def test_no_module_imports_itself_by_a_detour(package: Path) -> None:
+    assert circles(import_graph(package)) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_no_file_holds_more_than_one_idea() -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in code_files() if (lines := _lines(path)) > MAX_LINES}
+    assert long == {}
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_no_public_class_name_stands_for_two_things() -> None:
+    places = defaultdict(list)
+    for path in (*SOURCE.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_the_walks_of_the_architecture_page_name_files_that_exist_and_each_once() -> None:
+    section = (ROOT / "docs" / "architecture.md").read_text().partition("## Three walks")[2].partition("\n## ")[0]
+    walks = section.split("\n### ")[1:]
+    assert len(walks) == 3
+    for walk in walks:
+        files = [line.split("`")[1] for line in walk.splitlines() if line.startswith("| `")]
+        assert len(files) >= 5
+        assert len(files) == len(set(files))
+        for file in files:
+            assert (ROOT / file).is_file(), f"{walk.splitlines()[0]}: {file}"
+
+
 def test_the_native_kernels_know_no_host() -> None:
-    for path in (SOURCE.parent.parent / "native" / "kernels").rglob("*.*"):
+    for path in (ROOT / "native" / "kernels").rglob("*.*"):
         text = path.read_text()
         for host in ("executorch", "torch", "Python.h", "nanobind"):
             assert f"#include <{host}" not in text, f"{path} includes {host}"

@@ -20,6 +20,7 @@ from bittern.export.verification import LayerCheck
 from bittern.models import create, summary
 from bittern.study.read import read_study
 from cli.invoke import bittern, bittern_process, without
+from study.browser import look, needs_chromium
 
 CHECK = Verification(
     isa="portable",
@@ -160,6 +161,16 @@ def test_the_page_says_nothing_of_mistakes_where_there_are_none(demo: Demo) -> N
     page = render(replace(demo, labels=np.array([3, 5])))
     assert "gets wrong" not in page
     assert "The first 2 that it gets right" in page
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_phone_and_a_desktop(width: int, demo: Demo, tmp_path: Path) -> None:
+    page = tmp_path / "demo.html"
+    page.write_text(render(demo), "utf-8")
+    seen = look(page, tmp_path, width=width)
+    assert (seen.console, seen.blank, seen.overflow, seen.requests) == ([], [], 0, 0)
+    assert seen.figures == 2
 
 
 def test_a_step_is_one_line_where_there_is_no_terminal() -> None:

@@ -1,9 +1,9 @@
 """The demo from end to end: train, export, run, compare, time."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from bittern.cli._deploy import export_run
@@ -16,16 +16,13 @@ from bittern.cli.demo.result import Demo, Network
 from bittern.cli.demo.steps import Steps
 from bittern.data import load
 from bittern.export import Export, Verification, verify
-from bittern.models import ModelSummary, summary
+from bittern.models import summary
 from bittern.runtime import Results, Timing, interleaved, isa, run_in_process, supported_isas
 from bittern.runtime import load as load_engine
 from bittern.study import TrainingObserver
 from bittern.study.read import read_study
 from bittern.train import Run, load_run
 from bittern.train import run as train
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _ROUNDS = 100
 
@@ -65,12 +62,12 @@ def run_demo(folder: Path, seed: int, steps: Steps, *, study: bool = False) -> D
         isa=isa(),
         pixels=digits.images[:, 0].numpy(),
         labels=labels,
-        logits=results.logits,
         binary=_network(export, checks[-1], labels, timings["binary"]),
         twin=_network(twin_export, twin_check, labels, timings["twin"]),
+        logits=results.logits,
         checks=checks,
         layers=layers,
-        summary=_costs(binary),
+        summary=summary(binary.model, binary.info.input_shape),
         explanation=export.explanation,
         studies=[read_study(run.folder) for run in (binary, twin)],
         seconds=steps.seconds,
@@ -86,7 +83,7 @@ def _train(folder: Path, recipe: str, title: str, seed: int, steps: Steps, study
 
 
 def _compare(
-    run: Run, export: Export, images: "npt.NDArray[np.float32]", isa: str | None = None
+    run: Run, export: Export, images: npt.NDArray[np.float32], isa: str | None = None
 ) -> tuple[Results, Verification]:
     """What the engine computes for ``images`` in a process of its own, compared with PyTorch."""
     try:
@@ -96,11 +93,7 @@ def _compare(
     return results, verify(run.model, export.path, images, results)
 
 
-def _costs(run: Run) -> ModelSummary:
-    return summary(run.model, run.info.input_shape)
-
-
-def _network(export: Export, check: Verification, labels: "npt.NDArray[np.int64]", timing: Timing) -> Network:
+def _network(export: Export, check: Verification, labels: npt.NDArray[np.int64], timing: Timing) -> Network:
     return Network(
         recipe=export.path.stem,
         file=export.path.name,

@@ -2,23 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Group
 from rich.text import Text
 
 from bittern import __version__
+from bittern.cli._layers import LayerTime
 from bittern.cli._machine import Machine
 from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text, table
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from bittern.cli._layers import LayerTime
-    from bittern.export import Explanation, Verification
-    from bittern.models import ModelSummary
-    from bittern.study.read import StudyData
+from bittern.export import Explanation, Verification
+from bittern.models import ModelSummary
+from bittern.study.read import StudyData
 
 MIN_ACCURACY = 0.97
 """Share of the test digits that the binary network must read correctly, in PyTorch and in the engine."""
@@ -41,30 +38,32 @@ class Network:
 
 @dataclass(frozen=True)
 class Demo:
-    """The result of one demo; what no network is named for is the binary network's.
+    """What one demo found. ``logits`` to ``explanation`` describe the binary network.
 
     Args:
         isa: the instruction set of the timings.
-        pixels, labels: the test digits, uint8 [N, H, W] and int64 [N]; ``logits``: the engine's, [N, 10].
+        pixels: of the test digits, uint8 [N, H, W].
+        labels: of the test digits, int64 [N].
+        logits: the engine's for the test digits, [N, 10].
         checks: one for each instruction set of this machine.
-        layers: nodes of the program with their times; ``summary``, ``explanation``: what they cost, where they run.
-        studies: what was recorded of both trainings.
+        layers: the nodes of the program with their times.
+        studies: what was recorded during both trainings.
         seconds: step of the demo -> its time.
     """
 
     seed: int
     machine: Machine
     isa: str
-    pixels: "npt.NDArray[np.uint8]"
-    labels: "npt.NDArray[np.int64]"
-    logits: "npt.NDArray[np.float32]"
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
     binary: Network
     twin: Network
-    checks: "Sequence[Verification]"
-    layers: "Sequence[LayerTime]"
-    summary: "ModelSummary"
-    explanation: "Explanation"
-    studies: "Sequence[StudyData]"
+    logits: npt.NDArray[np.float32]
+    checks: Sequence[Verification]
+    layers: Sequence[LayerTime]
+    summary: ModelSummary
+    explanation: Explanation
+    studies: Sequence[StudyData]
     seconds: Mapping[str, float]
 
     @property

@@ -13,7 +13,7 @@ from bittern.cli._layers import LayerTime
 from bittern.cli._machine import Machine
 from bittern.cli.demo.folder import BINARY, REPORT, claim
 from bittern.cli.demo.page import render
-from bittern.cli.demo.result import Demo, Network
+from bittern.cli.demo.result import Demo, NetworkResult
 from bittern.cli.demo.steps import Steps
 from bittern.export import Explanation, Verification
 from bittern.export.verification import LayerCheck
@@ -31,7 +31,7 @@ CHECK = Verification(
     logit_margin=0.0,
     largest_logit_difference=1e-6,
 )
-NETWORK = Network("digits", "digits.pte", 1000, 0.98, 0.98, 2, 1e-6, 2e-5, 0.01)
+NETWORK = NetworkResult("digits", "digits.pte", 1000, 0.98, 0.98, 2, 1e-6, 2e-5, 0.01)
 
 
 @pytest.fixture(scope="module")

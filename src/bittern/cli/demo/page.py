@@ -15,10 +15,10 @@ from PIL import Image
 from bittern import __version__
 from bittern.cli._output import bytes_text, count_text, millions_text, percent_text, seconds_text
 from bittern.cli.demo.result import Demo
-from bittern.study.report import Report
+from bittern.study.report.figures import CHARTS, draw_all
 
 _MAX_CORRECT, _MAX_WRONG = 24, 12
-_CHARTS = ("accuracy", "loss")
+_CHARTS = [chart for chart in CHARTS if chart.section == "training"]
 
 
 def render(demo: Demo) -> str:
@@ -33,7 +33,7 @@ def render(demo: Demo) -> str:
     }
     environment.filters |= {name: _unbroken(text) for name, text in texts.items()} | {"png": _png}
     shared, own = files("bittern.study.report"), files(__package__)
-    figures, _ = Report(demo.studies).figures
+    curves, _ = draw_all(demo.studies, _CHARTS)
     predictions = demo.logits.argmax(axis=1)
     exponentials = np.exp(demo.logits - demo.logits.max(axis=1, keepdims=True))
     probabilities = exponentials.max(axis=1) / exponentials.sum(axis=1)
@@ -47,7 +47,7 @@ def render(demo: Demo) -> str:
         mistakes=len(wrong),
         wrong=sorted(wrong, key=lambda i: -probabilities[i])[:_MAX_WRONG],
         correct=list(correct[:_MAX_CORRECT]),
-        charts=[figure for figure in figures if figure.name in _CHARTS],
+        curves=[(chart.title, curve.svg) for chart, curve in zip(_CHARTS, curves, strict=True)],
         # The last node of a layer's module is the one that multiplies.
         kernels={r.path: r.kernel if r.runs == "bittern" else "XNNPACK" for r in demo.explanation.rows if r.kernel},
     )

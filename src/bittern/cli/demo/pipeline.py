@@ -12,7 +12,7 @@ from bittern.cli._layers import layer_times
 from bittern.cli._machine import this_machine
 from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text
 from bittern.cli.demo.folder import BINARY, FLOAT
-from bittern.cli.demo.result import Demo, Network
+from bittern.cli.demo.result import Demo, NetworkResult
 from bittern.cli.demo.steps import Steps
 from bittern.data import load
 from bittern.export import Export, Verification, verify
@@ -93,8 +93,8 @@ def _compare(
     return results, verify(run.model, export.path, images, results)
 
 
-def _network(export: Export, check: Verification, labels: npt.NDArray[np.int64], timing: Timing) -> Network:
-    return Network(
+def _network(export: Export, check: Verification, labels: npt.NDArray[np.int64], timing: Timing) -> NetworkResult:
+    return NetworkResult(
         recipe=export.path.stem,
         file=export.path.name,
         size=export.size,

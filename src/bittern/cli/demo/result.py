@@ -22,7 +22,7 @@ MIN_ACCURACY = 0.97
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkResult:
     """One of the two networks. ``latency``: median of one image in seconds; ``spread`` as in `Timing`."""
 
     recipe: str
@@ -56,8 +56,8 @@ class Demo:
     isa: str
     pixels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
-    binary: Network
-    twin: Network
+    binary: NetworkResult
+    twin: NetworkResult
     logits: npt.NDArray[np.float32]
     checks: Sequence[Verification]
     layers: Sequence[LayerTime]

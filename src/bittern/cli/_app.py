@@ -67,6 +67,6 @@ def invoke(arguments: Sequence[str] | None) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else NAME
         message = getattr(error, "format_message", error.__str__)()
-        say(f"{message.rstrip('.')}; see {command} --help")
+        say(f"{message.rstrip('.')} (see {command} --help)")
         return UNUSABLE
     return code if isinstance(code, int) else 0

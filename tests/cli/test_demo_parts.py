@@ -5,25 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from rich.console import Console
 
 from bittern.cli._layers import LayerTime
 from bittern.cli._machine import Machine
-from bittern.cli.demo import units
-from bittern.cli.demo.charts import accuracy_curves
-from bittern.cli.demo.compare import load_digits
 from bittern.cli.demo.folder import BINARY, REPORT, claim
-from bittern.cli.demo.measure import measure
-from bittern.cli.demo.result import DemoResult, Network, Unit
-from bittern.cli.demo.steps import StepReporter, Steps
-from bittern.cli.demo.summary import render
-from bittern.export import Verification
+from bittern.cli.demo.page import render
+from bittern.cli.demo.result import Demo, NetworkResult
+from bittern.cli.demo.steps import Steps
+from bittern.export import Explanation, Verification
 from bittern.export.verification import LayerCheck
-from bittern.runtime import isa
-from bittern.train import load_run
+from bittern.models import create, summary
+from bittern.study.read import read_study
 from cli.invoke import bittern, bittern_process, without
+from study.browser import look, needs_chromium
 
 CHECK = Verification(
     isa="portable",
@@ -34,20 +31,28 @@ CHECK = Verification(
     logit_margin=0.0,
     largest_logit_difference=1e-6,
 )
-NETWORK = Network("digits", "digits.pte", 1000, 0.98, 0.98, 2, 1e-6, 2e-5, 0.01)
-RESULT = DemoResult(
-    seed=0,
-    machine=Machine("CPU", 2, "Linux"),
-    isa="portable",
-    images=2,
-    binary=NETWORK,
-    twin=replace(NETWORK, recipe="digits-float", size=16000, latency=1e-4),
-    verifications=[CHECK],
-    accuracies=[0.98],
-    units=[Unit("stem", "1 → 64, 8x8", 1e-6, 2e-6, 10.0, 20.0)],
-    training={},
-    seconds={"train": 3.0, "export": 4.0},
-)
+NETWORK = NetworkResult("digits", "digits.pte", 1000, 0.98, 0.98, 2, 1e-6, 2e-5, 0.01)
+
+
+@pytest.fixture(scope="module")
+def demo(trained: Path) -> Demo:
+    """Of two digits, a 3 that is read correctly and a 7 that is read as a 5."""
+    return Demo(
+        seed=0,
+        machine=Machine("CPU", 2, "Linux"),
+        isa="portable",
+        pixels=np.zeros((2, 8, 8), np.uint8),
+        labels=np.array([3, 7]),
+        logits=np.eye(10, dtype=np.float32)[[3, 5]],
+        binary=NETWORK,
+        twin=replace(NETWORK, recipe="digits-float", size=16000, latency=1e-4),
+        checks=[CHECK],
+        layers=[LayerTime("", "XNNPACK", 1e-6), LayerTime("blocks.0.conv", "conv2d_packed", 4e-6, "<conv>")],
+        summary=summary(create("digits-resnet"), (1, 8, 8)),
+        explanation=Explanation(()),
+        studies=[read_study(trained)],
+        seconds={"train": 3.0, "export": 4.0},
+    )
 
 
 def test_a_new_folder_is_made(tmp_path: Path) -> None:
@@ -69,7 +74,8 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     outcome = bittern("demo", "--out", tmp_path)
     assert outcome.code == 2
-    assert "holds files that are not an earlier demo's" in outcome.error
+    assert f"{tmp_path} holds files" in outcome.error
+    assert "--out DIR" in outcome.error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -77,7 +83,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     outcome = bittern("demo", "--out", tmp_path / "file")
     assert outcome.code == 2
-    assert "is a file; name a folder" in outcome.error
+    assert f"{tmp_path / 'file'} is a file" in outcome.error
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         ("", {"BITTERN_ISA": "avx1024"}, "avx1024"),
     ],
 )
-def test_what_is_missing_is_told_before_training(
+def test_a_missing_package_is_reported_before_training(
     before: str, variables: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     outcome = bittern_process("demo", "--out", tmp_path / "demo", before=before, **variables)
@@ -96,110 +102,92 @@ def test_what_is_missing_is_told_before_training(
     assert message in outcome.error
 
 
-def test_a_good_result_has_no_problems() -> None:
-    assert RESULT.problems == []
-    assert RESULT.to_json()["passed"] is True
-    assert RESULT.size_ratio == 16
-    assert RESULT.speed_ratio == pytest.approx(5)
-    assert RESULT.values_compared == 640
-    assert RESULT.to_json()["seconds"]["total"] == 7
+def test_a_good_result_has_no_problems(demo: Demo) -> None:
+    assert demo.problems == []
+    result = demo.to_json()
+    assert result["passed"] is True
+    assert result["size_ratio"] == 16
+    assert result["speed_ratio"] == pytest.approx(5)
+    assert result["seconds"]["total"] == 7
+    assert result["instruction_sets"][0]["accuracy"] == 0.5
+    assert demo.values_compared == 640
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"binary": replace(NETWORK, accuracy=0.9699)}, "96.99% of the test digits are right in the engine"),
+        ({"binary": replace(NETWORK, accuracy=0.9699)}, "96.99% of the test digits are read correctly in the engine"),
         ({"binary": replace(NETWORK, pytorch_accuracy=0.5)}, "in PyTorch, expected at least 97%"),
-        ({"verifications": [replace(CHECK, predictions=(3, 6))]}, "1 predictions differ"),
+        ({"checks": [replace(CHECK, predictions=(3, 6))]}, "1 predictions differ"),
         (
-            {"verifications": [replace(CHECK, layers=(replace(CHECK.layers[0], reference_differences=7),))]},
+            {"checks": [replace(CHECK, layers=(replace(CHECK.layers[0], reference_differences=7),))]},
             "7 values differ from the reference (portable)",
         ),
         (
-            {"verifications": [replace(CHECK, layers=(replace(CHECK.layers[0], margin=0.5),))]},
-            "further than rounding explains (portable)",
+            {"checks": [replace(CHECK, layers=(replace(CHECK.layers[0], margin=0.5),))]},
+            "than rounding explains (portable)",
         ),
     ],
 )
-def test_every_promise_that_is_broken_is_a_problem(change: dict[str, Any], problem: str) -> None:
-    (found,) = replace(RESULT, **change).problems
+def test_every_broken_promise_is_a_problem(change: dict[str, Any], problem: str, demo: Demo) -> None:
+    broken = replace(demo, **change)
+    (found,) = broken.problems
     assert problem in found
+    assert broken.to_json()["passed"] is False
+    assert problem in render(broken)
 
 
 @pytest.mark.parametrize(("latency", "words"), [(1e-4, "5.0 x faster"), (1e-5, "2.0 x slower")])
-def test_the_table_says_which_network_is_faster(latency: float, words: str) -> None:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(render(replace(RESULT, twin=replace(RESULT.twin, latency=latency))))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert words in text
-    assert "0 of 640" in text
+def test_the_table_says_which_network_is_faster(latency: float, words: str, demo: Demo) -> None:
+    file = io.StringIO()
+    Console(file=file, width=120).print(replace(demo, twin=replace(demo.twin, latency=latency)).tables())
+    assert words in file.getvalue()
+    assert "0 of 640" in file.getvalue()
 
 
-def test_steps_are_a_line_each_where_there_is_no_terminal() -> None:
-    console = Console(file=io.StringIO(), width=40)
-    steps = Steps(console)
-    with steps.shown(), steps.step("train") as step:
-        reporter = StepReporter(step)
-        reporter.epoch({"stage": "step1", "epoch": 2, "test_accuracy": 0.5})
-        reporter.step(3, 4, {"loss": 0.1, "accuracy": 0.9})
-        assert step.note == "75%, step1 epoch 2, 50.00 % right"
-        step.note = "done, and it took as long a note as does not fit into forty columns"
-    (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert line.startswith("train: done")
+def test_the_page_shows_digits_curves_times_and_checks(demo: Demo) -> None:
+    page = render(demo)
+    assert "All 1 that it gets wrong" in page
+    assert 'alt="a 7, read as 5"' in page
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count("<svg role=") == 2
+    assert "25.00%" in page  # the float part takes a quarter of the longest node's time
+    assert "conv2d_packed" in page
+    assert page.count("of 1 bit") == 6
+    assert "{{" not in page
+
+
+def test_the_page_says_nothing_of_mistakes_where_there_are_none(demo: Demo) -> None:
+    page = render(replace(demo, labels=np.array([3, 5])))
+    assert "gets wrong" not in page
+    assert "The first 2 that it gets right" in page
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_phone_and_a_desktop(width: int, demo: Demo, tmp_path: Path) -> None:
+    page = tmp_path / "demo.html"
+    page.write_text(render(demo), "utf-8")
+    seen = look(page, tmp_path, width=width)
+    assert (seen.console, seen.blank, seen.overflow, seen.requests) == ([], [], 0, 0)
+    assert seen.figures == 2
+
+
+def test_a_step_is_one_line_where_there_is_no_terminal() -> None:
+    file = io.StringIO()
+    steps = Steps(Console(file=file, width=40))
+    with steps.step("train") as step:
+        step.epoch({"stage": "step1", "epoch": 2, "test_accuracy": 0.5})
+        step.step(3, 4, {"loss": 0.1, "accuracy": 0.9})
+        step.note = "done, and its note [sic] is longer than forty columns"
+    (line,) = file.getvalue().splitlines()
+    assert line.startswith("train: done, and its note [sic] is longer than forty columns (")
     assert list(steps.seconds) == ["train"]
 
 
-def test_steps_are_live_on_a_terminal() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    steps = Steps(console)
-    with steps.shown(), steps.step("train") as step:
-        step.note = "98 %"
-    assert "✓" in console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_curves_stay_in_their_frame_and_mark_the_stages() -> None:
-    rows = [
-        {"stage": stage, "accuracy": 0.9 + i / 100, "test_accuracy": 0.95 if i % 2 else None}
-        for i, stage in enumerate(["step1", "step1", "step2", "step2", "step2"])
-    ]
-    chart = accuracy_curves(rows, rows[:2])
-    assert [mark.text for mark in chart.steps] == ["step1", "step2"]
-    assert chart.steps[1].at == pytest.approx(37.5)  # half way between the second and the third of five epochs
-    lines = {line.kind: line.points.split() for line in chart.lines}
-    assert lines["training"][0] == "0.00,100.00"
-    assert lines["training"][-1].startswith("100.00,")
-    assert lines["test"] == ["25.00,50.00", "75.00,50.00"]
-
-
-def test_the_stretches_make_up_the_network(trained: Path) -> None:
-    run = load_run(trained)
-    parts = units.stretches(run)
-    assert list(parts) == ["stem", "blocks.0", "blocks.1", "head"]
-    x = images = torch.randn(3, *run.info.input_shape)
-    with torch.no_grad():
-        for part in parts.values():
-            assert part.input_shape == (1, *x.shape[1:])
-            x = part.module(x)
-        assert torch.equal(x, run.model(images))
-
-
-def test_time_and_size_of_every_stretch(trained: Path, model: Path) -> None:
-    from bittern.export import to_pte
-
-    run = load_run(trained)
-    explanation = to_pte(run.model, torch.zeros(1, 1, 8, 8), trained.parent / "again.pte").explanation
-    measured = measure(model, model, [])
-    twin = {name: [LayerTime("", "XNNPACK", 1e-6), LayerTime("", "XNNPACK", 2e-6)] for name in units.stretches(run)}
-    rows = units.compare_units(run, run, explanation, measured.layers[0], twin)
-    assert measured.isa == isa()
-    assert [row.name for row in rows] == list(twin)
-    assert sum(row.binary_seconds for row in rows) == pytest.approx(sum(x.seconds for x in measured.layers[0]))
-    assert all(row.binary_seconds > 0 and row.float_seconds == pytest.approx(3e-6) for row in rows)
-    assert all(row.binary_bytes == row.float_bytes > 0 for row in rows)
-
-
-def test_the_digits_are_those_of_the_test_split(trained: Path) -> None:
-    digits = load_digits(load_run(trained))
-    assert digits.inputs.shape == (len(digits.labels), 1, 8, 8)
-    assert digits.pixels.shape == (len(digits.labels), 8, 8)
-    assert digits.accuracy(digits.labels) == 1
+def test_a_terminal_shows_how_far_a_training_is() -> None:
+    file = io.StringIO()
+    with Steps(Console(file=file, force_terminal=True, width=80)).step("train") as step:
+        step.epoch({"stage": "step1", "epoch": 2, "test_accuracy": 0.5})
+        step.step(3, 4, {"loss": 0.1, "accuracy": 0.9})
+    assert "train: 75%, step1 epoch 2, 50.00 % correct" in file.getvalue()

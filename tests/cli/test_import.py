@@ -44,25 +44,25 @@ def test_json_says_what_was_recognised_used_and_written(weights: Path, tmp_path:
     assert json.loads((run / "model.json").read_bytes())["origin"] == result["origin"]
 
 
-def test_text_says_it_too_and_what_comes_next(weights: Path, tmp_path: Path) -> None:
+def test_text_says_the_same_and_names_the_next_command(weights: Path, tmp_path: Path) -> None:
     done = bittern("import", weights, "--image-size", 64, tmp_path / "run")
     assert "Larq Zoo" in done.out
     assert "51 of 51 used" in done.out
     assert f"next: bittern export {tmp_path}/run binary-resnet-e-18.pte" in done.out
-    assert "10 classes is not the published one" in done.err
+    assert "10 classes" in done.err
 
 
 def test_a_folder_that_exists_is_refused_before_any_work(weights: Path, tmp_path: Path) -> None:
-    assert "exists already" in bittern("import", weights, tmp_path).error
-    assert "exists already" in bittern("import", weights, weights).error
+    assert "exist" in bittern("import", weights, tmp_path).error
+    assert "exist" in bittern("import", weights, weights).error
     assert not any(tmp_path.iterdir())
 
 
 def test_a_wrong_model_is_refused_with_the_list_and_nothing_is_written(weights: Path, tmp_path: Path) -> None:
     done = bittern("import", weights, "--model", "quicknet", "--image-size", 64, tmp_path / "run")
     assert done.code == 2
-    assert "is no checkpoint of quicknet" in done.error
-    assert "It is a checkpoint of binary-resnet-e-18" in done.error
+    assert "checkpoint of quicknet" in done.error
+    assert "checkpoint of binary-resnet-e-18" in done.error
     assert not any(tmp_path.iterdir())
 
 
@@ -74,11 +74,11 @@ def test_a_wrong_model_is_refused_with_the_list_and_nothing_is_written(weights: 
         (["{weights}", "--model", "resnet", "{tmp}/run"], "'resnet'"),
         (["{weights}", "--image-size", "0", "{tmp}/run"], "--image-size"),
         (["{weights}", "--step", "3", "{tmp}/run"], "--step"),
-        (["{weights}", "--step", "1", "--image-size", "64", "{tmp}/run"], "leave --step 1 out"),
-        (["{weights}", "--model", "binary-densenet-28", "--image-size", "4", "{tmp}/run"], "image_size must be at"),
+        (["{weights}", "--step", "1", "--image-size", "64", "{tmp}/run"], "--step 1"),
+        (["{weights}", "--model", "binary-densenet-28", "--image-size", "4", "{tmp}/run"], "image_size"),
     ],
 )
-def test_a_wrong_call_is_refused_in_one_line(arguments: list[str], message: str, weights: Path, tmp_path: Path) -> None:
+def test_wrong_usage_is_refused_in_one_line(arguments: list[str], message: str, weights: Path, tmp_path: Path) -> None:
     done = bittern("import", *(text.format(tmp=tmp_path, weights=weights) for text in arguments))
     assert done.code == 2
     assert message in done.error
@@ -109,9 +109,7 @@ def test_the_other_commands_take_an_imported_run(imported: Path, weights: Path, 
     assert result["top"][0]["class"].startswith("class ")
 
 
-def test_a_disk_that_takes_no_more_leaves_nothing_behind(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_nothing_behind(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import bittern.importers.convert as convert
 
     written: list[str] = []

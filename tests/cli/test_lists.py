@@ -27,7 +27,7 @@ def test_a_recipe_is_shown_with_its_settings() -> None:
     assert "64,128" in outcome.out
 
 
-def test_an_unknown_recipe_is_told_with_the_known_ones() -> None:
+def test_an_unknown_recipe_brings_a_suggestion() -> None:
     outcome = bittern("recipes", "digit")
     assert outcome.code == 2
     assert "did you mean 'digits'?" in outcome.error

@@ -53,8 +53,8 @@ def test_version() -> None:
         (["models", "--bogus"], "No such option: --bogus"),
         (["run", "model.pte", "image.png", "--top", "0"], "Invalid value for '--top'"),
         (["bench", "model.pte", "--threads", "many"], "Invalid value for '--threads'"),
-        (["run", "model.pte"], "name images to classify, or a data set by --data"),
-        (["run", "model.pte", "image.png", "--data", "digits"], "one of the two"),
+        (["run", "model.pte"], "name either images to classify or a data set"),
+        (["run", "model.pte", "image.png", "--data", "digits"], "name either images to classify or a data set"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], message: str) -> None:
@@ -102,7 +102,7 @@ def test_exit_codes(error: BaseException, code: int, line: str, capsys: pytest.C
     assert len(said) < 700
 
 
-def test_errors_that_no_user_can_cause_keep_their_traceback() -> None:
+def test_errors_that_only_a_bug_can_cause_keep_their_traceback() -> None:
     def run() -> int:
         raise AssertionError
 
@@ -110,7 +110,7 @@ def test_errors_that_no_user_can_cause_keep_their_traceback() -> None:
         guarded(run)
 
 
-def test_a_traceback_can_be_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_is_printed_on_request(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def run() -> int:
         raise ValueError("wrong")
 
@@ -129,7 +129,7 @@ def test_a_warning_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "bittern: warning: nothing is binary\n"
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     outcome = bittern_process("models", "--json", before="import os; r, w = os.pipe(); os.close(r); os.dup2(w, 1)")
     assert "Traceback" not in outcome.err
     assert "Exception" not in outcome.err

@@ -1,4 +1,4 @@
-"""The command line. ``main`` is the entry point of ``bittern``; importing this package loads no third-party package."""
+"""The command line. ``main`` is the entry point of ``bittern``; importing it loads no third-party package."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs ``bittern ARGUMENTS...`` (``sys.argv`` by default) and returns the exit code.
 
-    0: done; 1: a check failed, or work that was rightly asked for could not be finished; 2: what was asked for or given
-    cannot be used; 130: interrupted. What went wrong is one line on standard error.
+    0: success; 1: a check failed, or a valid request could not be completed; 2: invalid usage or input; 130:
+    interrupted. Errors are one line on standard error.
     """
     from bittern.cli._errors import guarded
 

@@ -1,4 +1,4 @@
-"""The commands, in one list, and how they are called."""
+"""The list of commands, and how they are invoked."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -10,7 +10,7 @@ from bittern.cli import bench, demo, export, import_, inspect, models, recipes, 
 from bittern.cli._errors import UNUSABLE, say
 
 NAME = "bittern"
-_START, _MAKE, _USE, _LIST = "Start here", "Make a model", "Use a model", "What there is"
+_START, _MAKE, _USE, _LIST = "Start here", "Make a model", "Use a model", "List what is available"
 
 COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("demo", _START, demo.command),
@@ -25,7 +25,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("models", _LIST, models.command),
     ("recipes", _LIST, recipes.command),
 )
-"""Name, panel of the help text, function; in the order of the help text."""
+"""Name, help panel, function; in the order of the help text."""
 
 app = typer.Typer(
     help="Binary neural networks: train in PyTorch, export to ExecuTorch, run bit-packed.",
@@ -38,8 +38,8 @@ for _name, _panel, _function in COMMANDS:
     app.command(_name, rich_help_panel=_panel)(_function)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"{NAME} {__version__}")
         raise typer.Exit
 
@@ -55,18 +55,18 @@ def _root(
         print(context.get_help())
 
 
-# The base of all errors of the command line's own making; typer exports BadParameter, and this only through it.
+# The base class of all usage errors. typer does not export it, only its subclass BadParameter.
 _USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def invoke(arguments: Sequence[str] | None) -> int:
-    """Runs one command; wrong usage is told in one line. Returns the exit code."""
+    """Runs one command and returns the exit code. A usage error is reported in one line."""
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name=NAME, standalone_mode=False)
     except _USAGE_ERROR as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else NAME
         message = getattr(error, "format_message", error.__str__)()
-        say(f"{message.rstrip('.')}; {command} --help tells how to use it")
+        say(f"{message.rstrip('.')} (see {command} --help)")
         return UNUSABLE
     return code if isinstance(code, int) else 0

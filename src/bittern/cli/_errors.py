@@ -1,4 +1,4 @@
-"""From an exception to one line on standard error and an exit code."""
+"""Turns exceptions into one line on standard error and an exit code."""
 
 import errno
 import os
@@ -13,55 +13,55 @@ UNUSABLE = 2
 INTERRUPTED = 130
 
 SHOW_TRACEBACK = "BITTERN_TRACEBACK"
-"""Environment variable: if set and not empty, errors come with their traceback."""
+"""Environment variable: if it is not empty, errors are printed with their traceback."""
 
-_LONGEST = 600  # characters of a message; PyTorch's run to pages
+_MAX_LENGTH = 600  # characters of a message; PyTorch's can fill pages
 _EXTRAS = {
     "cli": ("typer", "rich", "PIL"),
     "export": ("executorch", "torchao", "flatbuffers", "ruamel", "tabulate"),
     "import": ("h5py",),
     "train": ("torch", "lightning_fabric", "torchmetrics", "safetensors", "pyarrow", "sklearn", "matplotlib", "jinja2"),
 }
-"""Extra of the package -> the modules that it brings."""
+"""Extra of the package -> the modules it installs."""
 
-# Nothing is wrong with what was asked for: the machine could not do it.
+# The request was valid; the machine could not fulfil it.
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM)
 
 
 class FailedError(Exception):
-    """A check failed, or work could not be finished: exit code 1."""
+    """A check failed, or a valid request could not be completed: exit code 1."""
 
 
 def guarded(run: Callable[[], int]) -> int:
-    """``run()``'s exit code, or that of the error which it raised, told in one line.
+    """Returns ``run()``'s exit code, or that of the error it raised, which is reported in one line.
 
-    Errors that no user can cause keep their traceback.
+    Errors that only a bug can cause propagate, with their traceback.
     """
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return run()
     except KeyboardInterrupt:
-        return _tell("stopped", INTERRUPTED)
+        return _report("stopped", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output is gone. Python would complain when it flushes at exit.
+        # Whatever read our output is gone. Python would complain when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except ModuleNotFoundError as error:
         extra = _extra_of(error.name or "")
         if extra is None:
             raise
-        return _tell(f"this needs {error.name}, which is not installed: pip install 'bittern[{extra}]'", UNUSABLE)
+        return _report(f"this needs {error.name}, which is not installed: pip install 'bittern[{extra}]'", UNUSABLE)
     except ImportError as error:
-        return _tell(str(error), UNUSABLE)
+        return _report(str(error), UNUSABLE)
     except OSError as error:
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename is not None else ""
-        return _tell(where + reason, FAILED if error.errno in _MACHINE else UNUSABLE)
+        return _report(where + reason, FAILED if error.errno in _MACHINE else UNUSABLE)
     except FailedError as error:
-        return _tell(str(error), FAILED)
+        return _report(str(error), FAILED)
     except ValueError as error:
-        return _tell(str(error), UNUSABLE)
+        return _report(str(error), UNUSABLE)
 
 
 def say(message: str) -> None:
@@ -70,12 +70,12 @@ def say(message: str) -> None:
 
 
 def one_line(message: str) -> str:
-    """``message`` without line breaks, cut where it runs on and on."""
+    """``message`` without line breaks, truncated if it is very long."""
     text = " ".join(message.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({SHOW_TRACEBACK}=1 shows all)"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]} ... ({SHOW_TRACEBACK}=1 shows all)"
 
 
-def _tell(message: str, code: int) -> int:
+def _report(message: str, code: int) -> int:
     if os.environ.get(SHOW_TRACEBACK):
         traceback.print_exc()
     say(message)

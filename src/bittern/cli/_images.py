@@ -1,4 +1,4 @@
-"""Image files as the pixels that a model wants."""
+"""Reads image files as the pixels that a model takes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 def read_pixels(paths: Sequence[Path], metadata: Metadata) -> npt.NDArray[np.uint8]:
-    """uint8 [N, H, W, C]: each image turned upright, over white where it is transparent, stretched to H x W.
+    """uint8 [N, H, W, C]: each image turned upright, on white where it is transparent, stretched to H x W.
 
     Raises:
-        ValueError: a file is missing or no image; the model takes neither grey nor RGB images.
+        ValueError: a file is missing or not an image, or the model takes neither grey nor RGB images.
     """
     if len(metadata.input_shape) != 4 or metadata.input_shape[1] not in _MODES:
-        raise ValueError(f"{metadata.model} takes inputs of shape {list(metadata.input_shape)}, which are no images")
+        raise ValueError(f"{metadata.model} takes inputs of shape {list(metadata.input_shape)}, not images")
     _, channels, height, width = metadata.input_shape
     return np.stack([_read(path, _MODES[channels], (width, height)) for path in paths]).reshape(
         len(paths), height, width, channels

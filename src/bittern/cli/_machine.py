@@ -1,4 +1,4 @@
-"""What this machine calls itself, for figures that depend on it."""
+"""What this machine is, recorded beside every figure that depends on it."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Machine:
-    """``cores`` are those that this process may use."""
+    """``cores``: how many this process may use."""
 
     cpu: str
     cores: int
@@ -28,7 +28,7 @@ def this_machine() -> Machine:
 
 
 def cpu_name() -> str:
-    """The CPU's name, with its generation where one name stands for several: ``AMD EPYC (Zen 4)``."""
+    """The CPU's name, with its generation if the name leaves it open: ``AMD EPYC (Zen 4)``."""
     facts = _cpuinfo()
     generation = ""
     if facts.get("vendor_id") == "AuthenticAMD":
@@ -38,13 +38,13 @@ def cpu_name() -> str:
 
 
 def _cpu() -> str:
-    """Linux tells the name in /proc; elsewhere Python knows what there is to know."""
+    """From /proc on Linux, from Python elsewhere."""
     names = _cpuinfo()
     return names.get("model name") or platform.processor() or platform.machine()
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Facts of the first core; none where there is no /proc."""
+    """Facts about the first core; empty without /proc."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -60,4 +60,4 @@ _AMD = (
     ("Zen 2", 23, range(0x30, 256)),
     ("Zen", 23, range(0x30)),
 )
-"""Generation, family, models; the first row that fits."""
+"""Generation, family, models; the first matching row applies."""

@@ -1,4 +1,4 @@
-"""What the commands print: figures and tables on standard output, everything else on standard error."""
+"""How commands print: results on standard output, everything else on standard error."""
 
 import json
 import math
@@ -15,37 +15,36 @@ from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 
-
-_UNSEEN_WIDTH = 140  # columns where standard output is no terminal, so that tables in files do not wrap
+_FILE_WIDTH = 140  # columns if standard output is not a terminal, so that tables in files do not wrap
 
 
 def output() -> Console:
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNSEEN_WIDTH
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
     return Console(width=width, highlight=False)
 
 
 def messages() -> Console:
-    """Standard error: progress, warnings, and lines that are no result."""
+    """Standard error: progress, warnings, and whatever is not a result."""
     return Console(stderr=True, highlight=False)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """``value`` on standard output. JSON has no NaN and no infinity: they become null."""
+    """Prints ``value``. JSON has neither NaN nor infinity: they become null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))
 
 
 def plain(value: object) -> str:
-    """``str(value)`` for a place where rich reads markup: brackets in the name of a file are brackets."""
+    """``str(value)`` for text that rich parses as markup: brackets in a file name stay brackets."""
     return escape(str(value))
 
 
 def print_line(text: str) -> None:
-    """A line with rich's markup, however long."""
+    """Prints text with rich's markup, without wrapping it."""
     output().print(text, soft_wrap=True)
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Names and values, without markup, in two columns; a fact without a value is left out."""
+    """Prints names and values, without markup, in two columns. A fact with an empty value is left out."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -56,7 +55,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def table(columns: Sequence[str], *, title: str | None = None) -> Table:
-    """A table without vertical rules; ``>name`` aligns a column to the right. Neither that nor the first one wraps."""
+    """An empty table without vertical rules. ``>name`` aligns a column to the right; the first column never wraps."""
     result = Table(
         title=title,
         title_justify="left",
@@ -93,7 +92,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def millions_text(number: int) -> str:
-    """``2359296`` -> ``"2.36 M"``, ``36864`` -> ``"36.9 k"``, ``0`` -> ``""``: three digits, nothing for nothing."""
+    """``2359296`` -> ``"2.36 M"``, ``36864`` -> ``"36.9 k"``, ``0`` -> ``""``: three digits; empty for 0."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * factor:
             return f"{_three(number / factor)} {unit}"

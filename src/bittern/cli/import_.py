@@ -1,4 +1,4 @@
-"""``bittern import``: weights that others published become a run folder."""
+"""``bittern import``: turns published weights into a run folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,11 @@ from bittern.cli._output import Json, count_text, plain, print_facts, print_json
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Weights of Larq Zoo (.h5), or a PyTorch checkpoint.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The run folder to make.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Larq Zoo weights (.h5) or a PyTorch checkpoint.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The run folder to create.")],
     model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="The model it must be of; else what its tensors say.")
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Expected model; by default, recognised from the tensors."),
     ] = None,
     step: Annotated[
         int | None,
@@ -21,18 +22,18 @@ def command(
             "--step",
             min=1,
             max=2,
-            help="Of two-step training, where tensors do not tell: 1 for real weights, 2 for binary.",
+            help="Step of two-step training, if the tensors do not show it: 1 (real weights) or 2 (binary).",
         ),
     ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option("--image-size", min=1, metavar="N", help="Height and width of its images, if not the model's."),
+        typer.Option("--image-size", min=1, metavar="N", help="Height and width of the images. [default: the model's]"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Import a published checkpoint: Larq Zoo's, or those of ReActNet and AdamBNN.
+    """Import a published checkpoint: of Larq Zoo, ReActNet or AdamBNN.
 
-    The source is recognised by the names and shapes of its tensors, of which each must have its place.
+    The source is recognised by the names and shapes of the tensors, all of which must be used.
     """
     from bittern.importers import import_checkpoint, save_imported
     from bittern.importers.convert import check_free

@@ -1,4 +1,4 @@
-"""``bittern models``: the architectures."""
+"""``bittern models``: lists the architectures."""
 
 from dataclasses import asdict
 

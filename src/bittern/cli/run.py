@@ -1,4 +1,4 @@
-"""``bittern run``: a model file on images, without torch."""
+"""``bittern run``: runs a model file on images, without torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,28 +13,32 @@ if TYPE_CHECKING:
 
     from bittern.runtime import Engine, Metadata
 
-_CHUNK = 256  # images of a data set that are in float at a time
+_CHUNK = 256  # images of a data set that are held as floats at a time
 
 
 def command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File that `bittern export` wrote.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File written by `bittern export`.")],
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files.")] = None,
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="DIR", help="Folder of the model's data set, or `digits`: accuracy on its test split."
+            "--data",
+            metavar="DIR",
+            help="Folder of the model's data set, or `digits`: measure accuracy on its test split.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, metavar="K", help="Likeliest classes to show of each image.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Classes to show for each image, most likely first.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Number of engine threads.")] = 1,
     json: Json = False,
 ) -> None:
-    """Classify images, or measure the accuracy on a data set.
+    """Classify images, or measure accuracy on a data set.
 
-    Images of any size and kind will do: they are scaled to what the model takes.
+    Images may have any size and format; they are stretched to the size that the model takes.
     """
     if bool(images) == (data is not None):
-        raise typer.BadParameter("name images to classify, or a data set by --data, one of the two")
+        raise typer.BadParameter("name either images to classify or a data set (--data)")
     from bittern.runtime import load
 
     engine = load(model, threads=threads)
@@ -49,8 +53,8 @@ def _check_classes(engine: "Engine") -> None:
     shape = list(engine.metadata.output_shape)
     if len(shape) != 2:
         raise ValueError(
-            f"{engine.path} gives {shape}, not [images, classes]: "
-            "compute its output in Python, bittern.runtime.load(path)(images)"
+            f"{engine.path} outputs {shape}, not [images, classes]: "
+            "run it from Python with bittern.runtime.load(path)(images)"
         )
 
 
@@ -102,7 +106,7 @@ def _measure(engine: "Engine", folder: Path, json: bool) -> None:
         engine(preprocess(pixels[start : start + _CHUNK], engine.metadata)).argmax(axis=1)
         for start in range(0, len(pixels), _CHUNK)
     ]
-    right = int((np.concatenate(predictions) == labels).sum())
+    correct = int((np.concatenate(predictions) == labels).sum())
     if json:
         print_json(
             {
@@ -111,28 +115,30 @@ def _measure(engine: "Engine", folder: Path, json: bool) -> None:
                 "threads": engine.threads,
                 "data": name,
                 "images": len(labels),
-                "right": right,
-                "accuracy": right / len(labels),
+                "right": correct,
+                "accuracy": correct / len(labels),
             }
         )
         return
-    print_line(f"[bold]{percent_text(right / len(labels))}[/bold] of the {len(labels)} test images of {name} are right")
+    print_line(
+        f"[bold]{percent_text(correct / len(labels))}[/bold] of the {len(labels)} test images of {name} are correct"
+    )
 
 
 def _test_split(metadata: "Metadata", folder: Path) -> "tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.int64]]":
-    """Name, pixels uint8 [N, H, W, C] and labels [N] of the data set that has the model's classes and shape."""
+    """Name, pixels uint8 [N, H, W, C] and labels [N] of the data set that has the model's classes and input shape."""
     from bittern.data import get_dataset, list_datasets, load
 
-    wanted = (metadata.class_names, metadata.input_shape[1:])
+    expected = (metadata.class_names, metadata.input_shape[1:])
     rows = [get_dataset(name) for name in list_datasets()]
-    info = next((row for row in rows if (row.class_names, row.input_shape) == wanted), None)
+    info = next((row for row in rows if (row.class_names, row.input_shape) == expected), None)
     if info is None:
         raise ValueError(
-            f"{metadata.model} has the classes of no data set that Bittern knows ({', '.join(list_datasets())}): "
-            "give image files instead"
+            f"no data set ({', '.join(list_datasets())}) has the class names and input shape of {metadata.model}: "
+            "pass image files instead"
         )
     if not info.needs_folder and str(folder) != info.name:
-        raise ValueError(f"data set {info.name!r} is not read from a folder: give --data {info.name}, got {folder}")
+        raise ValueError(f"data set {info.name!r} is not read from a folder: pass --data {info.name}, not {folder}")
     split = load(info.name, folder, ("test",))["test"]
     return info.name, split.images.permute(0, 2, 3, 1).numpy(), split.labels.numpy()
 

@@ -1,4 +1,4 @@
-"""The demo's folder: made, or emptied of an earlier demo's results; nobody else's files are touched."""
+"""The demo's folder: created, or cleared of an earlier demo's results. Other files in it are left alone."""
 
 import shutil
 from pathlib import Path
@@ -12,16 +12,16 @@ _RESULTS = (BINARY, FLOAT, f"{BINARY}.pte", f"{FLOAT}.pte", REPORT, STUDY_REPORT
 
 
 def claim(folder: Path) -> None:
-    """Makes ``folder`` ready for a demo.
+    """Prepares ``folder`` for a demo.
 
     Raises:
-        ValueError: it is a file, or holds files and no earlier demo's mark.
+        ValueError: it is a file, or it holds files but not the mark of an earlier demo.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder (--out DIR)")
     mark = folder / _MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.is_file():
-        raise ValueError(f"{folder} holds files that are not an earlier demo's; name a new or empty folder (--out DIR)")
+        raise ValueError(f"{folder} holds files of something other than a demo; name a new or empty folder (--out DIR)")
     folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
     for name in _RESULTS:

@@ -72,89 +72,51 @@ _RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 _ADAM_RATES = _rates(*_RATES)
 
 
-def _latent_free(optimizer: str, key: str) -> dict[str, Any]:
-    """``key`` falls linearly, like a learning rate; Adam trains the few real parameters, as in Bop's paper."""
-    return {"binary_optimizer": optimizer, "binary_schedules": {key: "linear:0.01"}, "lr": 1e-2}
+def _binary_optimizer(name: str) -> dict[str, Any]:
+    """``name`` trains the binary weights, Adam the few real parameters, as in Bop's paper."""
+    return {"binary_optimizer": name, "lr": 1e-2}
 
 
-CONTENDERS: dict[str, Contender] = {
-    row.name: row
-    for row in (
-        Contender(
-            "sgd",
-            "SGD, momentum 0.9",
-            tuple({"lr": lr, "options": {"clip": 1.0, "momentum": 0.9}} for lr in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)),
-            4,
-            "89.9 BinaryNet, SnowBench",
-            {"optimizer": "sgd"},
-        ),
-        Contender("adam", "Adam, one step", _ADAM_RATES, 5, "90.9 BinaryNet, Bop's paper; 90.0 SnowBench", _CLIP),
-        Contender("adam-two-step", "Adam, two steps", _ADAM_RATES, 2, "-", _CLIP, two_step=True),
-        Contender("amsgrad", "AMSGrad", _ADAM_RATES, 3, "-", {"optimizer": "amsgrad", **_CLIP}),
-        Contender(
-            "amsgrad-binary",
-            "AMSGrad, binary weights only",
-            _binary(*({"lr": lr, "clip": 1.0} for lr in _RATES)),
-            3,
-            "-",
-            {"binary_optimizer": "amsgrad", "lr": 1e-2},
-        ),
-        Contender(
-            "bop",
-            "Bop",
-            _binary(
-                {"gamma": 1e-3, "threshold": 1e-8},
-                {"gamma": 1e-3, "threshold": 1e-6},
-                {"gamma": 1e-2, "threshold": 1e-8},
-                {"gamma": 1e-2, "threshold": 1e-6},
-                {"gamma": 3e-4, "threshold": 1e-8},
-                {"gamma": 3e-3, "threshold": 1e-8},
-            ),
-            5,
-            "91.3 BinaryNet, its paper; 89.1 SnowBench",
-            _latent_free("bop", "gamma"),
-        ),
-        Contender(
-            "bop2ndorder",
-            "Bop2ndOrder",
-            _binary(
-                {"gamma": 1e-3, "threshold": 1e-6, "sigma": 1e-3},
-                {"gamma": 1e-3, "threshold": 1e-2, "sigma": 1e-3},
-                {"gamma": 1e-2, "threshold": 1e-6, "sigma": 1e-3},
-                {"gamma": 1e-2, "threshold": 1e-2, "sigma": 1e-3},
-                {"gamma": 3e-4, "threshold": 1e-6, "sigma": 1e-3},
-                {"gamma": 3e-3, "threshold": 1e-6, "sigma": 1e-3},
-            ),
-            5,
-            "91.9 BinaryNet, its paper; 89.7 SnowBench",
-            _latent_free("bop2ndorder", "gamma"),
-        ),
-        Contender(
-            "cema",
-            "CEMA",
-            _binary(*({"alpha": alpha, "gamma": 0.1} for alpha in (1e-4, 3e-4, 1e-3, 3e-3, 3e-5, 1e-2))),
-            2,
-            "-",
-            _latent_free("cema", "alpha"),
-        ),
-        Contender(
-            "diode",
-            "Diode",
-            _binary(*({"lr": 1e-3, "betas": (0.99, beta2)} for beta2 in (0.999, 0.9997, 0.9999, 0.99997, 0.997, 0.99))),
-            4,
-            "-",
-            {"binary_optimizer": "diode", "lr": 1e-2},
-        ),
-        Contender(
-            "bamsprod",
-            "BAMSProd (reconstruction)",
-            _binary(*({"lr": lr} for lr in _RATES)),
-            5,
-            'the original: +3.7 % over "the specific binary optimizer", its abstract',
-            {"binary_optimizer": "bamsprod", "lr": 1e-2},
-        ),
-    )
-}
+def _falling(name: str, key: str) -> dict[str, Any]:
+    """... and ``key`` falls linearly, like a learning rate."""
+    return {**_binary_optimizer(name), "binary_schedules": {key: "linear:0.01"}}
+
+
+_SGD = tuple({"lr": lr, "options": {"clip": 1.0, "momentum": 0.9}} for lr in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0))
+_AMSGRAD = _binary(*({"lr": lr, "clip": 1.0} for lr in _RATES))
+_BOP = _binary(
+    *({"gamma": 1e-3, "threshold": threshold} for threshold in (1e-8, 1e-6)),
+    *({"gamma": 1e-2, "threshold": threshold} for threshold in (1e-8, 1e-6)),
+    *({"gamma": gamma, "threshold": 1e-8} for gamma in (3e-4, 3e-3)),
+)
+_BOP2 = _binary(
+    *({"gamma": 1e-3, "threshold": threshold, "sigma": 1e-3} for threshold in (1e-6, 1e-2)),
+    *({"gamma": 1e-2, "threshold": threshold, "sigma": 1e-3} for threshold in (1e-6, 1e-2)),
+    *({"gamma": gamma, "threshold": 1e-6, "sigma": 1e-3} for gamma in (3e-4, 3e-3)),
+)
+_CEMA = _binary(*({"alpha": alpha, "gamma": 0.1} for alpha in (1e-4, 3e-4, 1e-3, 3e-3, 3e-5, 1e-2)))
+_DIODE = _binary(*({"lr": 1e-3, "betas": (0.99, beta2)} for beta2 in (0.999, 0.9997, 0.9999, 0.99997, 0.997, 0.99)))
+_BAMSPROD = _binary(*({"lr": lr} for lr in _RATES))
+
+_BOP_PUBLISHED = "91.3 BinaryNet, its paper; 89.1 SnowBench"
+_BOP2_PUBLISHED = "91.9 BinaryNet, its paper; 89.7 SnowBench"
+_BAMSPROD_PUBLISHED = 'the original: +3.7 % over "the specific binary optimizer", its abstract'
+
+_ROWS = (
+    Contender("sgd", "SGD, momentum 0.9", _SGD, 4, "89.9 BinaryNet, SnowBench", {"optimizer": "sgd"}),
+    Contender("adam", "Adam, one step", _ADAM_RATES, 5, "90.9 BinaryNet, Bop's paper; 90.0 SnowBench", _CLIP),
+    Contender("adam-two-step", "Adam, two steps", _ADAM_RATES, 2, "-", _CLIP, two_step=True),
+    Contender("amsgrad", "AMSGrad", _ADAM_RATES, 3, "-", {"optimizer": "amsgrad", **_CLIP}),
+    Contender("amsgrad-binary", "AMSGrad, binary weights only", _AMSGRAD, 3, "-", _binary_optimizer("amsgrad")),
+    Contender("bop", "Bop", _BOP, 5, _BOP_PUBLISHED, _falling("bop", "gamma")),
+    Contender("bop2ndorder", "Bop2ndOrder", _BOP2, 5, _BOP2_PUBLISHED, _falling("bop2ndorder", "gamma")),
+    Contender("cema", "CEMA", _CEMA, 2, "-", _falling("cema", "alpha")),
+    Contender("diode", "Diode", _DIODE, 4, "-", _binary_optimizer("diode")),
+    Contender(
+        "bamsprod", "BAMSProd (reconstruction)", _BAMSPROD, 5, _BAMSPROD_PUBLISHED, _binary_optimizer("bamsprod")
+    ),
+)
+CONTENDERS: dict[str, Contender] = {row.name: row for row in _ROWS}
 
 
 def recipe(contender: Contender, scale: Scale, network: str, *, candidate: int | None = None) -> Recipe:

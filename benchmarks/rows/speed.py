@@ -40,8 +40,19 @@ class LayerRow(Stamped):
         return self.macs / (self.median_us * 1e3 * self.clock_ghz)
 
 
+class _Milliseconds:
+    median_ms: float
+    low_ms: float
+    high_ms: float
+
+    @property
+    def spread(self) -> float:
+        """Distance of the quartiles, as a share of the median."""
+        return (self.high_ms - self.low_ms) / self.median_ms
+
+
 @dataclass(frozen=True)
-class NetworkRow(Stamped):
+class NetworkRow(Stamped, _Milliseconds):
     """One network in one engine, one image at a time. Milliseconds as in `LayerRow`.
 
     ``load_ms``, ``memory_mib``: of a fresh process (`benchmarks.measure.engine_process.footprint`).
@@ -61,14 +72,9 @@ class NetworkRow(Stamped):
     load_ms: float
     memory_mib: float
 
-    @property
-    def spread(self) -> float:
-        """Distance of the quartiles, as a share of the median."""
-        return (self.high_ms - self.low_ms) / self.median_ms
-
 
 @dataclass(frozen=True)
-class MacsRow(Stamped):
+class MacsRow(Stamped, _Milliseconds):
     """One network for 224x224 images on one thread. Milliseconds as in `LayerRow`.
 
     ``variant``: one of those above, empty for the network as it is; ``changed``: the number of operators that differ.
@@ -90,11 +96,6 @@ class MacsRow(Stamped):
     float_macs: int
     predicted_ms: float
     top1: float
-
-    @property
-    def spread(self) -> float:
-        """Distance of the quartiles, as a share of the median."""
-        return (self.high_ms - self.low_ms) / self.median_ms
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Plots of speed: a roofline of the layers, latencies of networks and layers, and what networks cost."""
+"""Plots of speed: a roofline of the layers, rates of layers, and what networks cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.measure.layer_times import FLOATS, INT8S, PACKED
 from benchmarks.measure.layers import GROUPS, TITLES
-from benchmarks.rows import LayerRow, MacsRow, MemoryRow, NetworkRow, SplitRow, cpu_title, read
+from benchmarks.rows import LayerRow, MacsRow, MemoryRow, SplitRow, cpu_title, read
 from benchmarks.tables import costs, frontier
 from benchmarks.tables.figure import OTHER, OWN, STYLE, save
 from benchmarks.tables.layers import layer_rows
@@ -25,9 +25,6 @@ def draw(folder: Path) -> None:
         key = layer_rows(folder, "3x3")
         if key:
             _layers(folder / "layers.svg", cpu, key)
-        networks = [row for row in read(folder / "networks.csv", NetworkRow) if row.threads == 1 and not row.status]
-        if networks:
-            _networks(folder / "networks.svg", cpu, networks)
         own = sorted(costs.own(read(folder / "macs.csv", MacsRow)), key=lambda row: row.median_ms)
         splits = {split.network: split for split in read(folder / "macs-split.csv", SplitRow)}
         if own:
@@ -91,24 +88,6 @@ def _layers(path: Path, cpu: str, rows: Sequence[LayerRow]) -> None:
         _bars(panel, [text for text, values in found if values], [max(v) for _, v in found if v], "MAC/cycle")
         panel.set_title(layer, loc="left", fontsize=9)
     figure.suptitle(cpu, fontsize=9)
-    save(figure, path)
-
-
-def _networks(path: Path, cpu: str, rows: Sequence[NetworkRow]) -> None:
-    order = sorted(rows, key=lambda row: row.median_ms)
-    figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.24 * len(order)))
-    names = [f"{row.network}, {row.precision}, {row.engine}" for row in order]
-    # Dots: the lengths of bars would mean nothing on a scale that has no zero.
-    for place, row in enumerate(order):
-        axes.plot(row.median_ms, place, "o", color=OWN if row.engine == "Bittern" else OTHER, markersize=7)
-        axes.annotate(f"{row.median_ms:.3g}", (row.median_ms, place), (7, -3), textcoords="offset points", fontsize=8)
-    axes.set_yticks(range(len(order)), names)
-    axes.invert_yaxis()
-    axes.grid(axis="x", which="both", color="0.92")
-    axes.set_axisbelow(True)
-    axes.margins(x=0.12)
-    axes.set(title=f"{cpu}, one thread", xlabel="milliseconds an image", xscale="log")
-    axes.xaxis.set_major_formatter("{x:g}")
     save(figure, path)
 
 

@@ -1,6 +1,7 @@
 """The comparison of optimizers: its contenders, their settings, and its runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from benchmarks.measure.contenders import (
     Scale,
     recipe,
 )
-from benchmarks.measure.optimizers import TUNING, OptimizerRun
+from benchmarks.measure.optimizers import TUNING, OptimizerRun, _epochs
 from benchmarks.rows import TuningRow, read
 from bittern.models import create
 from bittern.train.optimizers import build_optimizer
@@ -58,3 +59,14 @@ def test_runs_of_the_comparison_and_of_the_tuning_lie_apart() -> None:
     assert str(compared) == "slim/binarynet/bop/seed2"
     assert str(tuned) == "slim/binarynet/bop/tune0"
     assert compared.setting != tuned.setting
+
+
+def test_the_epochs_of_a_run_are_those_of_its_log(tmp_path: Path) -> None:
+    header = "stage,step,loss,accuracy,test_accuracy,flip_rate,seconds"
+    (tmp_path / "log.csv").write_text(f"{header}\nstep1,500,2.0,0.3,0.2,,60\ntrain,1000,1.5,0.4,0.3,0.001,61\n")
+    run = OptimizerRun("adam-two-step", "binarynet", "slim", "data", "cpu", seed=1)
+    first, second = _epochs(run, tmp_path, {"torch": "2.13", "bittern": "0.1"})
+    assert (first.stage, first.epoch, first.epochs, first.flip_rate) == ("step1", 1, 2, -1)
+    assert (second.step, second.test_accuracy, second.flip_rate, second.seed) == (1000, 0.3, 0.001, 1)
+    assert second.machine
+    assert second.revision

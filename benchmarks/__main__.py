@@ -1,7 +1,7 @@
 """The command line: ``python -m benchmarks COMMAND``.
 
-Rows go to CSV files in results/, those about speed in a folder for each CPU; then all pages and plots are made anew. An
-interrupted call resumes where it stopped, unless the code has changed in the meantime.
+Rows go to CSV files in results/, those about speed in a folder for each CPU; then all pages and plots are regenerated.
+An interrupted call resumes where it stopped, unless the code has changed in the meantime.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("revisions", nargs=2, metavar=("OLD", "NEW"), help="such as HEAD~1 HEAD")
     compare.add_argument("--only", default="", metavar="TEXT", help="only rows whose name holds TEXT")
     compare.add_argument("--rounds", type=int, default=20)
-    commands.add_parser("report", help="make all pages and plots of the CSV files anew")
+    commands.add_parser("report", help="regenerate all pages and plots from the CSV files")
     return parser
 
 

@@ -27,7 +27,7 @@ class Frontier:
 
     @property
     def undominated(self) -> list[MacsRow]:
-        """Those that no other beats: none is both faster and at least as accurate."""
+        """The frontier: entries beside which no other is both faster and at least as accurate."""
         return [row for row in self.entries if dominated_by(row, self.entries) is None]
 
     @property
@@ -37,31 +37,31 @@ class Frontier:
 
 
 def frontier(folder: Path) -> Frontier | None:
-    """None where nothing was measured."""
+    """None where no binary network was measured."""
     rows = [row for row in measured(read(folder / "macs.csv", MacsRow)) if row.top1]
+    if not any(row.precision == "binary" for row in rows):
+        return None
     fastest = {(row.network, row.precision): row for row in reversed(rows)}
     entries = sorted(fastest.values(), key=lambda row: row.median_ms)
-    return Frontier(cpu_title(folder.name), tuple(entries)) if entries else None
+    return Frontier(cpu_title(folder.name), tuple(entries))
 
 
 def verdict(found: Frontier) -> str:
     """Who wins, in sentences made of the rows."""
     binary = [row for row in found.entries if row.precision == "binary"]
     winners = [row for row in found.undominated if row.precision == "binary"]
-    text = f"On {found.cpu}, "
     if winners:
         listed = _listed([f"{name(row)} ({_figures(row)})" for row in winners])
-        text += f"{len(winners)} of {len(binary)} binary networks are undominated: {listed}."
-    elif binary:
-        text += f"no binary network is undominated: each of the {len(binary)} is slower than a network of at least its "
-        text += "accuracy. "
+        text = f"{len(winners)} of {len(binary)} binary networks are on the frontier: {listed}."
+    else:
         row = min(binary, key=lambda row: row.median_ms / _rival(row, found).median_ms)
         rival = _rival(row, found)
-        text += f"The closest is {name(row)} ({_figures(row)}), beaten by {name(rival)} in {rival.engine} "
-        text += f"({_figures(rival)})."
+        text = f"no binary network is on the frontier: for each of the {len(binary)}, another network is faster and at "
+        text += f"least as accurate. The closest is {name(row)} ({_figures(row)}), beaten by {name(rival)} in "
+        text += f"{rival.engine} ({_figures(rival)})."
     if found.missing:
         text += f" Rivals that were not measured there and may change that: {_listed(found.missing)}."
-    return text
+    return f"On {found.cpu}, {text}"
 
 
 def _rival(row: MacsRow, found: Frontier) -> MacsRow:
@@ -151,8 +151,8 @@ _STYLES = {
 }
 """Precision -> marker, colour, text."""
 
-_PLACES = [(7, 0), (-7, 0), (0, 11), (0, -11), *((x, y) for y in (9, -9, 18, -18) for x in (7, -7, 0))]
-"""Offsets of a name from its point: to the right, to the left, above, below ..."""
+_PLACES = [(5, 0), (-5, 0), (0, 8), (0, -8), *((x, y) for y in (7, -7, 13, -13) for x in (5, -5, 0))]
+"""Offsets of a name from its point, in typographic points: to the right, to the left, above, below ..."""
 
 
 def _label(axes: Axes, found: Frontier) -> None:
@@ -169,7 +169,7 @@ def _label(axes: Axes, found: Frontier) -> None:
         text = row.network if row.precision == "binary" else f"{row.network}, {row.precision}"
         for dx, dy in _PLACES:
             side = "left" if dx > 0 else "right" if dx < 0 else "center"
-            place: Any = {"textcoords": "offset pixels", "ha": side, "va": "center"}
+            place: Any = {"textcoords": "offset points", "ha": side, "va": "center"}
             label = axes.annotate(text, (row.median_ms, row.top1), (dx, dy), fontsize=7, color=color, **place)
             box = label.get_window_extent()
             inside = axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1

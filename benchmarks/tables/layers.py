@@ -31,15 +31,15 @@ def key_ratios(folder: Path) -> dict[str, float]:
     """Geometric means over the four 3x3 layers of ResNet-18: how many times faster Bittern is, and shares of bounds."""
     layers = list(_by_layer(layer_rows(folder, "3x3")).values())
     first = layers[0] if layers else {}
-    wanted: dict[str, tuple[str, Sequence[str]]] = {
+    pairs: dict[str, tuple[str, Sequence[str]]] = {
         "packed in, times faster than the best float": (PACKED, FLOATS),
         "packed in, times faster than the best int8": (PACKED, INT8S),
         "float in, times faster than the best float": (FLOAT_IN, FLOATS),
     }
     for name in [name for name in first if _is_own(name) and name != FLOAT_IN]:
         for bound in _bounds_of(first, name):
-            wanted[f"{name}, share of {bound.column}"] = (name, [bound.column])
-    ratios = {text: _mean_ratio(layers, own, others) for text, (own, others) in wanted.items()}
+            pairs[f"{name}, share of {bound.column}"] = (name, [bound.column])
+    ratios = {text: _mean_ratio(layers, own, others) for text, (own, others) in pairs.items()}
     return {text: ratio for text, ratio in ratios.items() if ratio is not None}
 
 

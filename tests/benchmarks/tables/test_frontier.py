@@ -39,12 +39,12 @@ def test_a_rival_stands_in_its_fastest_engine(tmp_path: Path) -> None:
     ]
 
 
-def test_the_verdict_names_the_winner_whoever_it_is(tmp_path: Path) -> None:
+def test_the_verdict_names_the_winner_of_either_kind(tmp_path: Path) -> None:
     int8 = rival("mobilenet-v2", 2.0, 71.7)
     text = verdict(found(tmp_path, macs_row("net", 1.0, COST, 60.0), macs_row("late", 3.0, COST, 60.0), int8))
-    assert text.startswith("On AMD Zen 4, 1 of 2 binary networks are undominated: net (1.00 ms, 60.0 %).")
+    assert text.startswith("On AMD Zen 4, 1 of 2 binary networks are on the frontier: net (1.00 ms, 60.0 %).")
     text = verdict(found(tmp_path, macs_row("net", 2.5, COST, 60.0), macs_row("late", 5.0, COST, 60.0), int8))
-    assert "no binary network is undominated" in text
+    assert "no binary network is on the frontier" in text
     assert "The closest is net (2.50 ms, 60.0 %), beaten by int8 mobilenet-v2 in OpenVINO (2.00 ms, 71.7 %)." in text
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks.rows import LayerRow, MacsRow, NetworkRow, ProofRow, SplitRow, Stamp
 
-STAMP: Stamp = {"machine": "a machine", "revision": "abc", "date": "2026-12-01"}
+STAMP: Stamp = {"machine": "a machine, x86_64", "revision": "abc", "date": "2026-12-01"}
 
 
 def layer_row(column: str, microseconds: float, status: str = "") -> LayerRow:

@@ -20,7 +20,7 @@ _PAD = torch.ops.aten.pad.default
 
 
 def rewrite(model: nn.Module, example: Tensor, change: Callable[[Graph], int]) -> tuple[fx.GraphModule, int]:
-    """``model`` after ``change``, as a module that can be exported, and the number of operators that changed."""
+    """``model`` changed, as a module that can be exported, and how many operators were changed."""
     graph = capture(model, example)
     count = change(graph)
     graph.clean()

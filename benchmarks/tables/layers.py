@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.measure.layer_times import BINARIES, BOUND, FLOAT_IN, FLOATS, INT8S, PACKED, TWO_THREADS
 from benchmarks.measure.layers import GROUPS, NEIGHBOURS, TITLES, WHY
 from benchmarks.rows import LayerRow, read
-from benchmarks.tables.markdown import LARQ_ON_X86, Cells, caption, section, table
+from benchmarks.tables.markdown import Cells, caption, caption_of_engines, section, table
 
 Columns = dict[str, LayerRow]
 """The rows of one layer by column."""
@@ -116,8 +116,7 @@ def _group(rows: Sequence[LayerRow], title: str) -> str:
     if len(layers) > 1:
         means = [f"{geometric_mean(values):.1f}x" if values else "-" for values in ratios.values()]
         lines.append(["geometric mean", *[""] * (len(header) - 1 - len(rivals)), *means])
-    text = f"{caption(rows)} {LARQ_ON_X86}" if any("Larq" in name for name in rivals) else caption(rows)
-    return section(title, text, table(header, lines))
+    return section(title, caption_of_engines(rows, rivals), table(header, lines))
 
 
 def _neighbours(rows: Sequence[LayerRow]) -> str:

@@ -7,7 +7,7 @@ from benchmarks.rows import Stamped
 
 Cells = Sequence[str]
 
-LARQ_ON_X86 = "Larq Compute Engine has no x86 kernels: its times are those of its portable C++ code."
+_LARQ_ON_X86 = " Larq Compute Engine has no x86 kernels: its times are those of its portable C++ code."
 
 
 def table(header: Cells, rows: Iterable[Cells]) -> str:
@@ -23,6 +23,12 @@ def caption(rows: Sequence[Stamped]) -> str:
     revision = f"revision {', '.join(revisions)}" if revisions else "revision not recorded"
     date = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "date not recorded"
     return f"{machines}; {revision}; {date}."
+
+
+def caption_of_engines(rows: Sequence[Stamped], engines: Iterable[str]) -> str:
+    """The caption of a table that shows ``engines``."""
+    larq = any("Larq" in name for name in engines) and "x86" in rows[0].machine
+    return caption(rows) + (_LARQ_ON_X86 if larq else "")
 
 
 def section(title: str, text: str, body: str) -> str:

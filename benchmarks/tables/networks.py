@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import NetworkRow, ProofRow, SplitRow, read
-from benchmarks.tables.markdown import LARQ_ON_X86, Cells, caption, section, table
+from benchmarks.tables.markdown import Cells, caption, caption_of_engines, section, table
 
 
 def sections(folder: Path) -> list[str]:
@@ -54,7 +54,7 @@ def _latencies(rows: Sequence[NetworkRow]) -> str:
         else:
             cells += ["-"] * 4
         lines.append([*name, *cells, f"{row.load_ms:.1f}", f"{row.memory_mib:.1f}", f"{row.file_mib:.1f}"])
-    text = f"{caption(rows)} {LARQ_ON_X86}" if any(row.engine.startswith("Larq") for row in rows) else caption(rows)
+    text = caption_of_engines(rows, [row.engine for row in rows])
     return section("Networks, 224x224, batch 1", text, table(header, lines))
 
 

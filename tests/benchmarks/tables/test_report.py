@@ -36,10 +36,10 @@ def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> Non
 
 def test_a_caption_says_what_was_not_recorded() -> None:
     row = layer_row("bittern", 1.0)
-    assert caption([row]) == "a machine; revision abc; 2026-12-01."
+    assert caption([row]) == "a machine, x86_64; revision abc; 2026-12-01."
     unknown = type(row)(**{**vars(row), **STAMP, "revision": "", "date": "2026-11-30"})
-    assert caption([unknown]) == "a machine; revision not recorded; 2026-11-30."
-    assert caption([row, unknown]) == "a machine; revision abc; 2026-11-30 to 2026-12-01."
+    assert caption([unknown]) == "a machine, x86_64; revision not recorded; 2026-11-30."
+    assert caption([row, unknown]) == "a machine, x86_64; revision abc; 2026-11-30 to 2026-12-01."
 
 
 def test_figures_are_found_by_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measure.driver import EngineProcess, FailedError
+from benchmarks.measure.driver import EngineProcess, RequestError
 from benchmarks.measure.engines.revision import SUBJECTS
 from benchmarks.measure.environments import BUILD, ROOT, VENV
 
@@ -55,7 +55,7 @@ def _run(*command: object) -> str:
 
 
 def compare(trees: Sequence[Path], subject: str, *, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of a call in both trees, round by round. Raises FailedError."""
+    """Seconds of a call in both trees, round by round. Raises RequestError."""
     core = (max(os.sched_getaffinity(0)),)
     processes = [EngineProcess(VENV, core, {"BITTERN_COMPARE_TREE": str(tree)}, print) for tree in trees]
     try:
@@ -79,7 +79,7 @@ def run(revisions: Sequence[str], *, only: str, rounds: int) -> None:
     for subject in [name for name in SUBJECTS if only in name]:
         try:
             bursts = compare(trees, subject, rounds=rounds)
-        except FailedError as error:
+        except RequestError as error:
             print(f"{subject:32} {error}", flush=True)
             continue
         ratios = [first / second for first, second in bursts]

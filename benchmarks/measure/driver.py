@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import environments
-from benchmarks.measure.environments import ROOT, MissingError, Say
+from benchmarks.measure.environments import ROOT, Say, UnavailableError
 
 
-class FailedError(Exception):
+class RequestError(Exception):
     """What an engine said when it could not do as asked, in one line."""
 
 
@@ -32,8 +32,8 @@ class EngineProcess:
         """The result of a request (`benchmarks.measure.engine_process`).
 
         Raises:
-            MissingError: the environment cannot be installed.
-            FailedError: the request failed, or the process ended.
+            UnavailableError: the environment cannot be installed.
+            RequestError: the request failed, or the process ended.
         """
         process = self._started()
         assert process.stdin is not None
@@ -50,10 +50,10 @@ class EngineProcess:
                 status = process.wait()
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:]
-            raise FailedError(f"its process ended with status {status}: {''.join(last)}"[:200])
+            raise RequestError(f"its process ended with status {status}: {''.join(last)}"[:200])
         answer = json.loads(line)
         if "error" in answer:
-            raise FailedError(str(answer["error"]).splitlines()[0][:200])
+            raise RequestError(str(answer["error"]).splitlines()[0][:200])
         return answer["result"]
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ class Driver:
         return EngineProcess(column.environment, cores, dict(column.variables), self.say)
 
     def build(self, environment: str, builder: str, subject: dict[str, Any], path: Path) -> None:
-        """Builds a model file unless it exists. Raises MissingError or FailedError."""
+        """Builds a model file unless it exists. Raises UnavailableError or RequestError."""
         if not path.exists():
             self.worker(environment, "build", 1).ask("build", builder=builder, subject=subject, path=str(path))
 
@@ -174,10 +174,10 @@ class Driver:
             process = self.worker(column.environment, column.engine, column.threads, column.variables)
             try:
                 if column.reason:
-                    raise MissingError(column.reason)
+                    raise UnavailableError(column.reason)
                 process.ask("load", **column.request, slot=column.name)
                 running[column.name] = process
-            except (MissingError, FailedError) as error:
+            except (UnavailableError, RequestError) as error:
                 reasons[column.name] = str(error)
         bursts: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
         for index in range(rounds):
@@ -187,7 +187,7 @@ class Driver:
                 time.sleep(0.001)  # until the threads of the previous burst stop spinning
                 try:
                     bursts[name].append(process.ask("burst", slot=name, seconds=seconds, calls=3))
-                except FailedError as error:
+                except RequestError as error:
                     reasons[name] = str(error)
                     del running[name]
         for process in set(running.values()):

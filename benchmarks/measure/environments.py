@@ -23,7 +23,7 @@ LARQ = "larq"
 Say = Callable[[str], None]
 
 
-class MissingError(Exception):
+class UnavailableError(Exception):
     """An environment cannot be used; the message is the reason in a few words."""
 
 
@@ -31,7 +31,7 @@ def python(environment: str, say: Say) -> Path:
     """The interpreter of ``environment``, installed if necessary.
 
     Raises:
-        MissingError: the installation failed.
+        UnavailableError: the installation failed.
     """
     if environment == VENV:
         return Path(sys.executable)
@@ -50,7 +50,7 @@ def python(environment: str, say: Say) -> Path:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            raise MissingError(
+            raise UnavailableError(
                 "not installed: " + (errors[-1] if errors else "pip failed").removeprefix("ERROR: ")[:120]
             )
     if environment == RIVALS:  # exports networks from .venv's PyTorch

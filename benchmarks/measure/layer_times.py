@@ -8,7 +8,7 @@ from benchmarks.measure import kernels
 from benchmarks.measure.campaign import Campaign
 from benchmarks.measure.driver import Column, Driver, Timings
 from benchmarks.measure.environments import LARQ, RIVALS, VENV
-from benchmarks.measure.layers import GROUPS, LAYERS, NEIGHBOURS, Layer
+from benchmarks.measure.layers import GROUPS, LAYERS, NEIGHBOURS, LayerCase
 from benchmarks.measure.programs import BUILDERS, Entry, build_column
 from benchmarks.rows import LayerRow, Stamp
 from bittern import runtime
@@ -55,13 +55,13 @@ def run(campaign: Campaign) -> None:
     campaign.measure("memory", kernels.measure_memory)
 
 
-def layer_column(driver: Driver, entry: Entry, layer: Layer) -> Column:
+def layer_column(driver: Driver, entry: Entry, layer: LayerCase) -> Column:
     """The column of ``entry`` for ``layer``, its model file built; with a reason where that fails."""
     sources = [f"{BUILDERS}/{entry.builder}.py", *(["src/bittern/ops"] if entry.form.startswith("packed") else [])]
     return build_column(driver, entry, {"layer": asdict(layer)}, stem=layer.key, sources=sources)
 
 
-def measure(layers: Sequence[Layer], rivals: bool, rounds: int, driver: Driver, stamp: Stamp) -> list[LayerRow]:
+def measure(layers: Sequence[LayerCase], rivals: bool, rounds: int, driver: Driver, stamp: Stamp) -> list[LayerRow]:
     """Measures layers one after the other, every layer's columns interleaved."""
     rows = []
     entries = own_entries() + (RIVAL_ENTRIES if rivals else [])

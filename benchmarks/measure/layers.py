@@ -7,7 +7,7 @@ KEY_LAYERS = ("A", "B", "C", "D")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerCase:
     """``size``: height and width of a convolution's input, rows of a linear layer's. Padding keeps that size, a stride
     divides it."""
 
@@ -59,11 +59,11 @@ class Layer:
         return "-".join([self.op, *map(str, values)])
 
 
-def _conv(group: str, name: str, size: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> Layer:
+def _conv(group: str, name: str, size: int, inputs: int, outputs: int, kernel: int, stride: int = 1) -> LayerCase:
     step = f", stride {stride}" if stride > 1 else ""
     to = f"{inputs}" if inputs == outputs else f"{inputs} to {outputs}"
     text = f"{name} {size}x{size}, {to}, {kernel}x{kernel}{step}".strip()
-    return Layer(group, text, "conv2d", size, inputs, outputs, kernel, stride)
+    return LayerCase(group, text, "conv2d", size, inputs, outputs, kernel, stride)
 
 
 _STAGES = [(56, 64), (28, 128), (14, 256), (7, 512)]
@@ -72,16 +72,16 @@ _REACTNET_3X3 += [(14, 512, 1), (14, 512, 2), (7, 1024, 1)]
 _REACTNET_1X1 = [(112, 32), (56, 64), (56, 128), (28, 128), (28, 256), (14, 256), (14, 512), (7, 512), (7, 1024)]
 
 
-def _near(text: str, channels: int = 128, **changes: int) -> Layer:
+def _near(text: str, channels: int = 128, **changes: int) -> LayerCase:
     """A layer that differs from 28x28, 128 channels, 3x3 in one respect, in the group `NEIGHBOURS`."""
-    return Layer(NEIGHBOURS, text, "conv2d", 28, channels, channels, 3, **changes)
+    return LayerCase(NEIGHBOURS, text, "conv2d", 28, channels, channels, 3, **changes)
 
 
-def _deeper(size: int, channels: int, pad_value: int) -> Layer:
+def _deeper(size: int, channels: int, pad_value: int) -> LayerCase:
     """As many MACs in fewer pixels, more of which lie at the border."""
     padded = ", padded with 0" if pad_value == 0 else ""
     text = f"{size}x{size}, {channels}{padded}"
-    return Layer(NEIGHBOURS, text, "conv2d", size, channels, channels, 3, pad_value=pad_value)
+    return LayerCase(NEIGHBOURS, text, "conv2d", size, channels, channels, 3, pad_value=pad_value)
 
 
 NEIGHBOURS = "neighbours"
@@ -115,7 +115,7 @@ LAYERS = [
     *(_conv("reactnet-a", "", size, c, c, 3, stride) for size, c, stride in _REACTNET_3X3),
     *(_conv("reactnet-a", "", size, c, c, 1) for size, c in _REACTNET_1X1),
     *_NEAR,
-    *(Layer("linear", f"linear 1024 to 1024, batch {rows}", "linear", rows, 1024, 1024) for rows in (1, 8, 64)),
+    *(LayerCase("linear", f"linear 1024 to 1024, batch {rows}", "linear", rows, 1024, 1024) for rows in (1, 8, 64)),
 ]
 
 GROUPS = list(dict.fromkeys(layer.group for layer in LAYERS))

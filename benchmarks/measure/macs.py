@@ -11,7 +11,7 @@ from functools import cache, partial
 
 from benchmarks.measure import split
 from benchmarks.measure.campaign import Campaign
-from benchmarks.measure.driver import Column, Driver, FailedError
+from benchmarks.measure.driver import Column, Driver, RequestError
 from benchmarks.measure.environments import MODELS, VENV
 from benchmarks.measure.network_files import bittern, column, rivals
 from benchmarks.measure.programs import BUILDERS, EXPORTER, source_digest
@@ -86,7 +86,7 @@ def _variants(driver: Driver, network: str) -> list[Subject]:
     path = MODELS / f"{network}-variants-{digest}.json"
     try:
         driver.build(VENV, "network_variants", {"network": network}, path)
-    except FailedError as error:
+    except RequestError as error:
         reason = str(error)
         return [Subject(network, "binary", "Bittern", Column(f"{network}, variants", VENV, "", reason=reason), "all")]
     subjects = []

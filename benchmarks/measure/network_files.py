@@ -8,30 +8,30 @@ from benchmarks.measure.programs import BUILDERS, EXPORTER, NETWORKS, Entry, bui
 
 
 @dataclass(frozen=True)
-class Candidate:
+class NetworkEntry:
     """A network in an engine."""
 
     network: str
     precision: str
-    entry: Entry
+    program: Entry
 
     @property
     def engine(self) -> str:
-        return self.entry.name
+        return self.program.name
 
     @property
     def name(self) -> str:
         return f"{self.network} {self.precision} {self.engine}"
 
 
-def bittern(network: str) -> Candidate:
-    return Candidate(network, "binary", Entry("Bittern", VENV, "executorch", "network_pte", "bittern", ".pte"))
+def bittern(network: str) -> NetworkEntry:
+    return NetworkEntry(network, "binary", Entry("Bittern", VENV, "executorch", "network_pte", "bittern", ".pte"))
 
 
-def rivals(network: str) -> list[Candidate]:
+def rivals(network: str) -> list[NetworkEntry]:
     """A network that is not binary, in float32 and int8, in every engine that runs it."""
     return [
-        Candidate(network, precision, entry)
+        NetworkEntry(network, precision, entry)
         for precision in ("float", "int8")
         for entry in (
             Entry("ONNX Runtime", RIVALS, "onnx_runtime", "network_onnx", precision, ".onnx"),
@@ -41,21 +41,19 @@ def rivals(network: str) -> list[Candidate]:
     ]
 
 
-def larq(network: str) -> list[Candidate]:
+def larq(network: str) -> list[NetworkEntry]:
     """With and without TFLite's XNNPACK delegate for the float parts. The indirect kernel runs on one thread."""
     indirect, xnnpack = ("indirect", True), ("xnnpack", True)
     settings = {"Larq": (), "Larq indirect": (indirect,), "Larq indirect, XNNPACK": (indirect, xnnpack)}
     return [
-        Candidate(network, "binary", Entry(name, LARQ, "larq", "network_tflite", "binary", ".tflite", options))
+        NetworkEntry(network, "binary", Entry(name, LARQ, "larq", "network_tflite", "binary", ".tflite", options))
         for name, options in settings.items()
     ]
 
 
-def column(driver: Driver, candidate: Candidate, threads: int) -> Column:
-    """The column of ``candidate``, its model file built; with a reason where that fails."""
-    sources = (BUILDERS, *(EXPORTER if candidate.entry.form == "bittern" else (NETWORKS,)))
-    name = f"{candidate.name}, {threads} thread{'s' if threads > 1 else ''}"
-    subject = {"network": candidate.network}
-    return build_column(
-        driver, candidate.entry, subject, stem=candidate.network, sources=sources, name=name, threads=threads
-    )
+def column(driver: Driver, entry: NetworkEntry, threads: int) -> Column:
+    """The column of ``entry``, its model file built; with a reason where that fails."""
+    sources = (BUILDERS, *(EXPORTER if entry.program.form == "bittern" else (NETWORKS,)))
+    name = f"{entry.name}, {threads} thread{'s' if threads > 1 else ''}"
+    subject = {"network": entry.network}
+    return build_column(driver, entry.program, subject, stem=entry.network, sources=sources, name=name, threads=threads)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.measure.driver import Column, Driver, FailedError
-from benchmarks.measure.environments import MODELS, ROOT, MissingError
+from benchmarks.measure.driver import Column, Driver, RequestError
+from benchmarks.measure.environments import MODELS, ROOT, UnavailableError
 
 BUILDERS = "benchmarks/measure/build_models"
 NETWORKS = "benchmarks/measure/networks"
@@ -49,7 +49,7 @@ def build_column(
     reason = ""
     try:
         driver.build(entry.environment, entry.builder, {"form": entry.form, **subject}, path)
-    except (MissingError, FailedError) as error:
+    except (UnavailableError, RequestError) as error:
         reason = str(error)
     options = dict(entry.options)
     return Column(

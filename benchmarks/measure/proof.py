@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from benchmarks.measure.driver import Driver, FailedError
+from benchmarks.measure.driver import Driver, RequestError
 from benchmarks.measure.environments import MODELS, VENV
 from benchmarks.measure.network_files import bittern, column
 from benchmarks.measure.programs import BUILDERS, EXPORTER, source_digest
@@ -29,7 +29,7 @@ def measure(networks: Sequence[str], driver: Driver, stamp: Stamp) -> list[Proof
             if not status:
                 driver.build(VENV, _BUILDER, {"network": network, "program": str(program.path)}, path)
                 counts = json.loads(path.read_text())
-        except FailedError as error:
+        except RequestError as error:
             status = str(error)
         row = ProofRow(network, status, **counts, **stamp)
         rows.append(row)

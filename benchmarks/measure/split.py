@@ -8,7 +8,7 @@ and what XNNPACK leaves to ExecuTorch's own kernels.
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.measure.driver import Driver, FailedError
+from benchmarks.measure.driver import Driver, RequestError
 from benchmarks.measure.environments import VENV
 from benchmarks.measure.network_files import bittern, column
 from benchmarks.rows import SplitRow, Stamp
@@ -67,7 +67,7 @@ def measure(networks: Sequence[str], driver: Driver, stamp: Stamp) -> list[Split
                 seen[network].append(
                     worker.ask("call", module="split", function="nodes", arguments=[str(columns[network].path)])
                 )
-            except FailedError as error:
+            except RequestError as error:
                 driver.say(f"{network}: {error}")
                 del seen[network]
     rows = []

@@ -11,12 +11,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.measure.layers import Layer
+from benchmarks.measure.layers import LayerCase
 
 _DOMAIN = "com.microsoft"
 
 
-def _shapes(layer: Layer, *, channels_last: bool) -> tuple[list[int], list[int]]:
+def _shapes(layer: LayerCase, *, channels_last: bool) -> tuple[list[int], list[int]]:
     if layer.op == "linear":
         return [layer.size, layer.inputs], [layer.size, layer.outputs]
     sides, out_sides = [layer.size] * 2, [layer.out_size] * 2
@@ -25,7 +25,7 @@ def _shapes(layer: Layer, *, channels_last: bool) -> tuple[list[int], list[int]]
     return [1, layer.inputs, *sides], [1, layer.outputs, *out_sides]
 
 
-def _float(layer: Layer) -> tuple[Any, list[Any]]:
+def _float(layer: LayerCase) -> tuple[Any, list[Any]]:
     random = np.random.default_rng(0)
     if layer.op == "linear":
         weight = random.standard_normal((layer.inputs, layer.outputs), np.float32)
@@ -35,7 +35,7 @@ def _float(layer: Layer) -> tuple[Any, list[Any]]:
     return node, [numpy_helper.from_array(weight, "w")]
 
 
-def _int8(layer: Layer) -> tuple[Any, list[Any]]:
+def _int8(layer: LayerCase) -> tuple[Any, list[Any]]:
     random = np.random.default_rng(0)
     linear = layer.op == "linear"
     shape = (layer.inputs, layer.outputs) if linear else (layer.outputs, layer.inputs, layer.kernel, layer.kernel)
@@ -59,7 +59,7 @@ def _int8(layer: Layer) -> tuple[Any, list[Any]]:
 
 def build(subject: dict[str, Any], path: Path) -> None:
     """Forms: "float", "int8"."""
-    layer, int8 = Layer(**subject["layer"]), subject["form"] == "int8"
+    layer, int8 = LayerCase(**subject["layer"]), subject["form"] == "int8"
     node, constants = _int8(layer) if int8 else _float(layer)
     kind = TensorProto.UINT8 if int8 else TensorProto.FLOAT
     shapes = _shapes(layer, channels_last=int8)

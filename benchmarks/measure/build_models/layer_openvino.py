@@ -11,7 +11,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset1, opset8
 
-from benchmarks.measure.layers import Layer
+from benchmarks.measure.layers import LayerCase
 
 _TO_NCHW, _TO_NHWC = np.array([0, 3, 1, 2]), np.array([0, 2, 3, 1])
 
@@ -20,7 +20,7 @@ def _scalar(value: float, dims: int = 4) -> Any:
     return opset8.constant(np.full([1] * dims, value, np.float32))
 
 
-def _linear(layer: Layer, x: Any, *, int8: bool) -> Any:
+def _linear(layer: LayerCase, x: Any, *, int8: bool) -> Any:
     random, shape = np.random.default_rng(0), (layer.outputs, layer.inputs)
     if not int8:
         return opset8.matmul(x, opset8.constant(random.standard_normal(shape, np.float32)), False, True)
@@ -36,7 +36,7 @@ def _requantize(y: Any, dims: int) -> Any:
     return opset8.fake_quantize(opset8.relu(y), low, high, low, _scalar(255, dims), 256)
 
 
-def _convolution(layer: Layer, x: Any, form: str) -> Any:
+def _convolution(layer: LayerCase, x: Any, form: str) -> Any:
     random = np.random.default_rng(0)
     shape = (layer.outputs, layer.inputs, layer.kernel, layer.kernel)
     window = ([layer.stride] * 2, [layer.padding] * 2, [layer.padding] * 2, [1, 1])
@@ -60,7 +60,7 @@ def _convolution(layer: Layer, x: Any, form: str) -> Any:
 
 def build(subject: dict[str, Any], path: Path) -> None:
     """Forms: "float", "int8", "binary"."""
-    layer, form = Layer(**subject["layer"]), subject["form"]
+    layer, form = LayerCase(**subject["layer"]), subject["form"]
     kind = np.uint8 if form == "int8" else np.float32
     if layer.op == "linear" and form == "binary":  # it has no binary MatMul: a 1x1 convolution
         x = opset8.parameter([1, layer.size, 1, layer.inputs], kind)

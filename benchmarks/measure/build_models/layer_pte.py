@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import bittern.ops  # noqa: F401  (defines the operators)
-from benchmarks.measure.layers import Layer
+from benchmarks.measure.layers import LayerCase
 from bittern.export.lower import CACHE_LINE
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import layout
@@ -18,7 +18,7 @@ _NO_EPILOGUE = (None,) * 11
 class PackedLayer(nn.Module):
     """Bits in, floats out; ``pack`` in front of it if ``floats`` come in."""
 
-    def __init__(self, layer: Layer, *, floats: bool) -> None:
+    def __init__(self, layer: LayerCase, *, floats: bool) -> None:
         super().__init__()
         self.layer, self.floats = layer, floats
         shape: tuple[int, ...] = (layer.outputs, layer.inputs // layer.groups)
@@ -39,13 +39,13 @@ class PackedLayer(nn.Module):
         return result
 
 
-def _float_layer(layer: Layer) -> nn.Module:
+def _float_layer(layer: LayerCase) -> nn.Module:
     if layer.op == "linear":
         return nn.Linear(layer.inputs, layer.outputs, bias=False)
     return nn.Conv2d(layer.inputs, layer.outputs, layer.kernel, layer.stride, layer.padding, bias=False)
 
 
-def _example(layer: Layer, *, packed: bool) -> Tensor:
+def _example(layer: LayerCase, *, packed: bool) -> Tensor:
     words = layout.words(layer.inputs)
     if layer.op == "linear":
         return torch.zeros(layer.size, words, dtype=torch.int32) if packed else torch.zeros(layer.size, layer.inputs)
@@ -73,6 +73,6 @@ def lower(module: nn.Module, example: Tensor) -> bytes:
 def build(subject: dict[str, Any], path: Path) -> None:
     """Forms: "packed", "packed-float-in", "float"."""
     torch.manual_seed(0)
-    layer, form = Layer(**subject["layer"]), subject["form"]
+    layer, form = LayerCase(**subject["layer"]), subject["form"]
     module = _float_layer(layer) if form == "float" else PackedLayer(layer, floats=form == "packed-float-in")
     path.write_bytes(lower(module.eval(), _example(layer, packed=form == "packed")))

@@ -7,11 +7,11 @@ import larq
 import larq_compute_engine
 import tensorflow as tf
 
-from benchmarks.measure.layers import Layer
+from benchmarks.measure.layers import LayerCase
 
 
 def build(subject: dict[str, Any], path: Path) -> None:
-    layer = Layer(**subject["layer"])
+    layer = LayerCase(**subject["layer"])
     sides = (layer.size, 1) if layer.op == "linear" else (layer.size, layer.size)
     x = tf.keras.Input((*sides, layer.inputs), batch_size=1)
     convolution = larq.layers.QuantConv2D(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measure import layer_times
-from benchmarks.measure.driver import Column, Driver, FailedError, Timings
-from benchmarks.measure.environments import RIVALS, VENV, MissingError, build_native
+from benchmarks.measure.driver import Column, Driver, RequestError, Timings
+from benchmarks.measure.environments import RIVALS, VENV, UnavailableError, build_native
 from benchmarks.measure.layers import KEY_LAYERS, LAYERS
 
 
@@ -20,7 +20,7 @@ def test_layers_a_to_d_have_the_same_work() -> None:
 def test_a_rival_that_is_not_installed_gives_a_column_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(environment: str, say: object) -> Path:
         if environment == RIVALS:
-            raise MissingError("not installed: no matching distribution")
+            raise UnavailableError("not installed: no matching distribution")
         return Path(sys.executable)
 
     monkeypatch.setattr("benchmarks.measure.environments.python", missing)
@@ -48,6 +48,6 @@ def test_an_engine_that_refuses_or_dies_gives_its_reason_in_one_line(tmp_path: P
         worker = driver.worker(VENV, "executorch", 1)
         assert worker._process is not None
         worker._process.kill()
-        with pytest.raises(FailedError, match="its process ended with status -9"):
+        with pytest.raises(RequestError, match="its process ended with status -9"):
             worker.ask("drop")
         assert worker.ask("drop") is None  # in a new process

@@ -7,12 +7,11 @@ An interrupted call resumes where it stopped, unless the code has changed in the
 import argparse
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.rows import RESULTS, TrainingRow, read, write
 from benchmarks.tables import report
-
-SPEED = ("layers", "networks", "macs", "all")
 
 
 def say(text: str) -> None:
@@ -21,19 +20,7 @@ def say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    if options.command in SPEED:
-        _speed(options)
-    elif options.command == "report":
-        report.write_all()
-    else:
-        {
-            "rates": _rates,
-            "steps": _steps,
-            "training": _training,
-            "optimizers": _optimizers,
-            "study": _study,
-            "compare": _compare,
-        }[options.command](options)
+    options.run(options)
     return 0
 
 
@@ -42,6 +29,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=run)
+        return command
+
     texts = {
         "layers": "single layers in all engines, and single kernels",
         "networks": "networks in all engines, where their time goes, and the proof of every model",
@@ -49,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "all": "layers, networks and macs",
     }
     for name, text in texts.items():
-        speed = commands.add_parser(name, help=text)
+        speed = add(name, _speed, text)
         speed.add_argument("--only", default="", metavar="TEXT", help="only layers or networks whose name holds TEXT")
         speed.add_argument("--rounds", type=int, default=15, help="interleaved rounds")
         speed.add_argument("--no-rivals", dest="rivals", action="store_false", help="only Bittern's own columns")
@@ -57,34 +50,34 @@ def _parser() -> argparse.ArgumentParser:
             "--results", type=Path, help="folder of the CSV files; with --only a temporary one by default"
         )
         speed.add_argument("--fresh", action="store_true", help="ignore what an interrupted call has finished")
-    rates = commands.add_parser("rates", help="the rates from which `bittern inspect` predicts latencies")
+    rates = add("rates", _rates, "the rates from which `bittern inspect` predicts latencies")
     rates.add_argument("--rounds", type=int, default=15)
-    steps = commands.add_parser("steps", help="a step of every optimizer")
+    steps = add("steps", _steps, "a step of every optimizer")
     steps.add_argument("--rounds", type=int, default=20)
     steps.add_argument("--threads", type=int, default=1)
-    training = commands.add_parser("training", help="a training step of binary networks and of their float twins")
+    training = add("training", _training, "a training step of binary networks and of their float twins")
     training.add_argument("--only", action="append", metavar="MODEL")
     training.add_argument("--rounds", type=int, default=9)
     training.add_argument("--compiled", action="store_true", help="under torch.compile too")
     for each in (steps, training):
         each.add_argument("--device", default="cpu", help="cpu or cuda")
-    optimizers = commands.add_parser("optimizers", help="all optimizers on CIFAR-10; takes hours")
+    optimizers = add("optimizers", _optimizers, "all optimizers on CIFAR-10; takes hours")
     optimizers.add_argument("--tune", action="store_true", help="choose settings instead")
     optimizers.add_argument("--scale", choices=("slim", "full"), default="slim")
     optimizers.add_argument("--network", action="append", help="all unless given")
     optimizers.add_argument("--seeds", type=int, default=3, help="runs of each, with seeds from 0")
     optimizers.add_argument("--accelerator", default="cpu")
-    study = commands.add_parser("study", help="AdamBNN's and Bop's experiments on small networks (docs/adam-study.md)")
+    study = add("study", _study, "AdamBNN's and Bop's experiments on small networks (docs/adam-study.md)")
     study.add_argument("--seeds", type=int, default=2)
     for each in (optimizers, study):
         each.add_argument("--data", required=True, help="folder of CIFAR-10")
         each.add_argument("--only", action="append", help="contenders or runs; all unless given")
         each.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
-    compare = commands.add_parser("compare", help="two revisions of this project")
+    compare = add("compare", _compare, "two revisions of this project")
     compare.add_argument("revisions", nargs=2, metavar=("OLD", "NEW"), help="such as HEAD~1 HEAD")
     compare.add_argument("--only", default="", metavar="TEXT", help="only rows whose name holds TEXT")
     compare.add_argument("--rounds", type=int, default=20)
-    commands.add_parser("report", help="regenerate all pages and plots from the CSV files")
+    add("report", lambda _: report.write_all(), "regenerate all pages and plots from the CSV files")
     return parser
 
 
@@ -141,8 +134,9 @@ def _training(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     path = _device_folder(options.device) / "training.csv"
     rows = {row.model: row for row in read(path, TrainingRow)}
+    models = _choose(options.only, [case.model for case in training.CASES], "model")
     for case in training.CASES:
-        if not options.only or case.model in options.only:
+        if case.model in models:
             rows[case.model] = training.measure(case, options.rounds, options.device, options.compiled)
             write(path, list(rows.values()))
     report.write_all()
@@ -161,7 +155,7 @@ def _optimizers(options: argparse.Namespace) -> None:
     from benchmarks.measure.contenders import CONTENDERS, NETWORKS
     from benchmarks.measure.optimizers import OptimizerRun, compare, tune
 
-    names, networks = options.only or list(CONTENDERS), options.network or list(NETWORKS)
+    names, networks = _choose(options.only, CONTENDERS, "contender"), _choose(options.network, NETWORKS, "network")
     first = OptimizerRun(names[0], networks[0], options.scale, options.data, options.accelerator)
     if options.tune:
         tune(first, names, networks, options.jobs)
@@ -174,8 +168,18 @@ def _study(options: argparse.Namespace) -> None:
     from benchmarks.measure.adam_runs import RUNS
     from benchmarks.measure.adam_study import study
 
-    study(options.data, options.only or [run.name for run in RUNS], options.seeds, options.jobs)
+    names = _choose(options.only, [run.name for run in RUNS], "run")
+    study(options.data, names, options.seeds, options.jobs)
     report.write_all()
+
+
+def _choose(given: Sequence[str] | None, known: Iterable[str], what: str) -> list[str]:
+    """``given``, all that is ``known`` if nothing is. Raises SystemExit: a name is not known."""
+    names = list(known)
+    for name in given or ():
+        if name not in names:
+            raise SystemExit(f"there is no {what} {name!r}; choose from {', '.join(names)}")
+    return list(given or names)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -41,33 +41,31 @@ class Campaign:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._state = BUILD / "progress.json"
         self._key = f"{self.stamp['machine']} {self.stamp['revision']} {options.rounds}"
-        self._resumes = not (options.fresh or options.partial or self.stamp["revision"].endswith("+"))
+        resumes = not (options.fresh or options.partial or self.stamp["revision"].endswith("+"))
+        self._done = self._interrupted() if resumes else []
         self._groups: list[str] = []
 
     def measure(self, group: str, rows: Callable[[Driver, Stamp], Sequence[Stamped]]) -> None:
         """Writes ``group``.csv with what ``rows`` returns, if that is anything."""
         self._groups.append(group)
-        done = self._done()
-        if group in done:
+        if group in self._done:
             self.driver.say(f"{group}: kept from the interrupted run (--fresh measures it again)")
             return
         found = rows(self.driver, self.stamp)
         if found:
             write(self.folder / f"{group}.csv", found)
-        if not self.options.partial:
-            self._save([*done, group])
+        self._save([*self._done, group])
 
     def finish(self) -> None:
         """After a complete call, so that the next one measures everything again."""
-        if not self.options.partial:
-            self._save([group for group in self._done() if group not in self._groups])
+        self._save([group for group in self._done if group not in self._groups])
 
-    def _done(self) -> list[str]:
-        if not self._resumes or not self._state.exists():
-            return []
-        state = json.loads(self._state.read_text())
+    def _interrupted(self) -> list[str]:
+        state = json.loads(self._state.read_text()) if self._state.exists() else {"key": ""}
         return list(state["done"]) if state["key"] == self._key else []
 
-    def _save(self, done: Sequence[str]) -> None:
-        self._state.parent.mkdir(parents=True, exist_ok=True)
-        self._state.write_text(json.dumps({"key": self._key, "done": done}))
+    def _save(self, done: list[str]) -> None:
+        self._done = done
+        if not self.options.partial:
+            self._state.parent.mkdir(parents=True, exist_ok=True)
+            self._state.write_text(json.dumps({"key": self._key, "done": done}))

@@ -31,3 +31,12 @@ def test_training_needs_data(command: str, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         main([command])
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [(["training"], "quicknet"), (["optimizers", "--data", "x"], "bop"), (["study", "--data", "x"], "adam-long")],
+)
+def test_a_misspelt_name_is_refused_with_those_that_there_are(command: list[str], known: str) -> None:
+    with pytest.raises(SystemExit, match=f"'bob'.*{known}"):
+        main([*command, "--only", "bob"])

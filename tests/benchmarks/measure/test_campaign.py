@@ -18,7 +18,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., l
     monkeypatch.setattr(module, "BUILD", tmp_path / "build")
     monkeypatch.setattr(module, "this_stamp", lambda: STAMP)
 
-    def run(finished: int, **options: object) -> list[str]:
+    def run(finished: int, *, finish: bool = True, **options: object) -> list[str]:
         calls: list[str] = []
 
         def rows(driver: object, stamp: object) -> Sequence[Stamped]:
@@ -31,7 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., l
             campaign.measure(group, rows)
             if len(calls) > before:
                 calls[-1] = group
-        if finished == 2:
+        if finished == 2 and finish:
             campaign.finish()
         return calls
 
@@ -49,6 +49,12 @@ def test_other_rounds_and_fresh_measure_everything(measured: Callable[..., list[
     assert measured(1, rounds=3) == ["first"]
     assert measured(1, rounds=3) == []
     assert measured(1, rounds=3, fresh=True) == ["first"]
+
+
+def test_a_fresh_call_that_was_interrupted_resumes_too(measured: Callable[..., list[str]]) -> None:
+    measured(1)
+    assert measured(2, fresh=True, finish=False) == ["first", "second"]
+    assert measured(2) == []
 
 
 def test_rows_are_written_group_by_group(measured: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -119,11 +119,7 @@ def sections(folder: Path) -> list[str]:
     ]
 
 
-def draw(folder: Path) -> None:
-    """Writes frontier.svg if there are rows."""
-    found = frontier(folder)
-    if found is None:
-        return
+def draw(found: Frontier, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9.6, 6.4))
     times, accuracies = ([getattr(row, field) for row in found.undominated] for field in ("median_ms", "top1"))
     axes.step(times, accuracies, where="post", color="0.75", zorder=1)
@@ -141,7 +137,7 @@ def draw(folder: Path) -> None:
     axes.legend(fontsize=8, loc="lower right")
     figure.tight_layout()
     _label(axes, found)
-    save(figure, folder / "frontier.svg")
+    save(figure, path)
 
 
 _STYLES = {

@@ -1,6 +1,7 @@
 """Plots of speed: a roofline of the layers, rates of layers, and what networks cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,26 +16,35 @@ from benchmarks.tables.layers import layer_rows
 
 
 def draw(folder: Path) -> None:
-    """Writes an SVG file for everything that there are rows of."""
-    cpu = cpu_title(folder.name)
+    """Writes all plots of one CPU beside its CSV files."""
     with plt.rc_context(STYLE):
-        layers = [row for group in GROUPS for row in layer_rows(folder, group)]
-        memory = read(folder / "memory.csv", MemoryRow)
-        if any(row.column == PACKED and not row.status for row in layers) and memory:
-            _roofline(folder / "roofline.svg", cpu, layers, memory)
-        key = layer_rows(folder, "3x3")
-        if key:
-            _layers(folder / "layers.svg", cpu, key)
-        own = sorted(costs.own(read(folder / "macs.csv", MacsRow)), key=lambda row: row.median_ms)
-        splits = {split.network: split for split in read(folder / "macs-split.csv", SplitRow)}
-        if own:
-            _macs(folder / "macs.svg", cpu, own)
-            frontier.draw(folder)
-        if own and splits:
-            _split(folder / "split.svg", cpu, [row for row in own if row.network in splits], splits)
+        for file, draw_one in plots(folder).items():
+            draw_one(folder / file)
 
 
-def _roofline(path: Path, cpu: str, rows: Sequence[LayerRow], memory: Sequence[MemoryRow]) -> None:
+def plots(folder: Path) -> dict[str, Callable[[Path], None]]:
+    """Name of the SVG file -> what draws it, for everything that there are rows of."""
+    cpu = cpu_title(folder.name)
+    layers = [row for group in GROUPS for row in layer_rows(folder, group)]
+    memory, key = read(folder / "memory.csv", MemoryRow), layer_rows(folder, "3x3")
+    own = sorted(costs.own(read(folder / "macs.csv", MacsRow)), key=lambda row: row.median_ms)
+    splits = {split.network: split for split in read(folder / "macs-split.csv", SplitRow)}
+    found: dict[str, Callable[[Path], None]] = {}
+    if key:
+        found["layers.svg"] = partial(_layers, cpu, key)
+    if memory and any(row.column == PACKED and not row.status for row in layers):
+        found["roofline.svg"] = partial(_roofline, cpu, layers, memory)
+    entries = frontier.frontier(folder)
+    if entries:
+        found["frontier.svg"] = partial(frontier.draw, entries)
+    if own:
+        found["macs.svg"] = partial(_macs, cpu, own)
+    if own and splits:
+        found["split.svg"] = partial(_split, cpu, [row for row in own if row.network in splits], splits)
+    return found
+
+
+def _roofline(cpu: str, rows: Sequence[LayerRow], memory: Sequence[MemoryRow], path: Path) -> None:
     """MAC/cycle over MAC/byte. The slopes are rates of copying within a footprint."""
     figure, axes = plt.subplots(figsize=(7.2, 4.6))
     own = [row for row in rows if row.column == PACKED and not row.status]
@@ -77,7 +87,7 @@ def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], unit: str) 
     axes.margins(x=0.15)
 
 
-def _layers(path: Path, cpu: str, rows: Sequence[LayerRow]) -> None:
+def _layers(cpu: str, rows: Sequence[LayerRow], path: Path) -> None:
     """MAC/cycle of the fastest column of each kind, layers A to D."""
     layers = list(dict.fromkeys(row.layer for row in rows))
     figure, axes = plt.subplots(figsize=(7.2, 1.0 + 1.1 * len(layers)), nrows=len(layers), sharex=True, squeeze=False)
@@ -91,7 +101,7 @@ def _layers(path: Path, cpu: str, rows: Sequence[LayerRow]) -> None:
     save(figure, path)
 
 
-def _macs(path: Path, cpu: str, order: Sequence[MacsRow]) -> None:
+def _macs(cpu: str, order: Sequence[MacsRow], path: Path) -> None:
     """Predicted over measured latency: by multiply-accumulates alone, and by `bittern inspect`."""
     rates = costs.mac_costs(order)
     figure, axes = plt.subplots(figsize=(7.2, 1.1 + 0.26 * len(order)))
@@ -114,7 +124,7 @@ def _rows_of(axes: Axes, order: Sequence[MacsRow]) -> None:
     axes.set_axisbelow(True)
 
 
-def _split(path: Path, cpu: str, order: Sequence[MacsRow], splits: dict[str, SplitRow]) -> None:
+def _split(cpu: str, order: Sequence[MacsRow], splits: dict[str, SplitRow], path: Path) -> None:
     """Shares of the latency, one bar a network."""
     figure, axes = plt.subplots(figsize=(7.2, 1.5 + 0.26 * len(order)))
     colors = {"binary kernels": OWN, "stem": "#1e293b", "other float": OTHER, "head": "#cbd5e1", "glue": "#facc15"}

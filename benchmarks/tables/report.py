@@ -20,21 +20,23 @@ from benchmarks.tables.markdown import page, replace_part
 
 README = Path(__file__).parents[1] / "README.md"
 
-_PAGES: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
-    "layers.md": ("Layers", layers.sections),
-    "kernels.md": ("Kernels", kernels.sections),
-    "networks.md": ("Networks", networks.sections),
-    "frontier.md": ("Accuracy against latency", frontier.sections),
-    "macs.md": ("MACs, shortcuts, padding and the stem", macs.sections),
-    "training.md": ("Training", training.sections),
+_PAGES: dict[str, tuple[str, Callable[[Path], list[str]], tuple[str, ...]]] = {
+    "layers.md": ("Layers", layers.sections, ("layers.svg", "roofline.svg")),
+    "kernels.md": ("Kernels", kernels.sections, ()),
+    "networks.md": ("Networks", networks.sections, ()),
+    "frontier.md": ("Accuracy against latency", frontier.sections, ("frontier.svg",)),
+    "macs.md": ("MACs, shortcuts, padding and the stem", macs.sections, ("macs.svg", "split.svg")),
+    "training.md": ("Training", training.sections, ()),
 }
+"""File -> title, sections, plots."""
 
 
 def cpu_pages(folder: Path) -> dict[str, str]:
     """Name -> text of the pages of one CPU, as far as it was measured."""
-    pages = {
-        file: page(f"{title}: {cpu_title(folder.name)}", sections(folder)) for file, (title, sections) in _PAGES.items()
-    }
+    drawn, pages = plots.plots(folder), {}
+    for file, (title, sections, pictures) in _PAGES.items():
+        shown = "".join(f"![{Path(each).stem}]({each})\n" for each in pictures if each in drawn)
+        pages[file] = page(f"{title}: {cpu_title(folder.name)}", [*sections(folder), shown])
     return {file: text for file, text in pages.items() if text}
 
 

@@ -1,5 +1,6 @@
 """Pages that are generated from the results, and the figures that READMEs quote."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,9 @@ def test_figures_are_found_by_name(tmp_path: Path) -> None:
 
 def test_every_row_of_the_headline_table_has_a_figure() -> None:
     assert "| not measured | not measured |" not in headline.headline_table(RESULTS)
+
+
+@pytest.mark.parametrize("page", [report.README, *sorted(RESULTS.rglob("*.md"))], ids=lambda path: str(path.name))
+def test_every_page_and_picture_that_is_linked_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,1 @@
+"""Measures, each file one thing, and returns rows."""

@@ -1,0 +1,1 @@
+"""Makes pages (Markdown) and plots (SVG) of the rows, and of nothing else."""

@@ -72,7 +72,7 @@ def test_all_modules_that_have_progress_are_told_and_others_left_alone() -> None
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, math.nan])
 def test_a_fraction_outside_the_training_is_refused(fraction: float) -> None:
-    with pytest.raises(ValueError, match=r"fraction is the share of the training done, in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=r"fraction must be the share of the training done, in \[0, 1\], got"):
         set_progress(nn.ReLU(), fraction)
 
 

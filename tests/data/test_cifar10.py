@@ -112,7 +112,7 @@ def test_a_missing_empty_or_unnamed_folder_is_refused(tmp_path: Path) -> None:
         load("cifar10", tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no train-\*\.parquet in .* \(it is empty\)"):
         load("cifar10", tmp_path)
-    with pytest.raises(DataError, match="is read from a folder: name it"):
+    with pytest.raises(DataError, match="is read from a folder: pass it"):
         load("cifar10")
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file"):

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Split
+from bittern._preprocessing import Preprocessing
+from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.parquet import ParquetSplit
 from bittern.data.samples import Progress
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Split
+from bittern._preprocessing import Preprocessing
+from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.samples import Progress
 
 SPLIT_SEED = 0

@@ -11,8 +11,9 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
-from bittern.runtime.metadata import Metadata, Operator, Preprocessing
+from bittern.runtime.metadata import Metadata, Operator
 from bittern.runtime.preprocess import preprocess
 from bittern.runtime.timing import Timing, interleaved
 

@@ -1,7 +1,7 @@
 """What is imported computes what its source computes: the fixtures' logits come from the source's own code.
 
-A sign whose input is within rounding error of its threshold may come out otherwise in another framework; the generators
-keep only networks in which noise of 1e-6 flips none, so nothing here needs room for that.
+A sign whose input is within rounding error of its threshold may differ in another framework; the generators keep only
+networks in which noise of 1e-6 flips none, so no tolerance is needed for that.
 """
 
 import json

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bittern.models import binary_densenet, create, meliusnet, reactnet
-from bittern.models.real_to_binary import Block
+from bittern.models.real_to_binary import RealToBinaryBlock
 from bittern.nn import BinaryConv2d, BinaryLinear, Conv2dSame, FactoredScale, Gate, RPReLU, RSign
 from models.small import MODELS, full, small, small_input
 
@@ -80,7 +80,7 @@ def sizes(name: str, kind: type[nn.Module]) -> list[int]:
 
 
 def test_reactnet_halves_the_image_where_it_doubles_the_channels() -> None:
-    assert sizes("reactnet-a", reactnet.Block) == [112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
+    assert sizes("reactnet-a", reactnet.ReActNetBlock) == [112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_reactnet_halves_the_image_where_it_doubles_the_channels() -> None:
     ],
 )
 def test_dilated_stages_keep_their_size(name: str, expected: list[int]) -> None:
-    assert sizes(name, binary_densenet.Block) == expected
+    assert sizes(name, binary_densenet.DenseBlock) == expected
     dilations = [m.dilation[0] for m in full(name).modules() if isinstance(m, BinaryConv2d)]
     assert dilations == [{56: 1, 28: 1, 14: 1, 7: 1}[size] for size in expected] or dilations == (
         [1] * 14 + [2] * 12 + [4] * 6
@@ -99,7 +99,7 @@ def test_dilated_stages_keep_their_size(name: str, expected: list[int]) -> None:
 
 
 def test_a_dense_block_keeps_what_is_there_and_appends() -> None:
-    block = binary_densenet.Block(32, 16, 2, "binary").eval()
+    block = binary_densenet.DenseBlock(32, 16, 2, "binary").eval()
     x = torch.randn(1, 32, 6, 6)
     y = block(x)
     signs = torch.where(block.norm(x) < 0, -1.0, 1.0)
@@ -109,7 +109,7 @@ def test_a_dense_block_keeps_what_is_there_and_appends() -> None:
 
 
 def test_an_improvement_block_changes_the_last_64_channels_alone() -> None:
-    block = meliusnet.Block(32, "binary").eval()
+    block = meliusnet.MeliusBlock(32, "binary").eval()
     x = torch.randn(1, 32, 6, 6)
     y, dense = block(x), torch.cat([x, block.dense(x)], 1)
     assert torch.equal(y[:, :32], x)
@@ -117,7 +117,7 @@ def test_an_improvement_block_changes_the_last_64_channels_alone() -> None:
 
 
 def test_reactnets_two_pointwise_convolutions_share_signs_and_shortcut() -> None:
-    block = reactnet.Block(8, 16, 2, "binary").eval()
+    block = reactnet.ReActNetBlock(8, 16, 2, "binary", "mean").eval()
     for parameter in block.parameters():
         parameter.data.normal_()
     x = torch.randn(1, 8, 6, 6)
@@ -136,7 +136,7 @@ def test_reactnets_two_pointwise_convolutions_share_signs_and_shortcut() -> None
 
 @pytest.mark.parametrize("scale", [Gate(16, 16), FactoredScale(16, 4, 4)])
 def test_real_to_binary_scales_then_bends_then_adds(scale: Gate | FactoredScale) -> None:
-    block = Block(16, 16, 1, scale, "binary").eval()
+    block = RealToBinaryBlock(16, 16, 1, scale, "binary").eval()
     block.activation.weight.data.fill_(0.25)
     x = torch.randn(2, 16, 4, 4)
     z = block.norm(x)

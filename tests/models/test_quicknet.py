@@ -46,7 +46,7 @@ def test_an_image_too_small_for_its_stages_is_refused() -> None:
 
 def test_every_binary_layer_runs_packed_and_nothing_falls_to_slow_kernels(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = QuickNet(10, 3, (32, 64), (2, 2)).eval()
+    model = QuickNet(10, 3, 32, widths=(32, 64), depths=(2, 2)).eval()
     x = torch.randn(2, 3, 32, 32)
     export = to_pte(model, x, tmp_path / "quicknet.pte")
     explanation = export.explanation

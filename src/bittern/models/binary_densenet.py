@@ -23,7 +23,7 @@ _SOURCE = "Back to Simplicity (arXiv:1906.08637)"
 _ESTIMATOR = "ste_1.3"
 
 
-class Block(nn.Module):
+class DenseBlock(nn.Module):
     """[N, channels, H, W] -> [N, channels + growth, H, W]."""
 
     def __init__(self, channels: int, growth: int, dilation: int, precision: Precision) -> None:
@@ -51,6 +51,46 @@ def transition(in_channels: int, out_channels: int, *, halve: bool) -> nn.Sequen
     return nn.Sequential(nn.BatchNorm2d(in_channels), *pool, nn.ReLU(), convolution)
 
 
+@register_model(
+    "binary-densenet-28",
+    **IMAGENET,
+    description="23 binary 3x3 convolutions, each of 64 channels more",
+    source=_SOURCE,
+    facts=Facts(5_131_496, 4_202_496, 3_587_383_296, 202_484_224, 60.91, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 6, 6, 5)},
+    reductions=(2.7, 2.7, 2.2),
+    dilations=(1, 1, 1, 1),
+)
+@register_model(
+    "binary-densenet-37",
+    **IMAGENET,
+    description="32 binary 3x3 convolutions, each of 64 channels more",
+    source=_SOURCE,
+    facts=Facts(8_702_248, 7_593_984, 4_506_808_320, 199_738_368, 62.89, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 8, 12, 6)},
+    reductions=(3.3, 3.3, 4),
+    dilations=(1, 1, 1, 1),
+)
+@register_model(
+    "binary-densenet-37-dilated",
+    **IMAGENET,
+    description="binary-densenet-37 whose last stages are dilated instead of halved",
+    source=_SOURCE,
+    facts=Facts(8_702_248, 7_593_984, 7_774_470_144, 452_625_408, 64.34, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 8, 12, 6)},
+    reductions=(3.3, 3.3, 4),
+    dilations=(1, 1, 2, 4),
+)
+@register_model(
+    "binary-densenet-45",
+    **IMAGENET,
+    description="40 binary 3x3 convolutions, each of 64 channels more",
+    source=_SOURCE,
+    facts=Facts(13_889_512, 12_349_440, 6_430_556_160, 244_103_424, 64.59, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 12, 14, 8)},
+    reductions=(2.7, 3.3, 4),
+    dilations=(1, 1, 1, 1),
+)
 class BinaryDenseNet(nn.Module):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
@@ -66,13 +106,13 @@ class BinaryDenseNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
+        *,
         depths: Sequence[int],
         reductions: Sequence[float],
         dilations: Sequence[int],
-        precision: Precision = "binary",
-        *,
         channels: int = 64,
         growth: int = 64,
+        precision: Precision = "binary",
     ) -> None:
         if not len(depths) == len(dilations) == len(reductions) + 1 or min(*depths, *dilations) < 1:
             raise ValueError(
@@ -92,7 +132,7 @@ class BinaryDenseNet(nn.Module):
                 layers.append(transition(channels, reduced, halve=dilation == 1))
                 channels = reduced
             for _ in range(depth):
-                layers.append(Block(channels, growth, dilation, precision))
+                layers.append(DenseBlock(channels, growth, dilation, precision))
                 channels += growth
         self.stages = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(channels)
@@ -103,67 +143,3 @@ class BinaryDenseNet(nn.Module):
         features = F.relu(self.norm(self.stages(self.stem(x))))
         logits: Tensor = self.classifier(self.pool(features).flatten(1))
         return logits
-
-
-def _register(
-    name: str,
-    description: str,
-    depths: Sequence[int],
-    reductions: Sequence[float],
-    facts: Facts,
-    dilations: Sequence[int] = (1, 1, 1, 1),
-) -> None:
-    def build(
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        *,
-        depths: Sequence[int] = depths,
-        channels: int = 64,
-        growth: int = 64,
-        precision: Precision = "binary",
-    ) -> BinaryDenseNet:
-        return BinaryDenseNet(
-            num_classes,
-            in_channels,
-            image_size,
-            depths,
-            reductions,
-            dilations,
-            precision,
-            channels=channels,
-            growth=growth,
-        )
-
-    register_model(name, **IMAGENET, description=description, source=_SOURCE, facts=facts)(build)
-
-
-_register(
-    "binary-densenet-28",
-    "23 binary 3x3 convolutions, each of 64 channels more",
-    (6, 6, 6, 5),
-    (2.7, 2.7, 2.2),
-    Facts(5_131_496, 4_202_496, 3_587_383_296, 202_484_224, 60.91, "ImageNet, Larq Zoo"),
-)
-_register(
-    "binary-densenet-37",
-    "32 binary 3x3 convolutions, each of 64 channels more",
-    (6, 8, 12, 6),
-    (3.3, 3.3, 4),
-    Facts(8_702_248, 7_593_984, 4_506_808_320, 199_738_368, 62.89, "ImageNet, Larq Zoo"),
-)
-_register(
-    "binary-densenet-37-dilated",
-    "binary-densenet-37 whose last stages are dilated instead of halved",
-    (6, 8, 12, 6),
-    (3.3, 3.3, 4),
-    Facts(8_702_248, 7_593_984, 7_774_470_144, 452_625_408, 64.34, "ImageNet, Larq Zoo"),
-    (1, 1, 2, 4),
-)
-_register(
-    "binary-densenet-45",
-    "40 binary 3x3 convolutions, each of 64 channels more",
-    (6, 12, 14, 8),
-    (2.7, 3.3, 4),
-    Facts(13_889_512, 12_349_440, 6_430_556_160, 244_103_424, 64.59, "ImageNet, Larq Zoo"),
-)

@@ -32,7 +32,7 @@ def _convolve_signs(channels: int, precision: Precision) -> nn.Sequential:
     )
 
 
-class Block(nn.Module):
+class MeliusBlock(nn.Module):
     """[N, channels, H, W] -> [N, channels + 64, H, W]: ``dense``, then ``improve``."""
 
     def __init__(self, channels: int, precision: Precision) -> None:
@@ -65,6 +65,13 @@ def _transition(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(in_channels), MaxPool2dSame(2), nn.ReLU(), convolution)
 
 
+@register_model(
+    "meliusnet-22",
+    **IMAGENET,
+    description="17 pairs of binary 3x3 convolutions: one adds channels, one improves them",
+    source=_SOURCE,
+    facts=Facts(6_944_584, 6_119_424, 4_624_220_160, 136_388_608, 62.4, "ImageNet, Larq Zoo"),
+)
 class MeliusNet(nn.Module):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
@@ -77,8 +84,10 @@ class MeliusNet(nn.Module):
         self,
         num_classes: int,
         in_channels: int,
-        widths: Sequence[int],
-        depths: Sequence[int],
+        image_size: int,
+        *,
+        widths: Sequence[int] = (160, 224, 256),
+        depths: Sequence[int] = (4, 5, 4, 4),
         precision: Precision = "binary",
     ) -> None:
         if len(depths) != len(widths) + 1 or min(*depths, *widths) < 1:
@@ -93,7 +102,7 @@ class MeliusNet(nn.Module):
                 layers.append(_transition(channels, widths[stage - 1]))
                 channels = widths[stage - 1]
             for _ in range(depth):
-                layers.append(Block(channels, precision))
+                layers.append(MeliusBlock(channels, precision))
                 channels += _GROWTH
         self.stages = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(channels)
@@ -104,22 +113,3 @@ class MeliusNet(nn.Module):
         features = F.relu(self.norm(self.stages(self.stem(x))))
         logits: Tensor = self.classifier(self.pool(features).flatten(1))
         return logits
-
-
-@register_model(
-    "meliusnet-22",
-    **IMAGENET,
-    description="17 pairs of binary 3x3 convolutions: one adds channels, one improves them",
-    source=_SOURCE,
-    facts=Facts(6_944_584, 6_119_424, 4_624_220_160, 136_388_608, 62.4, "ImageNet, Larq Zoo"),
-)
-def meliusnet_22(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (160, 224, 256),
-    depths: Sequence[int] = (4, 5, 4, 4),
-    precision: Precision = "binary",
-) -> MeliusNet:
-    return MeliusNet(num_classes, in_channels, widths, depths, precision)

@@ -17,8 +17,8 @@ class Operator:
     """One call of a Bittern operator.
 
     ``op``: its name, such as ``conv2d_packed``. ``path``: the module it came from, such as ``layer1.0.conv``.
-    ``outputs``: for each output, the node of the training graph that it equals, or None. ``activations``: positions of
-    the arguments that are computed from the images; all others are constants of the program.
+    ``outputs``: for each output, the node of the training graph with the same value, or None. ``activations``:
+    positions of the arguments that depend on the images; all others are constants of the program.
     """
 
     op: str
@@ -29,10 +29,13 @@ class Operator:
 
 @dataclass(frozen=True)
 class Metadata:
-    """``operators``: Bittern's only, in the order of execution.
+    """What a model file says about itself.
 
-    ``input_shape``, ``output_shape``: ``[N, C, H, W]`` as exported. The program computes N images at a time, and any
-    number up to N if ``dynamic_batch``. ``int8``: float layers compute on 8-bit integers, rounded accordingly.
+    Args:
+        input_shape: ``[N, C, H, W]`` as exported, like ``output_shape``. The program computes N images at a time, or
+            any number up to N if ``dynamic_batch``.
+        operators: Bittern's only, in the order of execution.
+        int8: float layers compute on 8-bit integers, rounded accordingly.
     """
 
     bittern: str
@@ -55,10 +58,10 @@ class Metadata:
 
     @staticmethod
     def from_json(text: str) -> "Metadata":
-        """Reads what :meth:`to_json` gave, as text.
+        """Reads the text of what :meth:`to_json` returned.
 
         Raises:
-            ModelFileError: the text is not such an object, or is of a newer format.
+            ModelFileError: the text is not such an object, or has a newer format.
         """
         try:
             value = json.loads(text)

@@ -106,6 +106,7 @@ def test_a_bad_option_is_refused_with_the_rule(options: dict, error: type[Except
         ("binary-densenet-37-dilated", {"image_size": 1}, "image_size must be at least 2 for this network, got 1"),
         ("binary-densenet-28", {"depths": (6, 6)}, r"n, n and n - 1, each at least 1; got \(6, 6\), \(1, 1, 1, 1\)"),
         ("meliusnet-22", {"depths": (1,)}, r"one of widths less than of depths, .*; got \(160, 224, 256\) and \(1,\)"),
+        ("meliusnet-22", {"depths": (0,), "widths": ()}, r"each at least 1; got \(\) and \(0,\)"),
         ("reactnet-a", {"widths": (32, 96)}, "a block keeps or doubles the channels, got 32 -> 96"),
         ("reactnet-a", {"widths": (32,)}, "of the stem and of at least one block"),
         ("digits-transformer", {"patch": 3}, "image_size must be a multiple of the patch, 3, got 8"),

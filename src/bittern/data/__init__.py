@@ -1,4 +1,4 @@
-"""Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``; augmentation and mixing on tensors."""
+"""Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``. Augmentation and mixing of tensors."""
 
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.data import cifar10 as cifar10

@@ -47,5 +47,5 @@ CIFAR10_HELD_OUT = replace(
     CIFAR10,
     name="cifar10-held-out",
     load=_load_held_out,
-    description="the training images of CIFAR-10, 45,000 to train on and 5,000 to choose settings by",
+    description="the training images of CIFAR-10: 45,000 to train on and 5,000 to choose settings with",
 )

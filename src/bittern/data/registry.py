@@ -1,4 +1,4 @@
-"""The list of data sets."""
+"""The registry of data sets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def list_datasets() -> list[str]:
 
 
 def get_dataset(name: str) -> DatasetInfo:
-    """The row of ``name``; ValueError with the known names and the nearest if there is none."""
+    """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
     return find("data set", name, _DATASETS)
 
 

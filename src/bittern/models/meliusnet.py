@@ -90,7 +90,7 @@ class MeliusNet(nn.Module):
         depths: Sequence[int] = (4, 5, 4, 4),
         precision: Precision = "binary",
     ) -> None:
-        if len(depths) != len(widths) + 1 or min(*depths, *widths) < 1:
+        if len(depths) != len(widths) + 1 or min((*depths, *widths)) < 1:
             raise ValueError(
                 f"there must be one of widths less than of depths, each at least 1; got {widths} and {depths}"
             )

@@ -18,7 +18,7 @@ def opened(folder: Path, name: str = "images", split: str = "train", workers: in
 
 
 def seen(found: Iterator[tuple[Tensor, Tensor]] | Batches) -> list[list[int]]:
-    """Numbers of the images of each batch, after a look at the labels."""
+    """Numbers of the images of each batch, after checking the labels."""
     result = []
     for images, labels in found:
         assert labels.dtype == torch.int64

@@ -1,4 +1,4 @@
-"""The parquet reader, on small files of its own making."""
+"""The parquet reader, on small generated files."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -143,13 +143,13 @@ def test_progress_counts_the_shards(folder: Path) -> None:
 
 def test_a_shard_cut_anywhere_is_used_up_to_there_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "train-0.tar"
-    path.with_name(".bittern-index-train.npz").mkdir()  # so that none is written, which takes long
+    path.with_name(".bittern-index-train.npz").mkdir()  # so that no index is written, which would be slow
     write_shard(path, members(0, 4))
     whole = path.read_bytes()
     with tarfile.open(path) as tar:
         found = list(tar)
     edges = {0, len(whole)} | {edge for m in found for edge in (m.offset, m.offset_data, m.offset_data + m.size)}
-    # Labels come last: where one ends, a sample is complete.
+    # Labels come last: a sample is complete where one ends.
     ends = [m.offset_data + m.size for m in found if m.name.endswith(".cls")]
     for length in sorted({edge + step for edge in edges for step in (-1, 0, 1, 100)}):
         if not 0 <= length < len(whole):

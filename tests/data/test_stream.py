@@ -69,7 +69,7 @@ def test_take_gives_evenly_spread_images_uncropped(train: ImageSource) -> None:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images that look different when they are cropped differently."""
+    """Images on which different crops differ."""
     folder = tmp_path_factory.mktemp("photographs")
     torch.manual_seed(0)
     from PIL import Image

@@ -28,7 +28,7 @@ BAD = set(range(len(KINDS)))
 
 @pytest.fixture
 def spoilt(tmp_path: Path) -> ImageSource:
-    """30 images; six of them were spoilt after they were listed."""
+    """30 images, six of them damaged after they were listed."""
     write_folder(tmp_path, {"train": COUNT, "test": COUNT})
     source = opened(tmp_path)
     for number, spoil in enumerate(KINDS.values()):

@@ -1,4 +1,4 @@
-"""The processes that decode images: what they load, how they end, and what their end does."""
+"""The processes that decode images: what they load, how they end, and what happens when one dies."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ def test_a_worker_that_dies_ends_the_epoch_with_an_error(
 
 
 def test_signals_to_stop_do_not_reach_workers(folder: Path) -> None:
-    """The trainer saves a checkpoint then, and needs no data for it; but it must not be told that they died."""
+    """The trainer then saves a checkpoint, without data; it must not take its workers for dead."""
     task = Task(0, str(folder / "images/train/ant/00000.png"), 0, -1, "0")
     with Workers(1, 1, 8) as workers:
         workers.send([task])
@@ -135,7 +135,7 @@ def test_a_script_without_main_guard_streams_and_its_workers_end_with_it(folder:
 
 
 def is_running(pid: str) -> bool:
-    """Whether a process runs; one that has ended and that nobody waits for does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Names and shapes of the published checkpoints, as ``generate`` read them off the sources' networks; no numbers."""
+"""Names and shapes of the published checkpoints, as ``generate`` took them from the sources' networks; no numbers."""
 
 import json
 import lzma
@@ -21,7 +21,7 @@ LARQ: dict[str, list[tuple[str, dict[str, list[int]]]]] = _read("larq.json.xz")
 """Our model -> every layer's name with the names and shapes of its weights."""
 
 PYTORCH: dict[str, dict[str, list[int]]] = _read("pytorch.json.xz")
-"""Our model, and whose checkpoint -> names and shapes."""
+"""Our model and the checkpoint's origin -> names and shapes."""
 
 ALL = (*LARQ, *PYTORCH)
 

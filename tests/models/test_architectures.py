@@ -1,4 +1,4 @@
-"""What makes each architecture itself: order of layers, sizes, padding, and the constants of its source."""
+"""The particulars of each architecture: order of layers, sizes, padding, and the constants of its source."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ BATCH_NORM = {
     "strong-baseline": {(1e-3, 0.01)},
     "xnor-net": {(1e-5, 0.1), (1e-4, 0.1), (1e-3, 0.1)},
 }
-"""Epsilon and momentum as torch means it; (1e-5, 0.1) where nothing is said."""
+"""Epsilon, and momentum in torch's sense; (1e-5, 0.1) for models that are not listed."""
 
 STEPS = {
     **dict.fromkeys(("bi-real-net-18", "bi-real-net-18-larq", "bi-real-net-34"), ("approx_sign", "ste", "mean")),
@@ -56,7 +56,7 @@ def test_batch_norm_has_the_constants_of_the_source(name: str) -> None:
 def test_binary_layers_have_the_gradients_and_scales_of_the_source(name: str) -> None:
     layers = [m for m in full(name).modules() if isinstance(m, BinaryConv2d | BinaryLinear)]
     found = {(m.estimator if m.binarize_input else None, m.weight_estimator, m.scale_kind) for m in layers}
-    # A first layer takes the image as it is.
+    # A first layer does not binarize the image.
     assert found - {(None, "ste", "none")} | {STEPS[name]} == {STEPS[name]}
 
 
@@ -67,7 +67,7 @@ def test_thresholds_have_the_gradient_of_the_source(name: str) -> None:
 
 
 def sizes(name: str, kind: type[nn.Module]) -> list[int]:
-    """Heights of what the layers of ``kind`` give, in order, at 224 x 224."""
+    """Heights of the outputs of the layers of ``kind``, in order, at 224 x 224."""
     model, heights = full(name), []
     hooks = [
         m.register_forward_hook(lambda _, x, y: heights.append(y.shape[2])) for m in model.modules() if type(m) is kind

@@ -17,7 +17,7 @@ PUBLISHED = {"quicknet-small": 12_655_688, "quicknet": 13_234_088, "quicknet-lar
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_as_many_as_published(name: str) -> None:
     model = create(name)
-    # As Larq counts: the blur is a parameter, and a BatchNorm has two vectors, even one that learns none.
+    # Larq counts the blur as a parameter, and two vectors for every BatchNorm, even if it learns none.
     blurs = sum(m.kernel.numel() for m in model.modules() if isinstance(m, Blur))
     unlearned = sum(2 * m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d) and not m.affine)
     assert sum(p.numel() for p in model.parameters()) + blurs + unlearned == PUBLISHED[name]

@@ -105,7 +105,7 @@ def test_a_bad_option_is_refused_with_the_rule(options: dict, error: type[Except
         ("binary-densenet-28", {"image_size": 7}, "image_size must be at least 8 for this network, got 7"),
         ("binary-densenet-37-dilated", {"image_size": 1}, "image_size must be at least 2 for this network, got 1"),
         ("binary-densenet-28", {"depths": (6, 6)}, r"n, n and n - 1, each at least 1; got \(6, 6\), \(1, 1, 1, 1\)"),
-        ("meliusnet-22", {"depths": (1,)}, r"one of widths less than of depths, .*; got \(160, 224, 256\) and \(1,\)"),
+        ("meliusnet-22", {"depths": (1,)}, r"one width less than depths, .*; got \(160, 224, 256\) and \(1,\)"),
         ("meliusnet-22", {"depths": (0,), "widths": ()}, r"each at least 1; got \(\) and \(0,\)"),
         ("reactnet-a", {"widths": (32, 96)}, "a block keeps or doubles the channels, got 32 -> 96"),
         ("reactnet-a", {"widths": (32,)}, "of the stem and of at least one block"),
@@ -151,7 +151,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "xnor-net": ("widths",),
     **dict.fromkeys((name for name in MODELS if "densenet" in name), ("depths", "channels", "growth")),
 }
-"""Of every model besides ``precision``; widths and depths where nothing is said. Settings of old runs list them."""
+"""Of every model besides ``precision``; widths and depths for those not listed. Settings of old runs contain them."""
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -43,7 +43,7 @@ def shapes(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, ...]]:
     return arguments, (draw(st.integers(1, 2)), arguments["in_channels"], draw(st.integers(6, 9)), 7)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch says so once a process
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch warns once per process
 @settings(max_examples=60, deadline=None)
 @given(shapes(), st.integers(0, 2**31))
 def test_output_is_the_convolution_of_the_signs_for_every_geometry(

@@ -2,11 +2,11 @@
 
     block(x) = BatchNorm(mean|W| * conv3x3(sign(x))) + shortcut(x)
 
-No activation but the sign. Stem, down-sampling shortcuts and classifier are real.
+The sign is the only activation. Stem, down-sampling shortcuts and classifier are real.
 
 Liu et al. 2018, arXiv:1808.00278. The official PyTorch code pads evenly. Larq Zoo's network of the same shape
-(``bi-real-net-18-larq``) pads as Keras does and has other BatchNorm constants: the weights of one fit the other, but
-the results differ.
+(``bi-real-net-18-larq``) pads as Keras does and has other BatchNorm constants: the weights of either load into the
+other, but the results differ.
 """
 
 from collections.abc import Sequence

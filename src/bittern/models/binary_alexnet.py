@@ -1,9 +1,9 @@
-"""BinaryAlexNet: AlexNet with nothing but binary weights, from the first convolution to the classifier.
+"""BinaryAlexNet: AlexNet with binary weights only, from the first convolution to the classifier.
 
-    layer(x) = BatchNorm(maxpool(conv(sign(x))))                  three layers pool; the first takes the image as it is
+    layer(x) = BatchNorm(maxpool(conv(sign(x))))                  three layers pool; the first reads the image itself
 
-The dense layers are convolutions: the first has the size of the image that is left, where the source flattens it.
-BatchNorm has no factor; the last one makes the logits.
+The dense layers are convolutions: the first covers the remaining image, which the source flattens. BatchNorm has no
+factor; the last one gives the logits.
 
 Hubara et al. 2016, Binarized Neural Networks, arXiv:1602.02830; the constants are Larq Zoo's.
 """

@@ -1,8 +1,8 @@
-"""BinaryNet: a VGG for CIFAR-10 with nothing but binary weights, on which Bop was tried.
+"""BinaryNet: a VGG for CIFAR-10 with binary weights only, on which Bop was evaluated.
 
     layer(x) = BatchNorm(maxpool(layer(sign(x))))                 three of six convolutions pool; three dense layers
 
-The first layer takes the image as it is, and pads nothing. BatchNorm has no factor; the last one makes the logits.
+The first layer reads the image itself, without padding. BatchNorm has no factor; the last one gives the logits.
 
 Helwegen et al. 2019, Latent Weights Do Not Exist, arXiv:1906.02107, section 5.2, after Courbariaux et al. 2016,
 arXiv:1602.02830.

@@ -5,12 +5,12 @@
     attention(x) = BatchNorm(process(x) * r) + r,   r = PReLU(x)
     forward(x)   = BatchNorm(process(x)) + x
 
-A block is ``attention``, or in every other block ``forward``, with a 3x3 convolution, and ``forward`` with a 1x1
+A block is ``forward``, in every other block ``attention``, with a 3x3 convolution, followed by ``forward`` with a 1x1
 convolution. Where the 3x3 convolution halves the image, the other terms are 2x2 means. Where the block doubles the
-channels, two such 1x1 halves are concatenated. Stem and classifier are real, PReLU stands in front of the pooling.
+channels, two such 1x1 halves are concatenated. Stem and classifier are real; a PReLU precedes the pooling.
 
-Guo et al. 2022, Join the High Accuracy Club on ImageNet, arXiv:2211.12933. The authors' code has PReLUs that nothing
-uses; they are left out. Clipping ``mix`` to [0, 1] and latent weights to [-1.5, 1.5] belongs to a training loop.
+Guo et al. 2022, Join the High Accuracy Club on ImageNet, arXiv:2211.12933. Unused PReLUs of the
+authors' code are omitted. Clipping ``mix`` to [0, 1] and latent weights to [-1.5, 1.5] is left to the training loop.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ class BNextBlock(nn.Module):
 @register_model(
     "bnext-t",
     **IMAGENET,
-    description="13 blocks of a binary 3x3 and one or two binary 1x1 convolutions, gated by what the image holds",
+    description="13 blocks of a binary 3x3 and one or two binary 1x1 convolutions, with gates computed from the image",
     source="BNext (arXiv:2211.12933)",
     facts=Facts(30_853_276, 28_253_184, 4_816_896_000, 13_344_512, 72.4, "ImageNet, the authors' code"),
 )

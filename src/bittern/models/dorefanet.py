@@ -3,8 +3,8 @@
     layer(x) = maxpool(BatchNorm(conv(round(3 * clip(x, 0, 1)) / 3)))             three layers pool
 
 Weights are mean |W| * sign(W) with the mean over the whole layer. The first convolution and the classifier are real.
-BatchNorm has no factor. ``binary_activations`` and ``binary`` mean 2-bit activations here; no multiply-accumulate is
-of signs by signs, so all count as float.
+BatchNorm has no factor. ``binary_activations`` and ``binary`` mean 2-bit activations here; no multiply-accumulate
+multiplies signs by signs, so all count as float.
 
 Zhou et al. 2016, arXiv:1606.06160; the constants are Larq Zoo's.
 """
@@ -59,7 +59,7 @@ class DoReFaNet(nn.Module):
         check_image_size(image_size, 44)
         super().__init__()
         size = (image_size - 12) // 4 + 1
-        size = (-(-size // 4) - 3) // 2 + 1  # two poolings that pad, and one that does not
+        size = (-(-size // 4) - 3) // 2 + 1  # two poolings with padding, one without
         binary: dict[str, Any] = {
             "scale": "layer_mean",
             "weight_estimator": "identity",

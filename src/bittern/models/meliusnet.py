@@ -1,4 +1,4 @@
-"""MeliusNet: a binary convolution that adds channels, then one that improves the channels just added.
+"""MeliusNet: a binary convolution that appends channels, then one that improves those.
 
     dense(x)      = concat(x, conv3x3(sign(BatchNorm(x))))                        64 more channels
     improve(x)    = x with conv3x3(sign(BatchNorm(x))) added to its last 64 channels
@@ -77,7 +77,7 @@ class MeliusNet(nn.Module):
 
     Args:
         depths: blocks, that is pairs of binary convolutions, of each stage.
-        widths: channels behind each transition.
+        widths: channels after each transition.
     """
 
     def __init__(
@@ -91,9 +91,7 @@ class MeliusNet(nn.Module):
         precision: Precision = "binary",
     ) -> None:
         if len(depths) != len(widths) + 1 or min((*depths, *widths)) < 1:
-            raise ValueError(
-                f"there must be one of widths less than of depths, each at least 1; got {widths} and {depths}"
-            )
+            raise ValueError(f"there must be one width less than depths, each at least 1; got {widths} and {depths}")
         super().__init__()
         self.stem = _stem(in_channels)
         channels, layers = 64, list[nn.Module]()

@@ -1,9 +1,9 @@
 """QuickNet: a binary residual network whose float parts are as cheap as its binary ones.
 
     block(x)      = x + BatchNorm(ReLU(conv3x3(sign(x))))                    same channels, padded with +1
-    transition(x) = BatchNorm(conv1x1(blur(max2x2(ReLU(x)))))                half the size, new channels
+    transition(x) = BatchNorm(conv1x1(blur(max2x2(ReLU(x)))))                half the size, other channels
 
-The stem takes images to a quarter of their size by a 3x3, a depthwise 3x3 and a 1x1 convolution. `blur` is a fixed
+The stem reduces images to a quarter of their size by a 3x3, a depthwise 3x3 and a 1x1 convolution. `blur` is a fixed
 depthwise 3x3 binomial filter of stride 2.
 
 Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398. ImageNet at 224x224, as published with the networks:
@@ -16,6 +16,7 @@ Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398. ImageNet at 224x224,
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ from bittern.models.registry import IMAGENET, Facts, register_model
 from bittern.nn import Conv2dSame
 from bittern.nn.same import pad_same
 
-_SOURCE = "Larq Compute Engine (arXiv:2011.09398)"
+_row = partial(register_model, **IMAGENET, source="Larq Compute Engine (arXiv:2011.09398)")
 
 
 class Blur(nn.Module):
@@ -83,7 +84,7 @@ def _stem(in_channels: int, channels: int) -> nn.Module:
 
 
 def _transition(in_channels: int, out_channels: int) -> nn.Module:
-    # ReLU after the pooling gives the same, and XNNPACK then clamps while it pools.
+    # ReLU after the pooling gives the same result, and XNNPACK fuses it into the pooling.
     return nn.Sequential(
         nn.MaxPool2d(2, 1),
         nn.ReLU(),
@@ -93,27 +94,21 @@ def _transition(in_channels: int, out_channels: int) -> nn.Module:
     )
 
 
-@register_model(
+@_row(
     "quicknet-small",
-    **IMAGENET,
     description="16 binary 3x3 convolutions and cheap float parts",
-    source=_SOURCE,
     facts=Facts(12_652_504, 11_980_800, 1_156_055_040, 15_941_120, 59.4, "ImageNet, Larq Zoo"),
     defaults={"widths": (32, 64, 256, 512), "depths": (4, 4, 4, 4)},
 )
-@register_model(
+@_row(
     "quicknet",
-    **IMAGENET,
     description="16 binary 3x3 convolutions and cheap float parts",
-    source=_SOURCE,
     facts=Facts(13_230_024, 12_533_760, 1_849_688_064, 29_651_712, 63.3, "ImageNet, Larq Zoo"),
     defaults={"widths": (64, 128, 256, 512), "depths": (4, 4, 4, 4)},
 )
-@register_model(
+@_row(
     "quicknet-large",
-    **IMAGENET,
     description="32 binary 3x3 convolutions and cheap float parts",
-    source=_SOURCE,
     facts=Facts(23_338_184, 22_634_496, 3_699_376_128, 29_651_712, 66.9, "ImageNet, Larq Zoo"),
     defaults={"widths": (64, 128, 256, 512), "depths": (6, 8, 12, 6)},
 )
@@ -136,7 +131,7 @@ class QuickNet(nn.Module):
         precision: Precision = "binary",
     ) -> None:
         check_stages(widths, depths)
-        minimum = 4 * 2 ** (len(widths) - 1) - 1  # the stem quarters it, a transition halves it and needs two pixels
+        minimum = 4 * 2 ** (len(widths) - 1) - 1  # the stem quarters, a transition halves and needs 2 pixels
         if image_size < minimum:
             raise ValueError(f"image_size must be at least {minimum} for {len(widths)} stages, got {image_size}")
         super().__init__()

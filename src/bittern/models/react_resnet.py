@@ -5,7 +5,7 @@
 The shortcut is ``x``, or where the block halves the image, a real 1x1 convolution of its 2x2 means. Stem and
 classifier are real. ReAct-ResNet-18 has ``s`` = mean |W| and the 7x7 stem of ResNet; the small ones have neither.
 
-Liu et al. 2018, Bi-Real Net, arXiv:1808.00278 (one shortcut a convolution); Liu et al. 2020, ReActNet,
+Liu et al. 2018, Bi-Real Net, arXiv:1808.00278 (one shortcut per convolution); Liu et al. 2020, ReActNet,
 arXiv:2003.03488 (RSign, RPReLU).
 """
 

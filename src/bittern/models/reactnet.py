@@ -1,4 +1,4 @@
-"""ReActNet-A: MobileNet whose depthwise layers became full 3x3 ones, with a shortcut around every binary convolution.
+"""ReActNet-A: MobileNet with full 3x3 instead of depthwise layers, and a shortcut around every binary convolution.
 
     y         = RPReLU(BatchNorm(mean|W| * conv3x3(RSign(x))) + shortcut(x))
     block(x)  = RPReLU(z),  z = BatchNorm(mean|W| * conv1x1(RSign(y))) + y

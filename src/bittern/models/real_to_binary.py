@@ -2,9 +2,9 @@
 
     block(x) = PReLU(s * conv3x3(sign(z))) + shortcut(x),   z = BatchNorm(x)
 
-``s`` is ``Gate(z)``, factors per channel computed from the image, in Real-to-Binary Net, and ``FactoredScale``, learned
-factors per channel, row and column, in the Strong Baseline. Stem, down-sampling shortcuts and classifier are real. In
-a float network tanh stands for the sign.
+In Real-to-Binary Net ``s`` is ``Gate(z)``, factors per channel computed from the image; in the Strong Baseline it is a
+``FactoredScale``, learned factors per channel, row and column. Stem, down-sampling shortcuts and classifier are real.
+In a float network tanh replaces the sign.
 
 Martinez et al. 2020, arXiv:2003.11535; the constants are Larq Zoo's.
 """
@@ -34,7 +34,7 @@ class RealToBinaryBlock(nn.Module):
     """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)].
 
     Args:
-        scale: a ``Gate``, which sees what the sign sees, or a ``FactoredScale``.
+        scale: a ``Gate``, which reads the same input as the sign, or a ``FactoredScale``.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RealToBinaryBlock(nn.Module):
 @register_model(
     "real-to-binary",
     **IMAGENET,
-    description="16 binary 3x3 convolutions, scaled by what the image holds",
+    description="16 binary 3x3 convolutions with scales computed from the image",
     source=_SOURCE,
     facts=Facts(11_986_920, 10_985_472, 1_676_279_808, 138_087_936, 65.01, "ImageNet, Larq Zoo"),
     defaults=RESNET_18,
@@ -85,7 +85,7 @@ class RealToBinaryBlock(nn.Module):
 @register_model(
     "real-to-binary-cifar",
     **CIFAR10,
-    description="six binary 3x3 convolutions for 32x32 colour images, scaled by what the image holds",
+    description="six binary 3x3 convolutions for 32x32 colour images with scales computed from the image",
     source=_SOURCE,
     facts=Facts(1_258_378, 1_179_648, 188_743_680, 5_996_544),
     defaults=RESNET_CIFAR,

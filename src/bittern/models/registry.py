@@ -14,16 +14,16 @@ from bittern._lookup import find
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
-class Shape(TypedDict):
-    """What a network is designed for: logits of ``num_classes`` for images [N, in_channels, image_size, image_size]."""
+class ImageTask(TypedDict):
+    """What a network is designed for: ``num_classes`` logits for images [N, in_channels, image_size, image_size]."""
 
     num_classes: int
     in_channels: int
     image_size: int
 
 
-IMAGENET: Shape = {"num_classes": 1000, "in_channels": 3, "image_size": 224}
-CIFAR10: Shape = {"num_classes": 10, "in_channels": 3, "image_size": 32}
+IMAGENET: ImageTask = {"num_classes": 1000, "in_channels": 3, "image_size": 224}
+CIFAR10: ImageTask = {"num_classes": 10, "in_channels": 3, "image_size": 32}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""A Transformer for images whose linear layers are binary: the same exporter takes rows of tokens as well.
+"""A vision Transformer with binary linear layers: tokens instead of images, through the same exporter.
 
     attend(x) = x + O(softmax(Q K^T / sqrt(d)) V),   Q, K, V = linear(sign(LayerNorm(x))),   O = linear(sign(.))
-    expand(x) = x + linear(sign(LayerNorm(linear(sign(LayerNorm(x))))))               four times as wide in between
+    expand(x) = x + linear(sign(LayerNorm(linear(sign(LayerNorm(x))))))               four times as wide between
     block(x)  = expand(attend(x))
 
 Every binary linear layer is scaled by mean |W| per output. Patches, positions, the attention itself and the classifier
@@ -79,7 +79,7 @@ class BinaryTransformer(nn.Module):
 
     Args:
         patch: side of the squares that become tokens; divides ``image_size``.
-        width: numbers a token; a multiple of ``heads``.
+        width: numbers per token; a multiple of ``heads``.
         depth: blocks.
     """
 

@@ -2,11 +2,11 @@
 
     layer(x) = maxpool(mean|W| * conv(sign(BatchNorm(x))))        three layers pool
 
-The first convolution and the classifier are real. The dense layers are convolutions: the first has the size of the
-image that is left. BatchNorm has no factor. Input scales are left out, as in Larq Zoo.
+The first convolution and the classifier are real. The dense layers are convolutions: the first covers the
+remaining image. BatchNorm has no factor. Input scales are omitted, as in Larq Zoo.
 
-Rastegari et al. 2016, arXiv:1603.05279; the constants are Larq Zoo's. There the gradient also passes through mean |W|,
-which here is a constant.
+Rastegari et al. 2016, arXiv:1603.05279; the constants are Larq Zoo's. There the gradient also passes through
+mean |W|, which is a constant here.
 """
 
 from collections.abc import Sequence

@@ -84,6 +84,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "other classes": (lambda f: one_image(f, png(pixels_of(1)[0]), names=["cat", "dog"]), r"classes \['cat', 'dog'\]"),
     "broken image": (lambda f: one_image(f, b"\x89PNG broken"), "cannot read image 0 or one soon after"),
+    "program instead of an image": (
+        lambda f: one_image(f, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"),
+        "cannot read image 0 or one soon after: cannot identify image file",  # an EPS would start Ghostscript
+    ),
     "cut image": (lambda f: one_image(f, png(pixels_of(1)[0])[:200]), "cannot read image 0 or one soon after"),
     "other size": (lambda f: one_image(f, png(pixels_of(1, size=64)[0])), "64 x 64 pixels, expected 32 x 32"),
     "label out of range": (lambda f: one_image(f, png(pixels_of(1)[0]), 10), r"label must be 0\.\.9, got 10"),

@@ -112,42 +112,34 @@ class _Batch:
     attempts: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass
 class _Reading:
     """Batches being decoded: each has a slot of ``size`` places in the memory of the workers."""
 
-    def __init__(
-        self,
-        samples: Samples,
-        workers: Workers,
-        size: int,
-        seed: int,
-        training: bool,
-        refill: bool,
-        skipped: dict[str, str],
-    ) -> None:
-        self._samples = samples
-        self._workers = workers
-        self._size = size
-        self._seed = seed
-        self._training = training
-        self._refill = refill
-        self._skipped = skipped
-        self._batches: dict[int, _Batch] = {}
-        self._read = self._failed = 0
+    samples: Samples
+    workers: Workers
+    size: int
+    seed: int
+    training: bool
+    refill: bool
+    skipped: dict[str, str]
+    _batches: dict[int, _Batch] = field(default_factory=dict)
+    _read: int = 0
+    _failed: int = 0
 
     def ask(self, slot: int, indices: Tensor) -> None:
         """Sends the images ``indices`` to the workers, for ``slot``."""
         asked: list[int] = indices.tolist()
         self._batches[slot] = _Batch(asked, list(asked), len(asked))
-        tasks = [self._task(slot * self._size + at, index, index) for at, index in enumerate(asked)]
+        tasks = [self._task(slot * self.size + at, index, index) for at, index in enumerate(asked)]
         for first in range(0, len(tasks), _IMAGES_PER_TASK):
-            self._workers.send(tasks[first : first + _IMAGES_PER_TASK])
+            self.workers.send(tasks[first : first + _IMAGES_PER_TASK])
 
     def collect(self, slot: int) -> tuple[Tensor, list[int]]:
         """Waits for ``slot``: images uint8 [B, 3, side, side] and their indices."""
         batch = self._batches[slot]
         while batch.unanswered:
-            for tasks, failed in self._workers.receive():
+            for tasks, failed in self.workers.receive():
                 for task in tasks:
                     self._answered(task.place, failed.get(task.place))
         self._read += len(batch.asked)
@@ -155,7 +147,7 @@ class _Reading:
         self.judge()
         there = torch.tensor([at for at, index in enumerate(batch.chosen) if index is not None], dtype=torch.int64)
         # A copy, which frees the slot; advanced indexing would be many times slower.
-        images = self._workers.pixels.index_select(0, slot * self._size + there)
+        images = self.workers.pixels.index_select(0, slot * self.size + there)
         return images.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
 
     def judge(self, at_end: bool = False) -> None:
@@ -164,36 +156,36 @@ class _Reading:
             self._give_up()
 
     def _answered(self, place: int, reason: str | None) -> None:
-        slot, at = divmod(place, self._size)
+        slot, at = divmod(place, self.size)
         batch = self._batches[slot]
         batch.unanswered -= 1
         if reason is None:
             return
         index = batch.chosen[at]
         assert index is not None
-        self._skipped.setdefault(self._samples.name(index), reason)
+        self.skipped.setdefault(self.samples.name(index), reason)
         attempt = batch.attempts[at] = batch.attempts.get(at, 0) + 1
-        if not self._refill:
+        if not self.refill:
             batch.chosen[at] = None
             return
         if attempt > _MAX_ATTEMPTS:
             self._give_up()
         # The key contains neither the rank nor the number of workers, so the choice is the same for all.
         key = self._key(batch.asked[at])
-        other = int(Random(f"{key}/{attempt}").random() * len(self._samples.labels))
+        other = int(Random(f"{key}/{attempt}").random() * len(self.samples.labels))
         batch.chosen[at] = other
         batch.unanswered += 1
-        self._workers.send([self._task(place, other, batch.asked[at])])
+        self.workers.send([self._task(place, other, batch.asked[at])])
 
     def _task(self, place: int, index: int, asked: int) -> Task:
-        return Task(place, *self._samples.locate(index), self._key(asked) if self._training else None)
+        return Task(place, *self.samples.locate(index), self._key(asked) if self.training else None)
 
     def _key(self, index: int) -> str:
-        return f"{self._seed}/{index}"
+        return f"{self.seed}/{index}"
 
     def _give_up(self) -> NoReturn:
-        name, reason = next(reversed(self._skipped.items()))
+        name, reason = next(reversed(self.skipped.items()))
         raise DataError(
-            f"{len(self._skipped)} images or files cannot be read, more than half of those tried, such as "
+            f"{len(self.skipped)} images or files cannot be read, more than half of those tried, such as "
             f"{name} ({reason}); check the data"
         )

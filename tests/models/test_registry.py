@@ -171,5 +171,7 @@ def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"num_classes": 2, "in_channels": 1, "image_size": 4, "description": "a line", "source": "arXiv:0"}
     register_model("line", **row)(lambda num_classes, in_channels, image_size: nn.Linear(image_size, num_classes))
     assert create("line").out_features == 2
+    with pytest.raises(TypeError, match="builder of 'lines' has no keyword-only argument 'widht'"):
+        register_model("lines", **row, defaults={"widht": 3})(nn.Linear)
     with pytest.raises(ValueError, match="'line' exists already"):
         register_model("line", **row)(nn.Linear)

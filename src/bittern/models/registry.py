@@ -84,13 +84,17 @@ def register_model(
     """Decorates the class or function that builds the network called ``name``; ValueError if the name is taken.
 
     The builder takes ``num_classes``, ``in_channels``, ``image_size`` and keyword-only arguments. Of those, ``fixed``
-    are given by this row; all others are options of ``create``, whose defaults ``defaults`` replaces.
+    are given by this row; all others are options of ``create``, whose defaults ``defaults`` replaces. TypeError if the
+    builder takes none of that name.
     """
 
     def register(builder: Builder) -> Builder:
         if name in _MODELS:
             raise ValueError(f"a model called {name!r} exists already; choose another name")
         keywords = {p.name: p.default for p in signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        unknown = [key for key in (*defaults, *fixed) if key not in keywords]
+        if unknown:
+            raise TypeError(f"the builder of {name!r} has no keyword-only argument {unknown[0]!r}: {builder!r}")
         options = {key: default for key, default in {**keywords, **defaults}.items() if key not in fixed}
         build = partial(builder, **defaults, **fixed)
         shape = (num_classes, in_channels, image_size)

@@ -70,15 +70,14 @@ class Metadata:
             raise ModelFileError(f"the metadata is not JSON: {error}") from error
         try:
             return _read(Fields(value, "metadata"))
-        except ModelFileError:
-            raise
         except ValueError as error:
             raise ModelFileError(str(error)) from error
 
 
 def _read(fields: Fields) -> Metadata:
+    """ValueError names the field that is wrong."""
     if fields.integer("format") > METADATA_FORMAT:
-        raise ModelFileError(
+        raise ValueError(
             f"the metadata is of format {short(fields.integer('format'))}, this Bittern reads up to "
             f"{METADATA_FORMAT}: upgrade Bittern"
         )
@@ -86,7 +85,7 @@ def _read(fields: Fields) -> Metadata:
     if fields.has("preprocessing"):
         preprocessing = Preprocessing.from_json(fields.value("preprocessing"), "metadata: preprocessing")
         if (reason := preprocessing.why_not(input_shape)) is not None:
-            raise ModelFileError(f"metadata: preprocessing: {reason}")
+            raise ValueError(f"metadata: preprocessing: {reason}")
     return Metadata(
         bittern=fields.text("bittern"),
         executorch=fields.text("executorch"),

@@ -40,7 +40,7 @@ def pixels_of(count: int, seed: int = 0, size: int = 32) -> np.ndarray:
 
 
 def write_cifar10(folder: Path, train: int, test: int) -> None:
-    """Both splits, of random images whose labels go round."""
+    """Both splits, of random images with labels in turn."""
     for split, count, seed in (("train", train, 0), ("test", test, 1)):
         images = [png(p) for p in pixels_of(count, seed)]
         write_shard(folder / f"{split}-00000-of-00001.parquet", images, [i % 10 for i in range(count)])

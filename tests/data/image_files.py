@@ -1,4 +1,4 @@
-"""Writes small image folders and tar shards. An image has one colour, which says its number, however it is cropped."""
+"""Writes small image folders and tar shards. Each image has one colour, which encodes its number in any crop."""
 
 import io
 import tarfile
@@ -45,7 +45,7 @@ def write_shard(path: Path, members: Sequence[tuple[str, bytes]], form: int = ta
 
 
 def members(first: int, count: int, encoding: str = "png") -> list[tuple[str, bytes]]:
-    """Image and label (number % 3) of each number, and metadata that nobody reads."""
+    """Image and label (number % 3) of each number, and metadata that is ignored."""
     found = []
     for number in range(first, first + count):
         found += [
@@ -57,7 +57,7 @@ def members(first: int, count: int, encoding: str = "png") -> list[tuple[str, by
 
 
 def write_shards(folder: Path, counts: Mapping[str, Sequence[int]]) -> None:
-    """For each split a shard per count, numbered through."""
+    """For each split a shard per count, with consecutive numbers."""
     folder.mkdir(exist_ok=True)
     for split, sizes in counts.items():
         for shard, size in enumerate(sizes):

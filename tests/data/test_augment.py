@@ -40,7 +40,7 @@ def test_the_generator_of_torch_decides(name: str) -> None:
     assert not torch.equal(results[0], results[2])
 
 
-# What runs of the past have seen for this seed: if it changes, they cannot be repeated.
+# Earlier runs drew these for this seed: if they change, the runs cannot be repeated.
 SEEN = {
     "shift1": "0102030405060708090a0b0c0d0e0f1000000000001112130000000000191a1b2122232425262728292a2b2c2d2e2f30",
     "crop2-flip": "0004030200080706000c0b0a00100f0e000000000000000000000000000000002827262500000000302f2e2d00000000",
@@ -84,13 +84,13 @@ def test_half_of_the_images_are_mirrored() -> None:
 
 
 def coordinates(n: int, height: int, width: int) -> Tensor:
-    """Images whose two channels are the pixel's x and y, counted from the middle, plus 128."""
+    """Images whose two channels are the pixel's x and y, relative to the centre, plus 128."""
     y, x = torch.meshgrid(torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij")
     return (torch.stack([x, y]) + 128).expand(n, 2, height, width)
 
 
 def steps(result: Tensor) -> Tensor:
-    """[N, 2, 2]: how x and y of the original change with the row and the column, in the middle of the result."""
+    """[N, 2, 2]: how x and y of the original change with the row and the column, at the centre of the result."""
     height, width = result.shape[2:]
     row, column = height // 2, width // 2
     down = result[:, :, row, column] - result[:, :, row - 1, column]

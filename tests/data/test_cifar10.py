@@ -1,4 +1,4 @@
-"""The parquet reader, on small files of its own making."""
+"""The parquet reader, on small generated files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -83,8 +83,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"has no column 'img'; its columns are \['image', 'label'\]",
     ),
     "other classes": (lambda f: one_image(f, png(pixels_of(1)[0]), names=["cat", "dog"]), r"classes \['cat', 'dog'\]"),
-    "broken image": (lambda f: one_image(f, b"\x89PNG broken"), "cannot read image 0 or one soon after it"),
-    "cut image": (lambda f: one_image(f, png(pixels_of(1)[0])[:200]), "cannot read image 0 or one soon after it"),
+    "broken image": (lambda f: one_image(f, b"\x89PNG broken"), "cannot read image 0 or one soon after"),
+    "program instead of an image": (
+        lambda f: one_image(f, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"),
+        "cannot read image 0 or one soon after: cannot identify image file",  # an EPS would start Ghostscript
+    ),
+    "cut image": (lambda f: one_image(f, png(pixels_of(1)[0])[:200]), "cannot read image 0 or one soon after"),
     "other size": (lambda f: one_image(f, png(pixels_of(1, size=64)[0])), "64 x 64 pixels, expected 32 x 32"),
     "label out of range": (lambda f: one_image(f, png(pixels_of(1)[0]), 10), r"label must be 0\.\.9, got 10"),
 }
@@ -112,7 +116,7 @@ def test_a_missing_empty_or_unnamed_folder_is_refused(tmp_path: Path) -> None:
         load("cifar10", tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no train-\*\.parquet in .* \(it is empty\)"):
         load("cifar10", tmp_path)
-    with pytest.raises(DataError, match="is read from a folder: name it"):
+    with pytest.raises(DataError, match="is read from a folder: pass it"):
         load("cifar10")
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="is a file"):

@@ -26,7 +26,7 @@ def pixels(content: bytes, side: int, key: str | None = None) -> np.ndarray:
 
 
 def smooth(width: int, height: int) -> Image.Image:
-    """Ramps and waves that a JPEG keeps well."""
+    """Ramps and waves, which JPEG preserves well."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     waves = np.stack([x, y, 0.5 + 0.5 * np.sin(6 * x + 4 * y)], 2)
     return Image.fromarray(np.rint(waves * 255).astype(np.uint8))
@@ -71,7 +71,7 @@ def test_a_jpeg_decoded_small_is_nearly_the_same(size: tuple[int, int]) -> None:
     for number in range(10):
         exact = pixels(encoded(picture, "png"), 48, str(number)).astype(int)
         reduced = pixels(encoded(picture, "jpeg", quality=95), 48, str(number)).astype(int)
-        assert np.abs(exact - reduced).mean() < 0.6  # grey levels; a box that is half a pixel off is worth more
+        assert np.abs(exact - reduced).mean() < 0.6  # grey levels; a box that is half a pixel off differs by more
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.integers())
@@ -148,7 +148,7 @@ def test_the_orientation_in_exif_is_ignored() -> None:
 
 
 def png_of_size(width: int, height: int) -> bytes:
-    """A PNG that promises this many pixels and holds none."""
+    """A PNG that declares this many pixels and holds none."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         body = kind + content

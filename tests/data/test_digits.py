@@ -9,7 +9,7 @@ def test_a_fixed_stratified_fifth_is_the_test_split() -> None:
     assert (len(train), len(test)) == (1438, 359)
     share = test.labels.bincount() / (test.labels.bincount() + train.labels.bincount())
     assert share.sub(0.2).abs().max() < 0.003
-    # The split of every run ever made: a change here makes accuracies incomparable.
+    # All earlier runs used this split: a change makes accuracies incomparable.
     assert test.labels[:12].tolist() == [3, 7, 3, 9, 0, 8, 7, 0, 8, 0, 3, 3]
 
 

@@ -78,7 +78,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "class without images": (empty_class, r"train/eel holds no image files \(\.bmp, .*each class needs at least one"),
     "other classes in test": (
         lambda f: (f / "test" / "dog").mkdir(),
-        r"test has class folders that .*train lacks: dog; the classes of train are the classes",
+        r"test has class folders that .*train lacks: dog; train must have every class",
     ),
     "test without images": (
         lambda f: [p.unlink() for p in (f / "test").rglob("*.png")],

@@ -14,7 +14,7 @@ MIXES = [mixup, cutmix]
 
 
 def batch(n: int, classes: int, height: int = 7, width: int = 5) -> tuple[Tensor, Tensor]:
-    """Images whose pixels are their targets: what is mixed of one is mixed of the other."""
+    """Images whose pixels equal their targets, so that both must be mixed alike."""
     targets = F.one_hot(torch.randint(classes, (n,)), classes).float()
     return targets[:, :, None, None].expand(n, classes, height, width), targets
 
@@ -66,7 +66,7 @@ def test_the_share_is_drawn_from_beta(alpha: float, deviation: float) -> None:
     torch.manual_seed(0)
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     images = torch.zeros(2, 1, 1, 1)
-    # Half of the time the two are their own partners.
+    # Half of the time both images are their own partners.
     shares = [s for _ in range(4000) if 0 < (s := mixup(images, targets, alpha)[1][0, 0].item()) < 1]
     assert len(shares) > 1500
     assert torch.tensor(shares).mean() == pytest.approx(0.5, abs=0.04)

@@ -56,7 +56,7 @@ def test_a_start_leaves_out_the_first_batches(count: int, size: int, start: int,
 
 
 def test_the_order_is_the_permutation_of_the_seed() -> None:
-    """What runs of the past have seen: if it changes, they cannot be repeated."""
+    """Earlier runs used this order: if it changes, they cannot be repeated."""
     expected = torch.randperm(10, generator=torch.Generator().manual_seed(5)).tolist()
     assert [i for batch in batches(10, batch_size=5, seed=5) for i in batch.tolist()] == expected
     assert expected == [1, 4, 9, 6, 3, 5, 0, 2, 8, 7]

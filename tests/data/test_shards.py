@@ -143,13 +143,13 @@ def test_progress_counts_the_shards(folder: Path) -> None:
 
 def test_a_shard_cut_anywhere_is_used_up_to_there_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "train-0.tar"
-    path.with_name(".bittern-index-train.npz").mkdir()  # so that none is written, which takes long
+    path.with_name(".bittern-index-train.npz").mkdir()  # so that no index is written, which would be slow
     write_shard(path, members(0, 4))
     whole = path.read_bytes()
     with tarfile.open(path) as tar:
         found = list(tar)
     edges = {0, len(whole)} | {edge for m in found for edge in (m.offset, m.offset_data, m.offset_data + m.size)}
-    # Labels come last: where one ends, a sample is complete.
+    # Labels come last: a sample is complete where one ends.
     ends = [m.offset_data + m.size for m in found if m.name.endswith(".cls")]
     for length in sorted({edge + step for edge in edges for step in (-1, 0, 1, 100)}):
         if not 0 <= length < len(whole):
@@ -157,7 +157,7 @@ def test_a_shard_cut_anywhere_is_used_up_to_there_and_noted(tmp_path: Path) -> N
         path.write_bytes(whole[:length])
         complete = sum(end <= length for end in ends)
         if complete == 0:
-            with pytest.raises(DataError, match=r"hold no images: train-0\.tar is cut short or damaged at byte \d+"):
+            with pytest.raises(DataError, match=r"hold no images: train-0\.tar is truncated or damaged at byte \d+"):
                 index_shards(tmp_path, ("train",), None)
             continue
         listing = index_shards(tmp_path, ("train",), None)
@@ -185,7 +185,7 @@ def test_a_shard_damaged_in_its_middle_is_noted(folder: Path) -> None:
     path.write_bytes(content)
     listing = index(folder)
     assert contents(listing) == [image(number) for number in range(4)]
-    assert listing.splits["train"].notes[0][1].startswith(f"is cut short or damaged at byte {second.offset}")
+    assert listing.splits["train"].notes[0][1].startswith(f"is truncated or damaged at byte {second.offset}")
 
 
 def shard(folder: Path, *found: tuple[str, bytes]) -> None:
@@ -205,7 +205,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a number twice": (
         lambda f: (f / "train-000001.tar").rename(f / "train-b-000000.tar"),
-        r"/train-000000\.tar and train-b-000000\.tar have the same number; number the shards of train through",
+        r"/train-000000\.tar and train-b-000000\.tar have the same number; number the shards of train consecutively",
     ),
     "label missing": (
         lambda f: shard(f, ("a.png", PNG), ("b.png", PNG), ("a.cls", b"0")),
@@ -217,7 +217,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "two images": (
         lambda f: shard(f, ("a.png", PNG), ("a.jpg", PNG), ("a.cls", b"0")),
-        r"train-000000\.tar has two images a\.png and a\.jpg; leave one",
+        r"train-000000\.tar has two images a\.png and a\.jpg; remove one",
     ),
     "label a word": (
         lambda f: shard(f, ("a.png", PNG), ("a.cls", b"cat")),
@@ -240,7 +240,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "classes with an empty line": (
         lambda f: (f / "classes.txt").write_text("ant\n\nbee\n"),
-        r"classes\.txt must have a class name in each line",
+        r"classes\.txt must have a class name on each line",
     ),
     "classes of no text": (lambda f: (f / "classes.txt").write_bytes(b"\xff\xfe"), r"classes\.txt cannot be read"),
     "no images": (
@@ -249,7 +249,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "compressed": (
         lambda f: (p := f / "test-000000.tar").write_bytes(gzip.compress(p.read_bytes())),
-        r"hold no images: test-000000\.tar is cut short or damaged at byte 0",
+        r"hold no images: test-000000\.tar is truncated or damaged at byte 0",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Checkpoints as their sources write them, with few filters: what ``generate`` made, unpacked."""
+"""Checkpoints as their sources write them, with few filters, made by ``generate``."""
 
 import lzma
 import os
@@ -14,12 +14,12 @@ from bittern.models import list_models
 
 FOLDER = Path(__file__).parent / "fixtures"
 MORE = "BITTERN_CHECKPOINTS"
-"""Environment variable: another folder of such files, such as networks of full size."""
+"""Environment variable: another folder of such files, for instance networks of full size."""
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """A packed checkpoint; its name begins with that of the model."""
+    """A packed checkpoint; its name starts with that of the model."""
 
     packed: Path
 
@@ -29,7 +29,7 @@ class Fixture:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What ``import_checkpoint`` must be told of a network that is not the published one."""
+        """The arguments that ``import_checkpoint`` needs for a network that is not the published one."""
         with np.load(self.packed.with_name(f"{self.name}.npz")) as file:
             size = len(file["image"])
         step = {"step-1": 1, "step-2": 2}.get(self.name[-6:]) if self.packed.name.endswith(".pth.xz") else None
@@ -46,13 +46,13 @@ class Fixture:
             return torch.from_numpy(file["image"].astype(np.float32) / 8)[None].permute(0, 3, 1, 2)
 
     def logits(self) -> Tensor:
-        """What the source gives for the input, [1, classes]."""
+        """The source's logits for the input, [1, classes]."""
         with np.load(self.packed.with_name(f"{self.name}.npz")) as file:
             return torch.from_numpy(file["logits"])[None]
 
 
 def model_of(name: str) -> str:
-    """Our model, whose name the fixture's begins with."""
+    """Our model, whose name starts the fixture's."""
     return max((model for model in list_models() if name.startswith(model)), key=len)
 
 

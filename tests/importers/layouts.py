@@ -1,4 +1,4 @@
-"""Names and shapes of the published checkpoints, as ``generate`` read them off the sources' networks; no numbers."""
+"""Names and shapes of the published checkpoints, as ``generate`` took them from the sources' networks; no numbers."""
 
 import json
 import lzma
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bittern.importers.stored import Checkpoint, Stored
+from bittern.importers.tensor_file import LazyTensor, TensorFile
 
 FOLDER = Path(__file__).parent / "fixtures"
 
@@ -21,23 +21,23 @@ LARQ: dict[str, list[tuple[str, dict[str, list[int]]]]] = _read("larq.json.xz")
 """Our model -> every layer's name with the names and shapes of its weights."""
 
 PYTORCH: dict[str, dict[str, list[int]]] = _read("pytorch.json.xz")
-"""Our model, and whose checkpoint -> names and shapes."""
+"""Our model and the checkpoint's origin -> names and shapes."""
 
 ALL = (*LARQ, *PYTORCH)
 
 Layers = list[tuple[str, dict[str, list[int]]]]
 
 
-def layout(name: str, change: Callable[[Layers], object] = lambda layers: None) -> Checkpoint:
+def layout(name: str, change: Callable[[Layers], object] = lambda layers: None) -> TensorFile:
     """A file of that layout after ``change``. PyTorch's is one layer, called ``""``."""
     layers: Layers = [(layer, dict(weights)) for layer, weights in LARQ.get(name) or [("", PYTORCH[name])]]
     change(layers)
     tensors = {
-        f"{layer}/{weight}".removeprefix("/"): Stored(tuple(shape), _unread)
+        f"{layer}/{weight}".removeprefix("/"): LazyTensor(tuple(shape), _unread)
         for layer, weights in layers
         for weight, shape in weights.items()
     }
-    return Checkpoint(tensors, tuple((layer, tuple(weights)) for layer, weights in layers) if name in LARQ else ())
+    return TensorFile(tensors, tuple((layer, tuple(weights)) for layer, weights in layers) if name in LARQ else ())
 
 
 def _unread() -> Tensor:

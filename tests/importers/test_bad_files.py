@@ -1,4 +1,4 @@
-"""Files from strangers: refused with a reason, without running code, taking memory or opening other files."""
+"""Files from strangers: refused with a reason, without executing code, allocating memory or opening other files."""
 
 import io
 import lzma
@@ -39,15 +39,16 @@ ARGUMENTS: dict[str, Any] = {"image_size": 64, "step": None}
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.999])
 @pytest.mark.parametrize("name", [LARQ, *PYTORCH.values()])
-def test_a_file_cut_short_is_refused(name: str, share: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(name: str, share: float, tmp_path: Path) -> None:
     path = unpacked(name, tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    assert "cut short" in refusal(path)
+    assert "truncated" in refusal(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "is empty"), (b"top-1 65.5 %\n", "neither Keras' .h5 nor a PyTorch checkpoint")]
+    ("content", "message"),
+    [(b"", "is empty"), (b"top-1 65.5 %\n", "neither a Keras .h5 file nor a PyTorch checkpoint")],
 )
 def test_something_else_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.h5"
@@ -55,7 +56,7 @@ def test_something_else_is_refused(content: bytes, message: str, tmp_path: Path)
     assert message in refusal(path)
 
 
-def test_a_folder_or_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
+def test_a_folder_or_a_missing_file_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         import_checkpoint(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -63,7 +64,7 @@ def test_a_folder_or_a_file_that_is_not_there_is_the_systems_error(tmp_path: Pat
 
 
 class _Code:
-    """Unpickling it makes a folder."""
+    """Unpickling it creates a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)
@@ -73,7 +74,7 @@ class _Code:
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
-def test_a_pickle_with_code_in_it_is_refused_and_not_run(form: str, tmp_path: Path) -> None:
+def test_a_pickle_with_code_is_refused_and_not_executed(form: str, tmp_path: Path) -> None:
     path, mark = tmp_path / "model.pth", tmp_path / "mark"
     value = {"state_dict": {"fc.weight": torch.zeros(1)}, "hook": _Code(mark)}
     if form == "pickle":
@@ -81,16 +82,16 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(form: str, tmp_path: Pa
     else:
         torch.save(value, path, _use_new_zipfile_serialization=form == "zip")
     message = refusal(path)
-    assert "would have to be run" in message
+    assert "would execute code" in message
     assert "torch.save(model.state_dict(), FILE)" in message
     assert not mark.exists()
     if form != "pickle":
-        torch.load(path, weights_only=False)  # the file does what it is made for
+        torch.load(path, weights_only=False)  # the file does what it was made for
         assert mark.exists()
 
 
 def _zip_with(path: Path, change: Callable[[bytes], bytes], method: int = zipfile.ZIP_STORED) -> None:
-    """Writes the archive again, its pickle changed."""
+    """Rewrites the archive with a changed pickle."""
     with zipfile.ZipFile(path) as old:
         entries = {entry.filename: old.read(entry) for entry in old.infolist()}
     with zipfile.ZipFile(path, "w", method) as new:
@@ -178,7 +179,7 @@ def test_a_state_dict_is_found_bare_or_nested_with_or_without_prefix(
     assert {name: tensor.shape for name, tensor in read_checkpoint(path).tensors.items()} == expected
 
 
-def test_weights_of_exactly_0_are_told_of(tmp_path: Path) -> None:
+def test_weights_of_exactly_0_give_a_warning(tmp_path: Path) -> None:
     path = unpacked(PYTORCH["zip"], tmp_path)
     _edit_torch(path, lambda state: state["module.layer1.0.binary_conv.weight"][0, 0, 0].zero_())
     warnings = import_checkpoint(path, image_size=64, step=2).warnings
@@ -189,7 +190,7 @@ DENSE = "dense/dense/kernel:0"
 
 
 def _replace(path: Path, make: Callable[[Any, str], Any]) -> None:
-    """Puts what ``make`` makes in the place of one dataset of a Keras file."""
+    """Replaces one dataset of a Keras file by what ``make`` creates."""
     with h5py.File(path, "r+") as file:
         del file[DENSE]
         make(file, DENSE)
@@ -215,18 +216,18 @@ BAD_DATASETS: dict[str, tuple[Callable[[Any, str], Any], str]] = {
         lambda f, n: f.create_dataset(n, (2**40,), "f4", chunks=(1024,)),
         "declares 4398046511104 bytes",
     ),
-    "huge, in one piece": (_contiguous_but_empty, "declares 4398046511104 bytes"),
-    "compressed": (lambda f, n: f.create_dataset(n, data=np.zeros((32, 10), "f4"), compression="gzip"), "in one piece"),
-    "raw data of another file": (_external, "in one piece"),
-    "virtual": (_virtual, "in one piece"),
+    "huge, contiguous": (_contiguous_but_empty, "declares 4398046511104 bytes"),
+    "compressed": (lambda f, n: f.create_dataset(n, data=np.zeros((32, 10), "f4"), compression="gzip"), "contiguous"),
+    "raw data of another file": (_external, "contiguous"),
+    "virtual": (_virtual, "contiguous"),
     "link to another file": (
         lambda f, n: f.__setitem__(n, h5py.ExternalLink("/etc/passwd", "/")),
-        "has a link to elsewhere",
+        "has a link to another file",
     ),
-    "soft link": (lambda f, n: f.__setitem__(n, h5py.SoftLink("/dense/dense/bias:0")), "has a link to elsewhere"),
-    "integers": (lambda f, n: f.create_dataset(n, data=np.zeros((32, 10), "i4")), "no array of floats"),
-    "strings": (lambda f, n: f.create_dataset(n, data=[b"a"]), "no array of floats"),
-    "a group": (lambda f, n: f.create_group(n), "no array of floats"),
+    "soft link": (lambda f, n: f.__setitem__(n, h5py.SoftLink("/dense/dense/bias:0")), "has a link to another file"),
+    "integers": (lambda f, n: f.create_dataset(n, data=np.zeros((32, 10), "i4")), "not an array of floats"),
+    "strings": (lambda f, n: f.create_dataset(n, data=[b"a"]), "not an array of floats"),
+    "a group": (lambda f, n: f.create_group(n), "not an array of floats"),
     "nothing": (lambda f, n: None, "lacks /dense/dense/kernel:0"),
     "not finite": (lambda f, n: f.create_dataset(n, data=np.full((32, 10), np.nan, "f4")), "not finite"),
 }
@@ -240,7 +241,7 @@ def test_a_bad_dataset_is_refused(case: str, tmp_path: Path) -> None:
     assert message in refusal(path)
 
 
-def test_a_whole_saved_model_is_read_for_its_weights(tmp_path: Path) -> None:
+def test_a_saved_model_is_read_for_its_weights(tmp_path: Path) -> None:
     path, whole = unpacked(LARQ, tmp_path), tmp_path / "model.h5"
     with h5py.File(path) as weights, h5py.File(whole, "w") as model:
         group = model.create_group("model_weights")
@@ -265,7 +266,7 @@ def test_a_list_of_layers_in_several_attributes_is_read_as_one(tmp_path: Path) -
 def test_hdf5_of_something_else_is_refused_and_keras_3_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["numbers"] = np.zeros(3)
-    assert "no weights file of Keras 2" in refusal(tmp_path / "x.h5")
+    assert "not a weights file of Keras 2" in refusal(tmp_path / "x.h5")
     with h5py.File(tmp_path / "y.weights.h5", "w") as file:
         file["layers/conv2d/vars/0"] = np.zeros(3)
     assert "TF_USE_LEGACY_KERAS=1" in refusal(tmp_path / "y.weights.h5")
@@ -277,7 +278,7 @@ def test_a_name_that_declares_a_length_of_gigabytes_takes_no_memory(tmp_path: Pa
         attribute = file.attrs.get_id("layer_names")
         (count,) = attribute.shape
     content = bytearray(path.read_bytes())
-    sizes = struct.pack("<QQ", count, count)  # behind them is the first name's length
+    sizes = struct.pack("<QQ", count, count)  # followed by the first name's length
     assert content.count(sizes) == 1
     at = content.index(sizes) + len(sizes)
     assert content[at : at + 4] == struct.pack("<I", len("input_1"))

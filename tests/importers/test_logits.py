@@ -1,7 +1,7 @@
-"""What is imported computes what its source computes: the fixtures' logits come from the source's own code.
+"""Imported networks compute what their sources compute: the fixtures' logits come from the sources' own code.
 
-A sign whose input is within rounding error of its threshold may come out otherwise in another framework; the generators
-keep only networks in which noise of 1e-6 flips none, so nothing here needs room for that.
+A sign whose input is within rounding error of its threshold may differ in another framework; the generators keep only
+networks in which noise of 1e-6 flips none, so no tolerance is needed for that.
 """
 
 import json
@@ -16,7 +16,7 @@ from bittern.train import load_run
 from importers.fixtures import FIXTURES, model_of
 
 BOUND = 1e-5
-"""Of the largest logit. Frameworks add in different orders: 3e-7 was seen. A wrong epsilon in one stem is 1.3e-4."""
+"""Of the largest logit. Orders of summation differ: 3e-7 was observed; a wrong epsilon in one stem is 1.3e-4."""
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -45,7 +45,7 @@ def test_the_file_tells_the_model_by_itself(name: str, tmp_path: Path) -> None:
 
 def test_every_source_has_a_fixture() -> None:
     fixtures = {model_of(fixture.name) for fixture in FIXTURES.values()}
-    # Of the same code, and told apart by their sizes alone.
+    # Of the same code, and distinguished by their sizes only.
     siblings = {"quicknet-small", "quicknet-large", "binary-densenet-37"}
     assert {source.model for source in SOURCES} == fixtures | siblings
 

@@ -1,14 +1,16 @@
-"""Checkpoints are recognised by names and shapes alone; what does not fit is refused with the list."""
+"""Checkpoints are recognised by names and shapes alone; what does not fit is refused with the differences."""
 
 from collections import Counter
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import pytest
 
 from bittern.importers import SOURCES, CheckpointError
+from bittern.importers import recognise as recognise_module
 from bittern.importers.recognise import Candidate, recognise
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 from bittern.models import get_model
 from importers.fixtures import model_of
 from importers.layouts import ALL, LARQ, PYTORCH, Layers, layout
@@ -31,11 +33,11 @@ def step_of(name: str) -> int | None:
     return int(name[-1]) if name in PYTORCH else None
 
 
-def find(file: Checkpoint, **options: Any) -> Candidate:
+def find(file: TensorFile, **options: Any) -> Candidate:
     return recognise(file, "FILE", **options)
 
 
-def refusal(file: Checkpoint, **options: Any) -> str:
+def refusal(file: TensorFile, **options: Any) -> str:
     with pytest.raises(CheckpointError) as error:
         find(file, **options)
     return str(error.value)
@@ -129,20 +131,20 @@ def test_a_checkpoint_of_another_model_is_refused_and_named(name: str) -> None:
     assert "missing (" in message
 
 
-def test_layers_tell_the_dilated_network_and_without_their_names_the_user_must() -> None:
+def test_names_of_layers_tell_the_dilated_network_and_without_them_the_user_must() -> None:
     def forget(layers: Layers) -> None:
         layers[:] = [layer for layer in layers if layer[1]]
 
     names = ("binary-densenet-37", "binary-densenet-37-dilated")
     for name in names:
-        assert "name the model by --model" in refusal(layout(name, forget))
+        assert "choose with --model" in refusal(layout(name, forget))
         for model in names:
             assert find(layout(name, forget), model=model).source.model == model
 
 
 @pytest.mark.parametrize("name", [name for name in PYTORCH if not name.endswith("reactnet-step-2")])
-def test_steps_with_the_same_names_must_be_told(name: str) -> None:
-    assert "say --step 1" in refusal(layout(name))
+def test_steps_with_the_same_names_must_be_told_apart_by_the_user(name: str) -> None:
+    assert "pass --step 1" in refusal(layout(name))
     assert {find(layout(name), step=step).options["precision"] for step in (1, 2)} == {"binary", "binary_activations"}
 
 
@@ -166,3 +168,26 @@ def test_a_model_without_published_checkpoints_is_refused_with_those_that_have_s
     assert "no published checkpoints of 'digits-resnet'" in refusal(layout("quicknet"), model="digits-resnet")
     with pytest.raises(ValueError, match="quicknet"):
         find(layout("quicknet"), model="quiknet")
+
+
+@pytest.mark.parametrize("size", [0, 2**31, 2**62])
+@pytest.mark.parametrize("name", ["quicknet", "binary-resnet-e-18", "react-resnet-18-step-2"])
+def test_a_size_that_no_network_can_have_is_refused(name: str, size: int) -> None:
+    def change(layers: Layers) -> None:
+        for _, weights in layers:
+            for shape in weights.values():
+                shape[:] = [size if length == 512 else length for length in shape]
+
+    assert "FILE is" in refusal(layout(name, change))
+
+
+@pytest.mark.parametrize("error", [AssertionError, TypeError, RuntimeError])
+def test_a_mistake_in_a_source_is_not_taken_for_a_file_that_does_not_fit(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: TensorFile) -> dict[str, Any]:
+        raise error("a mistake")
+
+    monkeypatch.setattr(recognise_module, "SOURCES", (replace(SOURCES[0], options=fail), *SOURCES[1:]))
+    with pytest.raises(error, match="a mistake"):
+        find(layout("binary-alexnet"))

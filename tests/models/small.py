@@ -58,7 +58,7 @@ def small_input(name: str, batch: int = 2, **options: Any) -> torch.Tensor:
 
 @cache
 def full(name: str) -> torch.nn.Module:
-    """The network of ``create(name)``, without memory for its weights."""
+    """The network of ``create(name)``, on the meta device."""
     with torch.device("meta"):
         return create(name)
 

@@ -1,4 +1,4 @@
-"""What makes each architecture itself: order of layers, sizes, padding, and the constants of its source."""
+"""The particulars of each architecture: order of layers, sizes, padding, and the constants of its source."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bittern.models import binary_densenet, create, meliusnet, reactnet
-from bittern.models.real_to_binary import Block
+from bittern.models.real_to_binary import RealToBinaryBlock
 from bittern.nn import BinaryConv2d, BinaryLinear, Conv2dSame, FactoredScale, Gate, RPReLU, RSign
 from models.small import MODELS, full, small, small_input
 
@@ -23,7 +23,7 @@ BATCH_NORM = {
     "strong-baseline": {(1e-3, 0.01)},
     "xnor-net": {(1e-5, 0.1), (1e-4, 0.1), (1e-3, 0.1)},
 }
-"""Epsilon and momentum as torch means it; (1e-5, 0.1) where nothing is said."""
+"""Epsilon, and momentum in torch's sense; (1e-5, 0.1) for models that are not listed."""
 
 STEPS = {
     **dict.fromkeys(("bi-real-net-18", "bi-real-net-18-larq", "bi-real-net-34"), ("approx_sign", "ste", "mean")),
@@ -56,7 +56,7 @@ def test_batch_norm_has_the_constants_of_the_source(name: str) -> None:
 def test_binary_layers_have_the_gradients_and_scales_of_the_source(name: str) -> None:
     layers = [m for m in full(name).modules() if isinstance(m, BinaryConv2d | BinaryLinear)]
     found = {(m.estimator if m.binarize_input else None, m.weight_estimator, m.scale_kind) for m in layers}
-    # A first layer takes the image as it is.
+    # A first layer does not binarize the image.
     assert found - {(None, "ste", "none")} | {STEPS[name]} == {STEPS[name]}
 
 
@@ -67,7 +67,7 @@ def test_thresholds_have_the_gradient_of_the_source(name: str) -> None:
 
 
 def sizes(name: str, kind: type[nn.Module]) -> list[int]:
-    """Heights of what the layers of ``kind`` give, in order, at 224 x 224."""
+    """Heights of the outputs of the layers of ``kind``, in order, at 224 x 224."""
     model, heights = full(name), []
     hooks = [
         m.register_forward_hook(lambda _, x, y: heights.append(y.shape[2])) for m in model.modules() if type(m) is kind
@@ -80,7 +80,7 @@ def sizes(name: str, kind: type[nn.Module]) -> list[int]:
 
 
 def test_reactnet_halves_the_image_where_it_doubles_the_channels() -> None:
-    assert sizes("reactnet-a", reactnet.Block) == [112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
+    assert sizes("reactnet-a", reactnet.ReActNetBlock) == [112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_reactnet_halves_the_image_where_it_doubles_the_channels() -> None:
     ],
 )
 def test_dilated_stages_keep_their_size(name: str, expected: list[int]) -> None:
-    assert sizes(name, binary_densenet.Block) == expected
+    assert sizes(name, binary_densenet.DenseBlock) == expected
     dilations = [m.dilation[0] for m in full(name).modules() if isinstance(m, BinaryConv2d)]
     assert dilations == [{56: 1, 28: 1, 14: 1, 7: 1}[size] for size in expected] or dilations == (
         [1] * 14 + [2] * 12 + [4] * 6
@@ -99,7 +99,7 @@ def test_dilated_stages_keep_their_size(name: str, expected: list[int]) -> None:
 
 
 def test_a_dense_block_keeps_what_is_there_and_appends() -> None:
-    block = binary_densenet.Block(32, 16, 2, "binary").eval()
+    block = binary_densenet.DenseBlock(32, 16, 2, "binary").eval()
     x = torch.randn(1, 32, 6, 6)
     y = block(x)
     signs = torch.where(block.norm(x) < 0, -1.0, 1.0)
@@ -109,7 +109,7 @@ def test_a_dense_block_keeps_what_is_there_and_appends() -> None:
 
 
 def test_an_improvement_block_changes_the_last_64_channels_alone() -> None:
-    block = meliusnet.Block(32, "binary").eval()
+    block = meliusnet.MeliusBlock(32, "binary").eval()
     x = torch.randn(1, 32, 6, 6)
     y, dense = block(x), torch.cat([x, block.dense(x)], 1)
     assert torch.equal(y[:, :32], x)
@@ -117,7 +117,7 @@ def test_an_improvement_block_changes_the_last_64_channels_alone() -> None:
 
 
 def test_reactnets_two_pointwise_convolutions_share_signs_and_shortcut() -> None:
-    block = reactnet.Block(8, 16, 2, "binary").eval()
+    block = reactnet.ReActNetBlock(8, 16, 2, "binary", "mean").eval()
     for parameter in block.parameters():
         parameter.data.normal_()
     x = torch.randn(1, 8, 6, 6)
@@ -136,7 +136,7 @@ def test_reactnets_two_pointwise_convolutions_share_signs_and_shortcut() -> None
 
 @pytest.mark.parametrize("scale", [Gate(16, 16), FactoredScale(16, 4, 4)])
 def test_real_to_binary_scales_then_bends_then_adds(scale: Gate | FactoredScale) -> None:
-    block = Block(16, 16, 1, scale, "binary").eval()
+    block = RealToBinaryBlock(16, 16, 1, scale, "binary").eval()
     block.activation.weight.data.fill_(0.25)
     x = torch.randn(2, 16, 4, 4)
     z = block.norm(x)

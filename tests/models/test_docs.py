@@ -1,10 +1,13 @@
-"""docs/models.md lists every architecture with its facts."""
+"""docs/models.md lists every architecture with its facts, and its examples run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from bittern.models import ModelInfo, get_model
+from bittern.models import ModelInfo, get_model, registry
+from doc_examples import examples
 from models.small import MODELS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "models.md"
@@ -30,3 +33,12 @@ def test_the_page_has_the_row_of_every_model(name: str) -> None:
 def test_the_page_lists_no_model_that_is_not_there() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
     assert [line.split("`")[1] for line in rows] == MODELS
+
+
+def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    build, register = examples("models.md")
+    exec(build, {})
+    names: dict[str, Any] = {}
+    exec(register, names)
+    assert names["net"](torch.zeros(2, 1, 8, 8)).shape == (2, 3)

@@ -1,4 +1,4 @@
-"""Every architecture against what was published of it: parameters, shapes of the weights, multiply-accumulates."""
+"""Every architecture against what was published about it: parameters, shapes of weights, multiply-accumulates."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ PARAMETERS = {
 """As Keras counts: BatchNorm's running means and variances are parameters too."""
 
 LEARNED_PARAMETERS = {"meliusnet-22": 6_944_584, "reactnet-a": 29_343_592}
-"""As published, without BatchNorm's running statistics. QuickNet, counted in a third way, has a test of its own."""
+"""As published, without BatchNorm's running statistics. QuickNet, which is counted in a third way, has its own test."""
 
 BINARY_PARAMETERS = {"binarynet": 10_352_000, "reactnet-a": 28_253_184}
 
@@ -42,7 +42,7 @@ MACS = {
     "quicknet": (1.850, 28.9 + 0.790),
     "quicknet-large": (3.699, 28.9 + 0.790),
     "quicknet-small": (1.156, 15.5 + 0.452),
-    # 2.92 G of 1-bit weights by 2-bit activations, and 125 M of floats: here all of them are no products of signs.
+    # 2.92 G of 1-bit weights by 2-bit activations, and 125 M of floats: none are products of signs.
     "dorefanet": (0, 2920 + 125),
 }
 """10^9 binary and 10^6 other multiply-accumulates, as Larq Zoo's summaries print them."""
@@ -81,7 +81,7 @@ SHAPES: dict[str, dict[tuple[int, ...], int]] = {
     "bi-real-net-18-larq": _RESNET,
     "binary-resnet-e-18": _RESNET,
     "react-resnet-18": _RESNET,
-    # The first dense layer reads the 6x6 image that is left; in the checkpoint it is (4096, 9216, 1, 1).
+    # The first dense layer reads the remaining 6x6 image; in the checkpoint it is (4096, 9216, 1, 1).
     "binary-alexnet": {
         (64, 3, 11, 11): 1, (192, 64, 5, 5): 1, (384, 192, 3, 3): 1, (384, 384, 3, 3): 1, (256, 384, 3, 3): 1,
         (4096, 256, 6, 6): 1, (4096, 4096, 1, 1): 1, (1000, 4096, 1, 1): 1,
@@ -110,7 +110,7 @@ SHAPES: dict[str, dict[tuple[int, ...], int]] = {
         (96, 3, 12, 12): 1, (256, 96, 5, 5): 1, (384, 256, 3, 3): 1, (384, 384, 3, 3): 1, (256, 384, 3, 3): 1,
         (4096, 9216): 1, (4096, 4096): 1, (1000, 4096): 1,
     },
-    # In the checkpoint each group of the stem is a convolution of its own: 4 of (8, 8, 3, 3), 8 of (8, 4, 3, 3).
+    # In the checkpoint each group of the stem is a separate convolution: 4 of (8, 8, 3, 3), 8 of (8, 4, 3, 3).
     "meliusnet-22": {
         (32, 3, 3, 3): 1, (32, 8, 3, 3): 1, (64, 4, 3, 3): 1, (64, 64, 3, 3): 1, (64, 128, 3, 3): 2, (64, 192, 3, 3): 2,
         (64, 256, 3, 3): 3, (64, 320, 3, 3): 3, (160, 320, 1, 1): 1, (64, 160, 3, 3): 1, (64, 224, 3, 3): 3,

@@ -17,7 +17,7 @@ PUBLISHED = {"quicknet-small": 12_655_688, "quicknet": 13_234_088, "quicknet-lar
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_as_many_as_published(name: str) -> None:
     model = create(name)
-    # As Larq counts: the blur is a parameter, and a BatchNorm has two vectors, even one that learns none.
+    # Larq counts the blur as a parameter, and two vectors for every BatchNorm, even if it learns none.
     blurs = sum(m.kernel.numel() for m in model.modules() if isinstance(m, Blur))
     unlearned = sum(2 * m.num_features for m in model.modules() if isinstance(m, nn.BatchNorm2d) and not m.affine)
     assert sum(p.numel() for p in model.parameters()) + blurs + unlearned == PUBLISHED[name]
@@ -46,7 +46,7 @@ def test_an_image_too_small_for_its_stages_is_refused() -> None:
 
 def test_every_binary_layer_runs_packed_and_nothing_falls_to_slow_kernels(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = QuickNet(10, 3, (32, 64), (2, 2)).eval()
+    model = QuickNet(10, 3, 32, widths=(32, 64), depths=(2, 2)).eval()
     x = torch.randn(2, 3, 32, 32)
     export = to_pte(model, x, tmp_path / "quicknet.pte")
     explanation = export.explanation

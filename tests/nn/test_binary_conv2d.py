@@ -43,7 +43,7 @@ def shapes(draw: st.DrawFn) -> tuple[dict[str, Any], tuple[int, ...]]:
     return arguments, (draw(st.integers(1, 2)), arguments["in_channels"], draw(st.integers(6, 9)), 7)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch says so once a process
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # torch warns once per process
 @settings(max_examples=60, deadline=None)
 @given(shapes(), st.integers(0, 2**31))
 def test_output_is_the_convolution_of_the_signs_for_every_geometry(
@@ -138,8 +138,8 @@ def test_device_and_dtype_reach_every_parameter() -> None:
 def test_representation_shows_every_new_argument() -> None:
     text = repr(BinaryConv2d(2, 4, 3, scale="mean", pad_value=-1, estimator="identity", binarize_weight=False))
     assert "BinaryConv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), bias=False" in text
-    assert "scale='mean', estimator='identity', weight_estimator='ste', pad_value=-1" in text
-    assert "binarize_input=True, binarize_weight=False" in text
+    assert "scale='mean', estimator='identity', weight_estimator='ste', binarize_input=True" in text
+    assert "binarize_weight=False, weight_transform='none', pad_value=-1" in text
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_representation_shows_every_new_argument() -> None:
         ({"estimator": "tanh"}, "unknown estimator 'tanh': known are approx_sign, "),
         ({"weight_estimator": "tanh"}, "unknown estimator 'tanh': known are approx_sign, "),
         ({"pad_value": 2}, r"pad_value must be 0, \+1 or -1, got 2"),
-        ({"pad_value": 1, "padding_mode": "reflect"}, "pad_value \\+1 and padding_mode 'reflect' both say"),
+        ({"pad_value": 1, "padding_mode": "reflect"}, "pad_value \\+1 and padding_mode 'reflect' both set"),
     ],
 )
 def test_a_bad_argument_is_refused_with_the_rule(arguments: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""How far the training is, for estimators that change during it."""
+"""Progress of the training, for estimators that change with it."""
 
 import copy
 import math
@@ -21,7 +21,7 @@ MAKERS = {
 
 
 class Own(nn.Module):
-    """A module of a user's, with a number."""
+    """A user's module, with a number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def test_state_has_nothing_of_it_and_other_layers_have_no_buffer(kind: str) -> N
     plain.load_state_dict(scheduled.state_dict())
 
 
-def test_all_modules_that_have_progress_are_told_and_others_left_alone() -> None:
+def test_progress_is_set_in_all_modules_that_have_it_and_in_no_other() -> None:
     net = nn.Sequential(RSign(2, estimator="ede"), nn.Sequential(Own(), RSign(2)), nn.ReLU())
     set_progress(net, 0.25)
     assert net[0].progress == 0.25
@@ -72,7 +72,7 @@ def test_all_modules_that_have_progress_are_told_and_others_left_alone() -> None
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, math.nan])
 def test_a_fraction_outside_the_training_is_refused(fraction: float) -> None:
-    with pytest.raises(ValueError, match=r"fraction is the share of the training done, in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=r"fraction must be the share of the training done, in \[0, 1\], got"):
         set_progress(nn.ReLU(), fraction)
 
 

@@ -83,7 +83,7 @@ def test_case_one_is_a_scale_of_the_layer() -> None:
 
 
 def test_an_image_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"FactoredScale was made for images \(2, 3, 4\), got \(2, 3, 5\)"):
+    with pytest.raises(ValueError, match=r"FactoredScale was built for images \(2, 3, 4\), got \(2, 3, 5\)"):
         FactoredScale(2, 3, 4)(torch.zeros(1, 2, 3, 5))
 
 

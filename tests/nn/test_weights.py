@@ -103,7 +103,7 @@ def test_representation_names_the_transform(layer: nn.Module) -> None:
     ("arguments", "message"),
     [
         ({"weight_transform": "mean"}, "weight_transform must be one of 'none', 'balanced', 'adabin', got 'mean'"),
-        ({"weight_transform": "adabin", "scale": "mean"}, "scale 'none' or 'learned', got 'mean'"),
+        ({"weight_transform": "adabin", "scale": "mean"}, "scale must be 'none' or 'learned', got 'mean'"),
         ({"weight_transform": "balanced", "groups": 2, "kernel_size": 1}, "at least 2 weights, got 1"),
     ],
 )

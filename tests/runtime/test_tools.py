@@ -47,7 +47,7 @@ def test_a_model_without_preprocessing_says_so() -> None:
 def test_functions_are_timed_in_turn() -> None:
     order: list[str] = []
     timings = interleaved(
-        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=5, warmup=1, least_seconds=0
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=5, warmup=1, min_seconds=0
     )
     assert set(timings) == {"a", "b"}
     assert all(len(timing.seconds) == 5 and timing.median > 0 for timing in timings.values())

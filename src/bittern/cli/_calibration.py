@@ -52,7 +52,6 @@ def _files(source: Source, folder: Path, count: int) -> "tuple[Tensor, str]":
     if len(files) > count:
         files = [files[i * len(files) // count] for i in range(count)]
     channels = source.input_shape[0]
-    rule = source.preprocessing
     card = Metadata(
         bittern=bittern.__version__,
         executorch="",
@@ -60,8 +59,6 @@ def _files(source: Source, folder: Path, count: int) -> "tuple[Tensor, str]":
         input_shape=(1, *source.input_shape),
         output_shape=(),
         # For random weights, whose files say nothing of pixels, pixels in [-1, 1].
-        preprocessing=Preprocessing(1 / 255, (0.5,) * channels, (0.5,) * channels)
-        if rule is None
-        else Preprocessing(rule.scale, rule.mean, rule.std),
+        preprocessing=source.preprocessing or Preprocessing(1 / 255, (0.5,) * channels, (0.5,) * channels),
     )
     return torch.from_numpy(preprocess(read_pixels(files, card), card)), f"image files of {folder}"

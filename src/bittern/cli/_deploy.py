@@ -95,10 +95,8 @@ def export_source(
 
     from bittern.export.errors import ExportWarning
     from bittern.export.program import to_pte
-    from bittern.runtime import Preprocessing
 
     check_target(path)
-    rule = source.preprocessing
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ExportWarning)
@@ -108,7 +106,7 @@ def export_source(
             path,
             name=source.name,
             class_names=source.class_names,
-            preprocessing=None if rule is None else Preprocessing(rule.scale, rule.mean, rule.std),
+            preprocessing=source.preprocessing,
             max_batch=max_batch,
             int8=int8,
         )

@@ -80,7 +80,7 @@ def command(
         choices = table(["Kernel", ">Tile", ">From pixels", ">From filters", ">From words", "And"])
         for kernel in kernels():
             tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
-            least = (kernel.least_pixels, kernel.least_filters, kernel.least_words)
+            least = (kernel.min_pixels, kernel.min_filters, kernel.min_words)
             choices.add_row(kernel.name, tile, *map(str, least), kernel.needs)
         output().print("\nLayers on packed bits, without masks of groups, take the first of these that is for them:")
         output().print(choices)

@@ -1,5 +1,6 @@
-"""Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``; augmentation and mixing on tensors."""
+"""Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``. Augmentation and mixing of tensors."""
 
+from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.data import cifar10 as cifar10
 from bittern.data import digits as digits
 from bittern.data.augment import AUGMENTATIONS as AUGMENTATIONS
@@ -8,8 +9,7 @@ from bittern.data.augment import get_augmentation as get_augmentation
 from bittern.data.dataset import SPLITS as SPLITS
 from bittern.data.dataset import Dataset as Dataset
 from bittern.data.dataset import DatasetInfo as DatasetInfo
-from bittern.data.dataset import Preprocessing as Preprocessing
-from bittern.data.dataset import Source as Source
+from bittern.data.dataset import ImageSource as ImageSource
 from bittern.data.dataset import Split as Split
 from bittern.data.errors import DataError as DataError
 from bittern.data.mixing import cutmix as cutmix

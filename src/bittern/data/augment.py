@@ -1,4 +1,4 @@
-"""The list of augmentations."""
+"""The registry of augmentations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from bittern.data.geometry import crop_and_flip, flip, resized_crop, rotate
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Steps that follow one another, each on a whole batch on its device.
+    """A sequence of steps, each on a whole batch on its device.
 
-    Called with images [N, C, H, W], uint8 or floating-point with pixels 0..255, it gives new ones of the same shape and
-    dtype; it draws from torch's global generator of the device.
+    Called with images [N, C, H, W], uint8 or floating-point with pixels 0..255, it returns new ones of the same shape
+    and dtype; it draws from torch's global generator of the device.
     """
 
     name: str
@@ -39,34 +39,34 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     row.name: row
     for row in (
         Augmentation("none", (), "images as they are", ""),
-        Augmentation("shift1", (partial(crop_and_flip, padding=1, flip=False),), "moved by up to a pixel", ""),
+        Augmentation("shift1", (partial(crop_and_flip, padding=1, flip=False),), "shifted by up to a pixel", ""),
         Augmentation(
-            "crop2-flip", (partial(crop_and_flip, padding=2, flip=True),), "moved by up to 2 pixels, mirrored", ""
+            "crop2-flip", (partial(crop_and_flip, padding=2, flip=True),), "shifted by up to 2 pixels, mirrored", ""
         ),
-        Augmentation("crop4-flip", (_CROP4_FLIP,), "moved by up to 4 pixels, mirrored", _RESNET),
+        Augmentation("crop4-flip", (_CROP4_FLIP,), "shifted by up to 4 pixels, mirrored", _RESNET),
         Augmentation(
             "rotate15-crop4-flip",
             (partial(rotate, degrees=15), _CROP4_FLIP),
-            "turned by up to 15 degrees, moved by up to 4 pixels, mirrored",
+            "rotated by up to 15 degrees, shifted by up to 4 pixels, mirrored",
             "Martinez et al. 2020, Real-to-Binary, arXiv:2003.11535, on CIFAR-100",
         ),
         Augmentation(
             "crop4-flip-cutout16",
             (_CROP4_FLIP, partial(cutout, side=16)),
-            "moved by up to 4 pixels, mirrored, a square of 16 pixels painted over",
+            "shifted by up to 4 pixels, mirrored, a square of 16 pixels painted over",
             "DeVries et al. 2017, arXiv:1708.04552, on CIFAR-10",
         ),
         Augmentation("flip", (flip,), "mirrored", _INCEPTION),
         Augmentation(
             "resized-crop-flip",
             (resized_crop, flip),
-            "a box of 8 to 100 % enlarged to the full size, mirrored",
+            "a box of 8 to 100 % of the image resized to its size, mirrored",
             _INCEPTION,
         ),
         Augmentation(
             "flip-lighting",
             (partial(lighting, deviation=0.1), flip),
-            "mirrored, light of another colour",
+            "mirrored, colour of the light changed",
             "Krizhevsky et al. 2012; with it ReActNet (arXiv:2003.03488) and AdamBNN (arXiv:2106.11309)",
         ),
         Augmentation(
@@ -78,14 +78,14 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         Augmentation(
             "flip-erase",
             (flip, random_erase),
-            "mirrored, in half of the images a box painted over",
+            "mirrored, a box painted over in half of the images",
             "Zhong et al. 2017, arXiv:1708.04896",
         ),
     )
 }
-"""By name. Those that begin with ``flip`` are for streamed images, which come as random crops already."""
+"""By name. Those that start with ``flip`` are for streamed images, which are random crops already."""
 
 
 def get_augmentation(name: str) -> Augmentation:
-    """The augmentation called ``name``; ValueError with the known names and the nearest if there is none."""
+    """The augmentation called ``name``; ValueError with the known names and the nearest one if there is none."""
     return find("augmentation", name, AUGMENTATIONS)

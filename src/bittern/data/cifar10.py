@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Split
+from bittern._preprocessing import Preprocessing
+from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.parquet import ParquetSplit
 from bittern.data.samples import Progress
 
@@ -46,5 +47,5 @@ CIFAR10_HELD_OUT = replace(
     CIFAR10,
     name="cifar10-held-out",
     load=_load_held_out,
-    description="the training images of CIFAR-10, 45,000 to train on and 5,000 to choose settings by",
+    description="the training images of CIFAR-10: 45,000 to train on and 5,000 to choose settings with",
 )

@@ -1,4 +1,4 @@
-"""Changes of colour of a whole batch at once; what goes in, comes out and is drawn is as in `bittern.data.geometry`."""
+"""Colour changes of a whole batch at once; arguments, results and draws are as in `bittern.data.geometry`."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from bittern.data.pixels import check_rgb, like
 
 _EIGENVALUES = (0.2175 * 255, 0.0188 * 255, 0.0045 * 255)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-"""Of the covariance of RGB over ImageNet's pixels, 0..255; a column is a vector."""
+"""Of the covariance of RGB over ImageNet's pixels, 0..255; each column is a vector."""
 _LUMA = (0.299, 0.587, 0.114)
 """Grey of RGB (ITU-R BT.601)."""
 
@@ -15,8 +15,8 @@ _LUMA = (0.299, 0.587, 0.114)
 def lighting(images: Tensor, deviation: float) -> Tensor:
     """``x + sum_k a_k l_k p_k`` with a_k ~ N(0, ``deviation``) once per image; l_k, p_k of ImageNet's covariance.
 
-    Krizhevsky et al. 2012 (AlexNet), section 4.1. Some published code adds the noise for pixels in 0..1 to pixels in
-    0..255, which does next to nothing; here both are 0..255.
+    Krizhevsky et al. 2012 (AlexNet), section 4.1. Some published code adds noise for pixels in 0..1 to pixels in
+    0..255, which has almost no effect; here both are 0..255.
     """
     check_rgb(images, "lighting")
     values, vectors = (torch.tensor(v, device=images.device) for v in (_EIGENVALUES, _EIGENVECTORS))

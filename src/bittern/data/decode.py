@@ -1,7 +1,7 @@
-"""From encoded images to pixels, in a process of its own: `bittern.data.workers` runs this file as a program.
+"""Decoding images in a process of its own: `bittern.data.workers` runs this file as a program.
 
-It imports neither torch nor the rest of the package: a worker starts in a twentieth of a second, and has no threads.
-Every image is a function of its bytes and of the key that it comes with, so results do not depend on who decodes.
+It imports neither torch nor the rest of the package, so that a worker starts in a twentieth of a second and has no
+threads. The pixels depend only on an image's bytes and its key, so it does not matter which worker decodes it.
 """
 
 import io
@@ -24,10 +24,10 @@ AREA = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 """Width / height of a training crop."""
 MARGIN = 256 / 224
-"""An image to evaluate is resized to this times the side of the square that is cut from its middle."""
+"""For evaluation, the shorter side is resized to this multiple of the square that is cut from the centre."""
 
-_LATE = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)  # else Pillow would load all
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", *_LATE)  # no EPS, which would start an interpreter
+_LATE = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)  # else Pillow loads every plugin
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", *_LATE)  # no EPS: it would start Ghostscript
 _WIDE_GREY = ("I", "I;16", "I;16L", "I;16B")
 _REASON_LENGTH = 200
 
@@ -36,9 +36,9 @@ Box = tuple[float, float, float, float]
 
 
 class Task(NamedTuple):
-    """Decode ``size`` bytes at ``offset`` of ``path`` (-1: all of it) into place ``place`` of the shared memory.
+    """Decode ``size`` bytes at ``offset`` of ``path`` (-1: the whole file) into ``place`` of the shared memory.
 
-    ``key`` is the seed of the crop; None evaluates.
+    ``key`` is the seed of a training crop; None cuts the centre.
     """
 
     place: int
@@ -48,18 +48,23 @@ class Task(NamedTuple):
     key: str | None
 
 
+def open_image(encoded: bytes) -> Image.Image:
+    """The image in ``encoded``, of a supported format, not yet decoded; raises what Pillow raises."""
+    return Image.open(io.BytesIO(encoded), formats=_FORMATS)
+
+
 def decode(encoded: bytes, side: int, key: str | None) -> bytes:
     """RGB pixels [side, side, 3] of an encoded image; EXIF orientation is ignored.
 
     Raises:
-        Exception: of any kind that Pillow's decoders raise.
+        Exception: whatever Pillow's decoders raise.
     """
-    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+    with open_image(encoded) as image:
         width, height = image.size
         if key is None:
             return _resize(to_rgb(image), centre_crop(width, height), side)
         box = random_resized_crop(width, height, Random(key))
-        # JPEG can be decoded at 1/2, 1/4 or 1/8: as small as leaves the crop at least as large as the result.
+        # JPEG decodes at 1/2, 1/4 or 1/8 too: take the smallest at which the crop is no smaller than the result.
         shrink = side / min(box[2] - box[0], box[3] - box[1])
         drafted = image.draft(None, (math.ceil(width * shrink), math.ceil(height * shrink)))
         scale = drafted[1][2] / width if drafted else 1.0
@@ -72,9 +77,9 @@ def _resize(image: Image.Image, box: Box, side: int) -> bytes:
 
 
 def random_resized_crop(width: int, height: int, random: Random) -> Box:
-    """A random box of a share `AREA` of the image with log-uniform ratio in `RATIO`, all of it inside.
+    """A random box of a share `AREA` of the image with log-uniform ratio in `RATIO`, wholly inside.
 
-    After ten boxes that do not fit, the largest in the middle whose ratio is allowed.
+    After ten boxes that do not fit, the largest central one with an allowed ratio.
     """
     for _ in range(10):
         area = width * height * (AREA[0] + (AREA[1] - AREA[0]) * random.random())
@@ -88,13 +93,13 @@ def random_resized_crop(width: int, height: int, random: Random) -> Box:
 
 
 def centre_crop(width: int, height: int) -> Box:
-    """The square in the middle whose side is 1 / `MARGIN` of the image's shorter one."""
+    """The central square whose side is 1 / `MARGIN` of the image's shorter side."""
     side = min(width, height) / MARGIN
     return _middle(width, height, side, side)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """``image`` in 8-bit RGB; grey of 16 bits keeps its high ones, where Pillow alone would cut off at 255."""
+    """``image`` in 8-bit RGB; 16-bit grey keeps its high bits, where Pillow alone would clip at 255."""
     if image.mode in _WIDE_GREY:
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return image.convert("RGB")
@@ -106,7 +111,7 @@ def _middle(width: int, height: int, across: float, down: float) -> Box:
 
 
 def read(path: str, offset: int, size: int) -> bytes:
-    """The encoded bytes; OSError if the file has become shorter."""
+    """The encoded bytes; OSError if the file has shrunk."""
     if size < 0:
         with open(path, "rb") as file:
             return file.read()
@@ -122,16 +127,16 @@ def _open_shard(path: str) -> io.FileIO:
 
 
 def reason_of(error: Exception) -> str:
-    """Why an image could not be decoded, in a line."""
+    """Why an image could not be decoded, in one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "is no image, or of no known format"
+        return "is not an image, or of an unknown format"
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:_REASON_LENGTH]
 
 
 def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
-    """Answers each list of tasks by the (place, reason) of those that failed, until the other end is closed.
+    """Answers each list of tasks with (place, reason) of those that failed, until the other end is closed.
 
-    Tasks come as plain tuples: to unpickle a class of this package would import all of it.
+    Tasks arrive as plain tuples, because unpickling a class of this package would import all of it.
     """
     length = side * side * CHANNELS
     while True:
@@ -146,7 +151,7 @@ def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
 
 
 def main(connection: str, memory: str, side: str) -> None:
-    # The trainer decides when it ends, and these with it: they see its end of the connection close.
+    # The trainer decides when to stop; its workers then see their connection close.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")

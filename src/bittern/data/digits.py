@@ -1,15 +1,16 @@
-"""The 1,797 handwritten digits of 8x8 pixels that scikit-learn ships: nothing to download."""
+"""The 1,797 handwritten digits of 8x8 pixels that come with scikit-learn: nothing to download."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bittern.data.dataset import DatasetInfo, Preprocessing, Split
+from bittern._preprocessing import Preprocessing
+from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.samples import Progress
 
 SPLIT_SEED = 0
-"""Seed of the fixed split: of each digit a random fifth, rounded, is the test split."""
+"""Seed of the fixed split: a random fifth of each digit, rounded, is the test split."""
 
 
 def _load(folder: Path | None, splits: tuple[str, ...], progress: Progress | None) -> dict[str, Split]:
@@ -17,9 +18,9 @@ def _load(folder: Path | None, splits: tuple[str, ...], progress: Progress | Non
 
     digits = load_digits()
     labels = digits.target.astype(np.int64)
-    # The pixels count 0..16 dots of ink; on the scale of 8-bit images, white is 255.
+    # The pixels count 0..16 dots of ink; scaled to 8-bit images, full ink is 255.
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    # RandomState's streams are frozen, so the split is the same with every numpy.
+    # RandomState's streams are frozen, so the split is the same with every version of numpy.
     random = np.random.RandomState(SPLIT_SEED)
     is_test = np.zeros(len(labels), bool)
     for digit in range(10):

@@ -1,6 +1,6 @@
-"""Boxes painted over in a whole batch at once; what goes in, comes out and is drawn is as in `bittern.data.geometry`.
+"""Boxes painted over in a whole batch at once; arguments, results and draws are as in `bittern.data.geometry`.
 
-The paint is the mean colour of the image, which after preprocessing is near the papers' 0.
+The paint is the mean colour of the image, which preprocessing maps close to the papers' 0.
 """
 
 import torch
@@ -11,7 +11,7 @@ from bittern.data.pixels import like
 
 
 def cutout(images: Tensor, side: int) -> Tensor:
-    """A square of ``side`` pixels around a random pixel, cut off at the border.
+    """Paints a square of ``side`` pixels around a random pixel, clipped at the border.
 
     DeVries et al. 2017, arXiv:1708.04552.
     """
@@ -22,7 +22,7 @@ def cutout(images: Tensor, side: int) -> Tensor:
 
 
 def random_erase(images: Tensor, share: float = 0.5) -> Tensor:
-    """In a ``share`` of the images a box of 2 to 33 % of the image and ratio 0.3 to 3.3, all of it inside.
+    """Paints, in a ``share`` of the images, a box of 2 to 33 % of the image and ratio 0.3 to 3.3, wholly inside.
 
     Zhong et al. 2017, arXiv:1708.04896.
     """

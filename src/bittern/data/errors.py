@@ -1,11 +1,11 @@
-"""What is raised for data that cannot be used."""
+"""The error of data that cannot be used, and words for its messages."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 
 class DataError(ValueError):
-    """A data folder or file cannot be used; the message says which, why, and what was expected."""
+    """A data folder or file cannot be used; the message says which, why and what was expected."""
 
 
 def some(names: Iterable[object]) -> str:
@@ -15,6 +15,6 @@ def some(names: Iterable[object]) -> str:
 
 
 def holds(folder: Path) -> str:
-    """What is in ``folder``, for a message."""
+    """The content of ``folder``, for a message."""
     found = sorted(p.name for p in folder.iterdir())
     return f"it holds {some(found)}" if found else "it is empty"

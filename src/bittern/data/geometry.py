@@ -1,7 +1,7 @@
-"""Moves, mirrors, turns and crops of a whole batch at once.
+"""Shifts, flips, rotations and crops of a whole batch at once.
 
-Each function takes images [N, C, H, W], uint8 or floating-point with pixels 0..255, and gives the same shape, dtype and
-device. It draws from torch's global generator of the device.
+Each function takes images [N, C, H, W], uint8 or floating-point with pixels 0..255, and returns the same shape, dtype
+and device. It draws from torch's global generator of the device.
 """
 
 import math
@@ -14,10 +14,10 @@ from bittern.data.pixels import like
 
 
 def crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
-    """A random H x W window of each image in a border of ``padding`` zeros, mirrored left to right half of the time."""
+    """A random H x W window of each image inside a border of ``padding`` zeros, mirrored half of the time."""
     n, channels, height, width = images.shape
     device = images.device
-    # One draw for all: offsets of the window, and whether to mirror.
+    # One draw for everything: offsets of the window, and whether to mirror.
     draws = torch.rand(3, n, 1, device=device)
     top, left = (draws[:2] * (2 * padding + 1)).long()
     rows = top + torch.arange(height, device=device)
@@ -25,7 +25,7 @@ def crop_and_flip(images: Tensor, padding: int, flip: bool) -> Tensor:
     if flip:
         columns = torch.where(draws[2] < 0.5, columns.flip(1), columns)
     padded = F.pad(images, [padding] * 4).flatten(2)
-    # A flat index per pixel: gathering along one dimension is many times faster than indexing with four tensors.
+    # One flat index per pixel: gathering along one dimension is much faster than indexing with four tensors.
     index = rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)
     return padded.gather(2, index.view(n, 1, -1).expand(n, channels, -1)).view_as(images)
 
@@ -36,18 +36,18 @@ def flip(images: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: float) -> Tensor:
-    """Turned around the middle by an angle uniform in +-``degrees``; bilinear, zeros outside."""
+    """Rotated around the centre by an angle uniform in +-``degrees``; bilinear, zeros outside."""
     angle = (torch.rand(len(images), 1, 1, device=images.device) * 2 - 1) * math.radians(degrees)
     x, y = _coordinates(images)
     height, width = images.shape[2:]
-    # Angles are those of pixels, also where the image is no square.
+    # Angles are measured in pixels, also if the image is not square.
     across = angle.cos() * x - angle.sin() * y * (height / width)
     down = angle.sin() * x * (width / height) + angle.cos() * y
     return _sample(images, across, down, "zeros")
 
 
 def resized_crop(images: Tensor) -> Tensor:
-    """A box of a random share (8 to 100 %) and ratio (3/4 to 4/3) of each image, enlarged to H x W; bilinear."""
+    """A box of a random share (8 to 100 %) and ratio (3/4 to 4/3) of each image, resized to H x W; bilinear."""
     n = len(images)
     height, width = random_box_sides(images, (0.08, 1.0), (3 / 4, 4 / 3), otherwise=1.0)
     place = torch.rand(2, n, device=images.device) * 2 - 1
@@ -60,10 +60,10 @@ def resized_crop(images: Tensor) -> Tensor:
 def random_box_sides(
     images: Tensor, area: tuple[float, float], ratio: tuple[float, float], otherwise: float
 ) -> tuple[Tensor, Tensor]:
-    """Height and width [N], as shares of the image's, of boxes uniform in ``area`` and log-uniform in ``ratio``.
+    """Height and width [N], relative to the image, of boxes uniform in ``area`` and log-uniform in ``ratio``.
 
     ``area`` is a share of the image, ``ratio`` is width / height in pixels. The first of ten draws that fits is taken;
-    where none does, both sides are ``otherwise``.
+    if none does, both sides are ``otherwise``.
     """
     draws = torch.rand(2, 10, len(images), device=images.device)
     share = area[0] + (area[1] - area[0]) * draws[0]
@@ -77,7 +77,7 @@ def random_box_sides(
 
 
 def _coordinates(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Middles of the pixels, x [1, 1, W] and y [1, H, 1], in -1..1 from edge to edge."""
+    """Centres of the pixels, x [1, 1, W] and y [1, H, 1], where -1 and 1 are the edges."""
     height, width = images.shape[2:]
     x = (torch.arange(width, device=images.device) * 2 + 1) / width - 1
     y = (torch.arange(height, device=images.device) * 2 + 1) / height - 1

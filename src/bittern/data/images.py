@@ -16,7 +16,7 @@ TEST_NAMES = ("test", "val")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """The image files of a split: ``names`` are paths in ``folder``, as bytes of fixed width to keep millions small."""
+    """The image files of a split; ``names`` are paths in ``folder``, bytes of fixed width to keep millions compact."""
 
     folder: Path
     names: npt.NDArray[np.bytes_]
@@ -31,7 +31,7 @@ class ImageFiles:
 
 
 def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:
-    """Every image file of ``splits``; labels count the class folders of ``train`` in the order of their names.
+    """Every image file of ``splits``; the class folders of ``train``, sorted by name, number the labels.
 
     Raises:
         DataError: a split's folder is missing or has no class folders, a class of ``train`` has no images, or another
@@ -46,7 +46,7 @@ def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | Non
         unknown = sorted(set(here) - set(class_names))
         if unknown:
             raise DataError(
-                f"{root} has class folders that {train} lacks: {some(unknown)}; the classes of train are the classes"
+                f"{root} has class folders that {train} lacks: {some(unknown)}; train must have every class"
             )
         names: list[bytes] = []
         labels: list[int] = []
@@ -85,7 +85,7 @@ def _class_folders(root: Path) -> list[str]:
 
 
 def _image_files(root: Path, class_name: str) -> list[bytes]:
-    """Paths in ``root`` of the images below the folder of a class, sorted; hidden files are none."""
+    """Paths relative to ``root`` of the images below the folder of a class, sorted, without hidden files."""
     found = [
         os.path.relpath(os.path.join(parent, file), root)
         for parent, _, files in os.walk(root / class_name, followlinks=True)

@@ -1,8 +1,8 @@
-"""Pairs of training images mixed with their targets, a whole batch at once, on its device.
+"""Mixing pairs of training images and their targets, a whole batch at once, on its device.
 
 ``images`` are floating-point [N, C, H, W], preprocessed; ``targets`` are floating-point [N, classes], one-hot or soft
-(``F.one_hot(labels, classes).float()``). All that is random comes from torch's global generator of the device: the
-share l ~ Beta(alpha, alpha), once for the batch, then who is mixed with whom, a permutation.
+(``F.one_hot(labels, classes).float()``). Random draws come from torch's global generator of the device: the share
+l ~ Beta(alpha, alpha), once for the batch, then a permutation that pairs the images.
 """
 
 import torch
@@ -20,8 +20,8 @@ def mixup(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor
 def cutmix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """A box of x_j in x_i, and ``l y_i + (1 - l) y_j`` with 1 - l the box's share of the pixels.
 
-    The box has H sqrt(1 - l) x W sqrt(1 - l) pixels, rounded down, around a random pixel, and is cut off at the border,
-    after which l is what is left (Yun et al. 2019, arXiv:1905.04899).
+    The box has H sqrt(1 - l) x W sqrt(1 - l) pixels, rounded down, around a random pixel, and is clipped at the border;
+    l is then the share of pixels that remain (Yun et al. 2019, arXiv:1905.04899).
     """
     share, partners = _draw(images, targets, alpha)
     size = torch.tensor(images.shape[2:], device=images.device)
@@ -35,7 +35,7 @@ def cutmix(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tenso
 
 def _draw(images: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     if not alpha > 0:
-        raise ValueError(f"alpha must be above 0, got {alpha}; leave mixing out for unmixed images")
+        raise ValueError(f"alpha must be above 0, got {alpha}; for unmixed images, do not call this")
     for what, tensor in (("images", images), ("targets", targets)):
         if not tensor.is_floating_point():
             raise ValueError(f"{what} must be floating-point to be mixed, got {tensor.dtype}")

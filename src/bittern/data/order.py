@@ -1,4 +1,4 @@
-"""Which images a rank sees in an epoch, and in which batches."""
+"""The images of a rank in an epoch, and their batches."""
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ def batches(
 ) -> list[Tensor]:
     """Indices int64 [B] of each batch of ``rank``: batch b = order[(b W + rank) B : (b W + rank + 1) B].
 
-    B is ``batch_size``, W is ``world``; order is a permutation of 0..count-1 that depends on ``seed`` alone. So W ranks
-    see together what one process sees in batches of W B images. See `bittern.data.Source.epoch`.
+    B is ``batch_size``, W is ``world``; order is a permutation of 0..count-1 that depends on ``seed`` alone. Together,
+    W ranks see what one process sees in batches of W B images. See `bittern.data.ImageSource.epoch`.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -38,6 +38,6 @@ def batches(
     return [order[first : min(first + batch_size, end)] for first in firsts]
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """At most ``most`` of 0..count-1, evenly spread, because some data sets are sorted."""
-    return [i * count // most for i in range(most)] if count > most else list(range(count))
+def evenly(count: int, maximum: int) -> list[int]:
+    """At most ``maximum`` of 0..count-1, evenly spread, because some data sets are sorted."""
+    return [i * count // maximum for i in range(maximum)] if count > maximum else list(range(count))

@@ -1,6 +1,5 @@
 """Images in Hugging Face's parquet layout: ``{split}-00000-of-00001.parquet``, encoded images and labels in columns."""
 
-import io
 import json
 import re
 from pathlib import Path
@@ -9,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from PIL import Image
 
 from bittern.data.dataset import Split
+from bittern.data.decode import open_image
 from bittern.data.errors import DataError, holds
 from bittern.data.samples import Progress
 
@@ -21,16 +20,16 @@ _REPORT_EVERY = 500  # images
 
 
 class ParquetSplit:
-    """The shards of one split, opened and checked, not yet decoded.
+    """The shards of one split, opened and checked but not decoded.
 
     Args:
         image_column: a struct with the encoded file in ``bytes``, or the encoded file itself.
         label_column: integers, indices into ``class_names``.
-        class_names: must equal the names in the files' schema, where they are given.
+        class_names: must equal the names in the files' schema, if it has any.
         shape: (C, H, W) that every image must have; C is 1 (grey) or 3 (RGB).
 
     Raises:
-        DataError: shards missing or cut short, columns missing, other classes.
+        DataError: shards are missing or incomplete, columns are missing, or the classes differ.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class ParquetSplit:
                             progress(f"decoding {self._split}", row + offset, self.rows)
                     row += len(numbers)
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise DataError(f"{path}: cannot read image {row} or one soon after it: {error}") from error
+                raise DataError(f"{path}: cannot read image {row} or one soon after: {error}") from error
         if progress:
             progress(f"decoding {self._split}", self.rows, self.rows)
         return Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels))
@@ -93,7 +92,7 @@ class ParquetSplit:
         if not isinstance(content, bytes):
             raise ValueError(f"column {self._columns[0]!r} holds no image bytes")
         channels, height, width = self._shape
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             if image.size != (width, height):
                 raise ValueError(f"an image of {image.width} x {image.height} pixels, expected {width} x {height}")
             return np.asarray(image.convert(_MODES[channels]))
@@ -105,7 +104,7 @@ class ParquetSplit:
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
-    """Every shard of ``split``, in order; DataError if one is missing or there are two sets."""
+    """Every shard of ``split``, in order; DataError if one is missing or they are of two sets."""
     paths = sorted(folder.glob(f"{split}-*.parquet"))
     if not paths:
         raise DataError(f"no {split}-*.parquet in {folder} ({holds(folder)}); expected Hugging Face's parquet layout")

@@ -1,11 +1,12 @@
-"""The list of data sets."""
+"""The registry of data sets."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from bittern._lookup import find
+from bittern._preprocessing import IMAGENET_PIXELS
 from bittern.data.cifar10 import CIFAR10, CIFAR10_HELD_OUT
-from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, Preprocessing, Source, Split
+from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, ImageSource, Split
 from bittern.data.digits import DIGITS
 from bittern.data.errors import DataError
 from bittern.data.images import index_images
@@ -13,13 +14,11 @@ from bittern.data.samples import Progress
 from bittern.data.shards import index_shards
 from bittern.data.stream import Stream, default_workers
 
-_IMAGENET = Preprocessing(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-
 IMAGES = DatasetInfo(
     name="images",
     class_names=(),
     input_shape=(3, 224, 224),
-    preprocessing=_IMAGENET,
+    preprocessing=IMAGENET_PIXELS,
     needs_folder=True,
     index=index_images,
     description="any images in a folder for each class, streamed; ImageNet's preprocessing",
@@ -30,7 +29,7 @@ IMAGE_SHARDS = DatasetInfo(
     name="image-shards",
     class_names=(),
     input_shape=(3, 224, 224),
-    preprocessing=_IMAGENET,
+    preprocessing=IMAGENET_PIXELS,
     needs_folder=True,
     index=index_shards,
     keeps_index=True,
@@ -47,7 +46,7 @@ def list_datasets() -> list[str]:
 
 
 def get_dataset(name: str) -> DatasetInfo:
-    """The row of ``name``; ValueError with the known names and the nearest if there is none."""
+    """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
     return find("data set", name, _DATASETS)
 
 
@@ -60,16 +59,16 @@ def open_dataset(
     splits: tuple[str, ...] = SPLITS,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Data set ``name`` from ``folder``: decoded into memory, or, if it is a streamed one, indexed.
+    """Data set ``name`` from ``folder``: decoded into memory or, if it is streamed, indexed.
 
     Args:
         image_size: height and width of the images of a streamed set; None takes 224.
-        workers: processes that decode, for each epoch under way; None takes the CPUs that there are for this rank.
+        workers: decoding processes of each running epoch; None takes one for each CPU of this rank.
 
     Raises:
-        DataError: the folder is missing, empty, half-written or holds something else. Files are checked before any is
-            decoded.
-        ValueError: an unknown name, or an argument that the data set cannot have.
+        DataError: the folder is missing, empty, incomplete or holds something else. All files are checked before any
+            is decoded.
+        ValueError: an unknown name, or an argument that does not fit the data set.
     """
     info = get_dataset(name)
     for split in splits:
@@ -78,7 +77,9 @@ def open_dataset(
     path = _checked_folder(info, folder)
     if info.load is not None:
         if image_size not in (None, info.input_shape[1]):
-            raise ValueError(f"the images of {name!r} have {info.input_shape[1]} pixels a side, got {image_size}")
+            raise ValueError(
+                f"image_size must be {info.input_shape[1]} for {name!r}, whose images have that size, got {image_size}"
+            )
         return Dataset(info, info.load(path, splits, progress))
     assert info.index is not None
     assert path is not None
@@ -88,7 +89,7 @@ def open_dataset(
         if value < 1:
             raise ValueError(f"{what} must be at least 1, got {value}")
     listing = info.index(path, splits, progress)
-    streams: dict[str, Source] = {
+    streams: dict[str, ImageSource] = {
         split: Stream(samples, side, training=split == "train", workers=count)
         for split, samples in listing.splits.items()
     }
@@ -105,10 +106,12 @@ def load(
 
     Raises:
         DataError: as `open_dataset`.
-        ValueError: as `open_dataset`, or the data set is a streamed one.
+        ValueError: as `open_dataset`, or the data set is streamed.
     """
     if get_dataset(name).streamed:
-        raise ValueError(f"data set {name!r} is streamed, not loaded into memory: bittern.data.open_dataset opens it")
+        raise ValueError(
+            f"data set {name!r} is streamed, not loaded into memory: open it with bittern.data.open_dataset"
+        )
     opened = open_dataset(name, folder, splits=splits, progress=progress).splits
     return {split: source for split, source in opened.items() if isinstance(source, Split)}
 
@@ -117,7 +120,7 @@ def _checked_folder(info: DatasetInfo, folder: str | Path | None) -> Path | None
     if not info.needs_folder:
         return None
     if folder is None:
-        raise DataError(f"data set {info.name!r} is read from a folder: name it (--data DIR)")
+        raise DataError(f"data set {info.name!r} is read from a folder: pass it (--data DIR)")
     path = Path(folder)
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"

@@ -1,4 +1,4 @@
-"""Where the encoded images of a split are."""
+"""Where the encoded images of a split are stored."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(what, done, total)`` while something long goes on."""
+"""Called as ``progress(what, done, total)`` during long work."""
 
 ENCODINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".pgm", ".ppm", ".tif", ".tiff", ".webp"})
-"""Suffixes, in small letters, of the files that are taken for images."""
+"""Suffixes, in lower case, of the files that are taken for images."""
 
 
 class Location(NamedTuple):
-    """``size`` bytes at ``offset`` of the file ``path``; a ``size`` of -1 is all of the file."""
+    """``size`` bytes at ``offset`` of the file ``path``; a ``size`` of -1 means the whole file."""
 
     path: str
     offset: int
@@ -23,9 +23,9 @@ class Location(NamedTuple):
 
 
 class Samples(Protocol):
-    """The images of one split, by number.
+    """The images of one split, by index.
 
-    ``labels``: int64 [N]. ``notes``: (file, reason) of what was left out, though the rest can be used.
+    ``labels``: int64 [N]. ``notes``: (file, reason) of what was left out; the rest can be used.
     """
 
     @property
@@ -37,7 +37,7 @@ class Samples(Protocol):
     def locate(self, index: int) -> Location: ...
 
     def name(self, index: int) -> str:
-        """What an image is called in messages."""
+        """The name of an image in messages."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Tar shards in WebDataset's layout: ``train-000000.tar`` ... with members KEY.jpg and KEY.cls (the label as text).
 
-A shard is never unpacked: an index says where in it each image is, so that any image can be read by itself. It is built
-once and kept beside the shards.
+Shards are never unpacked: an index locates each image, so that any image can be read by itself. The index is built once
+and stored beside the shards.
 """
 
 import io
@@ -23,13 +23,15 @@ from bittern.data.images import TEST_NAMES
 from bittern.data.samples import ENCODINGS, Listing, Location, Progress
 
 CLASSES_FILE = "classes.txt"
-"""Optional, beside the shards: a class name per line, in the order of the labels."""
+"""Optional file beside the shards: a class name per line, in the order of the labels."""
 
 _SHARD = re.compile(r"-(\d+)\.tar$")
 _MEMBER = re.compile(r"(?P<key>(?:.*/)?[^./][^./]*)\.(?P<suffix>[^/]+)")
 _LABEL = re.compile(rb"\s*(\d{1,9})\s*")
 _BLOCK = tarfile.BLOCKSIZE
 _VERSION = 1  # of the index file
+_COLUMNS = {"shard": np.int32, "keys": None, "offsets": np.int64, "sizes": np.int64, "labels": np.int64}
+"""The arrays of `ShardMembers` and their types; None is that of the longest key."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,15 @@ class ShardMembers:
 
 
 def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:
-    """Every image of ``splits``. A shard that is cut short is used up to there, and noted.
+    """Every image of ``splits``. A truncated shard is used as far as it goes, and noted.
 
     Raises:
-        DataError: no shards, a gap in their numbers or a number that comes twice, images without label or labels
-            without image, a label that is no number or of no class.
+        DataError: no shards, missing or duplicate shard numbers, images without label or labels without image, a label
+            that is not a number or has no class.
     """
     class_names = _class_names(folder)
     listed: dict[str, ShardMembers] = {}
-    # Without names, the labels of train say how many classes there are.
+    # Without names, the labels of train determine the number of classes.
     for split in splits if class_names else dict.fromkeys(("train", *splits)):
         listed[split] = _open_split(folder, ("train",) if split == "train" else TEST_NAMES, progress)
     if class_names is None:
@@ -71,7 +73,7 @@ def index_shards(folder: Path, splits: tuple[str, ...], progress: Progress | Non
         if largest >= len(train.labels):
             raise DataError(
                 f"{train.name(int(train.labels.argmax()))} has label {largest}, but train only {len(train.labels)} "
-                f"images; if it is right, name the classes in {folder / CLASSES_FILE}"
+                f"images; if that is right, name the classes in {folder / CLASSES_FILE}"
             )
         class_names = tuple(map(str, range(largest + 1)))
     for members in listed.values():
@@ -94,17 +96,19 @@ def _class_names(folder: Path) -> tuple[str, ...] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not names or not all(name.strip() for name in names):
-        raise DataError(f"{path} must have a class name in each line, without empty lines")
+        raise DataError(f"{path} must have a class name on each line, without empty lines")
     return names
 
 
 def _open_split(folder: Path, names: tuple[str, ...], progress: Progress | None) -> ShardMembers:
-    """The index of the first of ``names`` that has shards: the one kept beside them, else built from them."""
+    """The index of the first of ``names`` that has shards: the stored one if it is current, else a new one."""
     for name in names:
         paths: dict[int, Path] = {}
         for path in sorted(folder.glob(f"{name}-*.tar")):
             if (match := _SHARD.search(path.name)) and (other := paths.setdefault(int(match[1]), path)) != path:
-                raise DataError(f"{other} and {path.name} have the same number; number the shards of {name} through")
+                raise DataError(
+                    f"{other} and {path.name} have the same number; number the shards of {name} consecutively"
+                )
         if paths:
             break
     else:
@@ -129,7 +133,7 @@ def _open_split(folder: Path, names: tuple[str, ...], progress: Progress | None)
 
 
 def _build_index(folder: Path, name: str, paths: list[Path], progress: Progress | None) -> ShardMembers:
-    columns: dict[str, list[Any]] = {key: [] for key in ("shard", "keys", "offsets", "sizes", "labels")}
+    columns: dict[str, list[Any]] = {column: [] for column in _COLUMNS}
     notes = []
     for number, path in enumerate(paths):
         if progress:
@@ -145,20 +149,12 @@ def _build_index(folder: Path, name: str, paths: list[Path], progress: Progress 
     if not columns["keys"]:
         why = f": {notes[0][0]} {notes[0][1]}" if notes else ""
         raise DataError(f"the {len(paths)} shards {name}-*.tar in {folder} hold no images{why}")
-    return ShardMembers(
-        folder,
-        tuple(p.name for p in paths),
-        np.array(columns["shard"], np.int32),
-        np.array(columns["keys"]),
-        np.array(columns["offsets"], np.int64),
-        np.array(columns["sizes"], np.int64),
-        np.array(columns["labels"], np.int64),
-        tuple(notes),
-    )
+    arrays = {column: np.array(columns[column], dtype) for column, dtype in _COLUMNS.items()}
+    return ShardMembers(folder, tuple(p.name for p in paths), notes=tuple(notes), **arrays)
 
 
 def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
-    """(member, offset, size, label) of every image in a shard, and what is wrong with its end, if anything is."""
+    """(member, offset, size, label) of every image in a shard, and what is wrong with its end, if anything."""
     images: dict[str, tuple[str, int, int]] = {}
     labels: dict[str, int] = {}
     reason, end = "", 0
@@ -179,13 +175,13 @@ def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
                         labels[key] = _read_label(path, member, file)
                     elif f".{suffix}" in ENCODINGS:
                         if key in images:
-                            raise DataError(f"{path} has two images {images[key][0]} and {member.name}; leave one")
+                            raise DataError(f"{path} has two images {images[key][0]} and {member.name}; remove one")
                         images[key] = (member.name, member.offset_data, member.size)
         except (tarfile.TarError, ValueError, OverflowError) as error:
             if isinstance(error, DataError):
                 raise
             reason = f" ({error})"
-        # A whole tar ends in blocks of zeros; where something else stands, tarfile stops as if it were the end.
+        # A complete tar ends in blocks of zeros; tarfile stops at anything else as if it were the end.
         file.seek(end)
         whole = file.read(_BLOCK) == bytes(_BLOCK)
     if whole:
@@ -201,7 +197,7 @@ def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
     samples = [
         (os.fsencode(name), offset, size, labels[key]) for key, (name, offset, size) in images.items() if key in labels
     ]
-    note = f"is cut short or damaged at byte {end}{reason}; {len(samples)} images of it are used"
+    note = f"is truncated or damaged at byte {end}{reason}; {len(samples)} images of it are used"
     return samples, None if whole else note
 
 
@@ -215,23 +211,16 @@ def _read_label(path: Path, member: tarfile.TarInfo, file: io.BufferedReader) ->
 
 
 def _read_index(path: Path, folder: Path, state: list[list[Any]]) -> ShardMembers | None:
-    """The index in file ``path``; None if there is none, it is damaged, or a shard has another size or time now."""
+    """The index in file ``path``; None if it is missing or damaged, or a shard's size or time has changed."""
     try:
-        # np.load leaves a damaged file open if it opens it itself.
+        # np.load does not close a damaged file that it opened itself.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             head = json.loads(stored["head"].tobytes())
             if head["version"] != _VERSION or head["state"] != state:
                 return None
-            return ShardMembers(
-                folder,
-                tuple(name for name, *_ in state),
-                stored["shard"],
-                stored["keys"],
-                stored["offsets"],
-                stored["sizes"],
-                stored["labels"],
-                tuple((str(name), str(reason)) for name, reason in head["notes"]),
-            )
+            notes = tuple((str(name), str(reason)) for name, reason in head["notes"])
+            arrays = {column: stored[column] for column in _COLUMNS}
+            return ShardMembers(folder, tuple(name for name, *_ in state), notes=notes, **arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
@@ -239,16 +228,8 @@ def _read_index(path: Path, folder: Path, state: list[list[Any]]) -> ShardMember
 def _write_index(path: Path, index: ShardMembers, state: list[list[Any]]) -> None:
     head = json.dumps({"version": _VERSION, "state": state, "notes": index.notes}).encode()
     file = io.BytesIO()
-    np.savez(
-        file,
-        head=np.frombuffer(head, np.uint8),
-        shard=index.shard,
-        keys=index.keys,
-        offsets=index.offsets,
-        sizes=index.sizes,
-        labels=index.labels,
-    )
+    np.savez(file, head=np.frombuffer(head, np.uint8), **{column: getattr(index, column) for column in _COLUMNS})
     try:
         write_atomically(path, file.getvalue())
     except OSError:
-        return  # a data folder that cannot be written to: the index is built again next time
+        return  # the folder is read-only: the index is built again next time

@@ -1,4 +1,4 @@
-"""A split whose images are read and decoded while they are used."""
+"""A split whose images are read and decoded during use."""
 
 import hashlib
 import os
@@ -11,34 +11,34 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from bittern.data.dataset import Split
+from bittern.data.dataset import ImageSource, Split
 from bittern.data.decode import Task
 from bittern.data.errors import DataError
-from bittern.data.order import batches, evenly
+from bittern.data.order import evenly
 from bittern.data.samples import Samples
 from bittern.data.workers import Workers
 
 _IMAGES_PER_TASK = 8
-_JUDGED_FROM = 64  # images: with fewer, many bad ones may be chance
-_MOST_ATTEMPTS = 100  # to fill a place; as fewer than half of the images are bad, none needs so many
+_MIN_JUDGED = 64  # images: among fewer, many bad ones may be chance
+_MAX_ATTEMPTS = 100  # to fill a place; less than half of the images are bad, so no place needs as many
 _TAKE_BATCH = 64
 
 
 def default_workers() -> int:
-    """The CPUs that this process may use, shared with the other ranks of its machine, and at most 16."""
+    """This rank's share of the CPUs that the process may use, at most 16."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun sets it
     return max(1, min(16, len(os.sched_getaffinity(0)) // ranks))
 
 
-class Stream:
-    """A `Source` that decodes in ``workers`` processes, which live as long as an epoch.
+class Stream(ImageSource):
+    """An `ImageSource` that decodes in ``workers`` processes, which live as long as an epoch.
 
-    Batches are RGB, uint8 [B, 3, ``image_size``, ``image_size``] in channels_last memory of the CPU. What is in them
-    depends on no number of workers.
+    Batches are RGB, uint8 [B, 3, ``image_size``, ``image_size``] in channels_last memory of the CPU. Their content does
+    not depend on the number of workers.
 
     Args:
-        training: random crops (`decode.random_resized_crop`), drawn from the epoch's seed and the number of the image;
-            else the middle (`decode.centre_crop`).
+        training: random crops (`decode.random_resized_crop`), drawn from the epoch's seed and the image's index; else
+            the centre (`decode.centre_crop`).
     """
 
     def __init__(self, samples: Samples, image_size: int, *, training: bool, workers: int) -> None:
@@ -68,44 +68,23 @@ class Stream:
     def waited(self) -> float:
         return self._waited
 
-    def epoch(
-        self,
-        *,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        start: int = 0,
-        shuffle: bool = True,
-        drop_last: bool = True,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        chosen = batches(
-            len(self),
-            batch_size=batch_size,
-            seed=seed,
-            rank=rank,
-            world=world,
-            start=start,
-            shuffle=shuffle,
-            drop_last=drop_last,
-        )
-        return self._read(chosen, str(seed), training=self._training, refill=drop_last)
-
     def take(self, count: int) -> Split:
-        """As `Source.take`; the middle of each image, also of a training split."""
-        chosen = list(torch.tensor(evenly(len(self), count)).split(_TAKE_BATCH))
-        read = list(self._read(chosen, "", training=False, refill=False))
+        """As `ImageSource.take`; the centre of each image, also for a training split."""
+        chosen = torch.tensor(evenly(len(self), count)).split(_TAKE_BATCH)
+        read = list(self._decode(chosen, 0, training=False, refill=False))
         return Split(torch.cat([images for images, _ in read]), torch.cat([labels for _, labels in read]))
 
-    def _read(
-        self, chosen: Sequence[Tensor], seed: str, *, training: bool, refill: bool
+    def _read(self, chosen: Sequence[Tensor], seed: int, *, refill: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._decode(chosen, seed, training=self._training, refill=refill)
+
+    def _decode(
+        self, chosen: Sequence[Tensor], seed: int, *, training: bool, refill: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images and labels of each of ``chosen``. The place of an image that cannot be read is refilled, or lost."""
         if not chosen:
             return
-        began = perf_counter()
+        waiting_since = perf_counter()
         size = max(map(len, chosen))
-        # Two batches ahead of the consumer, and of small ones enough to keep all workers busy.
+        # Two batches ahead of the consumer; more if they are too small to keep all workers busy.
         slots = min(len(chosen), 1 + max(2, -(-2 * _IMAGES_PER_TASK * self._workers // size)))
         with Workers(min(self._workers, slots * size), slots * size, self._side) as workers:
             reading = _Reading(self._samples, workers, size, seed, training, refill, self._skipped)
@@ -115,17 +94,17 @@ class Stream:
                 slot = number % slots
                 images, indices = reading.collect(slot)
                 if number + slots < len(chosen):
-                    reading.ask(slot, chosen[number + slots])  # the workers go on while the consumer computes
-                self._waited += perf_counter() - began
+                    reading.ask(slot, chosen[number + slots])  # the workers decode it while the consumer computes
+                self._waited += perf_counter() - waiting_since
                 if indices:
                     yield images, self._labels[indices]
-                began = perf_counter()
+                waiting_since = perf_counter()
             reading.judge(at_end=True)
 
 
 @dataclass
 class _Batch:
-    """``asked``: what belongs in its places; ``chosen``: what is there, or None if that is lost."""
+    """``asked``: the index that belongs in each place; ``chosen``: the one that is there, None if the place is lost."""
 
     asked: list[int]
     chosen: list[int | None]
@@ -133,88 +112,80 @@ class _Batch:
     attempts: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass
 class _Reading:
-    """Batches on their way: each has a slot of ``size`` places in the memory of the workers."""
+    """Batches being decoded: each has a slot of ``size`` places in the memory of the workers."""
 
-    def __init__(
-        self,
-        samples: Samples,
-        workers: Workers,
-        size: int,
-        seed: str,
-        training: bool,
-        refill: bool,
-        skipped: dict[str, str],
-    ) -> None:
-        self._samples = samples
-        self._workers = workers
-        self._size = size
-        self._seed = seed
-        self._training = training
-        self._refill = refill
-        self._skipped = skipped
-        self._batches: dict[int, _Batch] = {}
-        self._read = self._failed = 0
+    samples: Samples
+    workers: Workers
+    size: int
+    seed: int
+    training: bool
+    refill: bool
+    skipped: dict[str, str]
+    _batches: dict[int, _Batch] = field(default_factory=dict)
+    _read: int = 0
+    _failed: int = 0
 
     def ask(self, slot: int, indices: Tensor) -> None:
         """Sends the images ``indices`` to the workers, for ``slot``."""
         asked: list[int] = indices.tolist()
         self._batches[slot] = _Batch(asked, list(asked), len(asked))
-        tasks = [self._task(slot * self._size + at, index, index) for at, index in enumerate(asked)]
+        tasks = [self._task(slot * self.size + at, index, index) for at, index in enumerate(asked)]
         for first in range(0, len(tasks), _IMAGES_PER_TASK):
-            self._workers.send(tasks[first : first + _IMAGES_PER_TASK])
+            self.workers.send(tasks[first : first + _IMAGES_PER_TASK])
 
     def collect(self, slot: int) -> tuple[Tensor, list[int]]:
-        """Images uint8 [B, 3, side, side] and numbers of what was asked for in ``slot``, as soon as it is there."""
+        """Waits for ``slot``: images uint8 [B, 3, side, side] and their indices."""
         batch = self._batches[slot]
         while batch.unanswered:
-            for tasks, failed in self._workers.receive():
+            for tasks, failed in self.workers.receive():
                 for task in tasks:
                     self._answered(task.place, failed.get(task.place))
         self._read += len(batch.asked)
         self._failed += len(batch.attempts)
         self.judge()
         there = torch.tensor([at for at, index in enumerate(batch.chosen) if index is not None], dtype=torch.int64)
-        # A copy, so that the slot is free; advanced indexing would take many times as long.
-        images = self._workers.pixels.index_select(0, slot * self._size + there)
+        # A copy, which frees the slot; advanced indexing would be many times slower.
+        images = self.workers.pixels.index_select(0, slot * self.size + there)
         return images.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
 
     def judge(self, at_end: bool = False) -> None:
-        """Raises DataError if more than half of the images that were asked for cannot be read."""
-        if self._failed * 2 > self._read and (at_end or self._read >= _JUDGED_FROM):
+        """Raises DataError if more than half of the images read so far are bad."""
+        if self._failed * 2 > self._read and (at_end or self._read >= _MIN_JUDGED):
             self._give_up()
 
     def _answered(self, place: int, reason: str | None) -> None:
-        slot, at = divmod(place, self._size)
+        slot, at = divmod(place, self.size)
         batch = self._batches[slot]
         batch.unanswered -= 1
         if reason is None:
             return
         index = batch.chosen[at]
         assert index is not None
-        self._skipped.setdefault(self._samples.name(index), reason)
+        self.skipped.setdefault(self.samples.name(index), reason)
         attempt = batch.attempts[at] = batch.attempts.get(at, 0) + 1
-        if not self._refill:
+        if not self.refill:
             batch.chosen[at] = None
             return
-        if attempt > _MOST_ATTEMPTS:
+        if attempt > _MAX_ATTEMPTS:
             self._give_up()
-        # Neither the rank nor the number of workers is in the key, so all of them agree.
+        # The key contains neither the rank nor the number of workers, so the choice is the same for all.
         key = self._key(batch.asked[at])
-        other = int(Random(f"{key}/{attempt}").random() * len(self._samples.labels))
+        other = int(Random(f"{key}/{attempt}").random() * len(self.samples.labels))
         batch.chosen[at] = other
         batch.unanswered += 1
-        self._workers.send([self._task(place, other, batch.asked[at])])
+        self.workers.send([self._task(place, other, batch.asked[at])])
 
     def _task(self, place: int, index: int, asked: int) -> Task:
-        return Task(place, *self._samples.locate(index), self._key(asked) if self._training else None)
+        return Task(place, *self.samples.locate(index), self._key(asked) if self.training else None)
 
     def _key(self, index: int) -> str:
-        return f"{self._seed}/{index}"
+        return f"{self.seed}/{index}"
 
     def _give_up(self) -> NoReturn:
-        name, reason = next(reversed(self._skipped.items()))
+        name, reason = next(reversed(self.skipped.items()))
         raise DataError(
-            f"{len(self._skipped)} images or files cannot be read, more than half of what was tried, such as "
+            f"{len(self.skipped)} images or files cannot be read, more than half of those tried, such as "
             f"{name} ({reason}); check the data"
         )

@@ -1,4 +1,4 @@
-"""Processes that decode images into memory which they share with this one."""
+"""Processes that decode images into memory shared with this one."""
 
 import mmap
 import os
@@ -20,12 +20,12 @@ from bittern.data.decode import CHANNELS, Task
 from bittern.data.errors import DataError
 
 _UNANSWERED = 64
-"""So few answers fit into a connection that nobody reads, and a process that can answer reads on."""
+"""Tasks sent ahead to a process: few enough that all answers fit into the connection, so it never blocks on one."""
 
 
 @dataclass
 class _Worker:
-    """``unanswered`` has been sent, ``waiting`` not yet."""
+    """``unanswered`` tasks have been sent, ``waiting`` ones have not."""
 
     process: subprocess.Popen[bytes]
     connection: Connection
@@ -45,9 +45,9 @@ class _Worker:
 class Workers:
     """``count`` processes over memory for ``places`` images: ``pixels`` uint8 [places, side, side, 3].
 
-    They are programs of their own, started without fork and without this process's main module, so neither threads nor
-    CUDA here nor a script without a main guard can harm them; they end when this process does, however it does. The
-    memory has no name and needs no room in /dev/shm.
+    They are separate programs, started without fork and without this process's main module, so they are independent of
+    its threads, of CUDA and of scripts without a main guard; they end with this process, however it ends. The memory is
+    anonymous and needs no space in /dev/shm.
     """
 
     def __init__(self, count: int, places: int, side: int) -> None:
@@ -77,7 +77,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """Ends the processes, whatever they are doing."""
+        """Kills the processes."""
         for worker in self._workers:
             worker.connection.close()
             worker.process.kill()
@@ -86,14 +86,14 @@ class Workers:
         self._workers.clear()
 
     def send(self, tasks: Sequence[Task]) -> None:
-        """Gives ``tasks`` to the process whose turn it is."""
+        """Gives ``tasks`` to the next process in turn."""
         worker = self._workers[self._turn % len(self._workers)]
         self._turn += 1
         worker.waiting.append(tasks)
         worker.top_up()
 
     def receive(self) -> list[tuple[Sequence[Task], dict[int, str]]]:
-        """Waits for answers: (tasks, place -> reason of those that failed), a pair for each finished ``send``.
+        """Waits for answers: (tasks, place -> reason of those that failed) for each finished ``send``.
 
         Raises:
             DataError: a process has died.
@@ -115,7 +115,7 @@ class Workers:
 def _start(memory: int, side: int) -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
-        # -P: the folder of the program is no place to import from.
+        # -P: do not import from the program's folder.
         command = [sys.executable, "-P", decode.__file__, str(theirs.fileno()), str(memory), str(side)]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), memory), start_new_session=True
@@ -128,6 +128,6 @@ def _died(worker: _Worker) -> DataError:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
     at = worker.unanswered[0][0].path
     return DataError(
-        f"a process that decodes images (pid {worker.process.pid}) {how} at {at} or one soon after it; "
-        "if memory has run out, use fewer workers"
+        f"a process that decodes images (pid {worker.process.pid}) {how} at {at} or soon after; "
+        "if memory ran out, use fewer workers"
     )

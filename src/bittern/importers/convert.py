@@ -1,4 +1,4 @@
-"""From a checkpoint of others to a run folder."""
+"""From a published checkpoint to a run folder."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from bittern.data import get_dataset
 from bittern.importers.errors import CheckpointError
 from bittern.importers.recognise import Candidate, recognise
 from bittern.importers.slots import fill
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 from bittern.importers.torch_file import PICKLE_MAGIC, ZIP_MAGIC, read_torch
 from bittern.models import get_model
 from bittern.nn import BinaryConv2d
@@ -27,7 +27,9 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 class Imported:
     """A network with a checkpoint's weights, in evaluation mode.
 
-    ``tensors``: of the file, all of which were used. ``warnings``: what a user should know of.
+    Args:
+        tensors: how many the file has; all of them were used.
+        warnings: what the user should know about the result.
     """
 
     network: nn.Module
@@ -42,16 +44,16 @@ def import_checkpoint(
     """Reads a checkpoint of Larq Zoo (``.h5``) or of the authors' PyTorch code of ReActNet and AdamBNN.
 
     Args:
-        model: the name of ours that it must be of; None takes what its names and shapes say.
-        step: 1 (real weights) or 2 (binary) of two-step training, where names and shapes do not tell.
-        image_size: height and width of the images that the network was trained for; None for the model's own.
+        model: our model whose weights it must hold; None infers it from names and shapes.
+        step: 1 (real weights) or 2 (binary weights) of two-step training, where names and shapes do not tell.
+        image_size: height and width of the images that the network was trained on; None takes the model's own.
 
     Raises:
         CheckpointError: the file is damaged, of no known source, or of another model; the message lists every tensor
             that is missing, surplus or misshapen.
-        ValueError: no such model, or an impossible argument.
+        ValueError: an unknown model, or an argument out of range.
         OSError: the file cannot be opened.
-        ModuleNotFoundError: h5py is not installed and the file is Keras'.
+        ModuleNotFoundError: a Keras file, and h5py is not installed.
     """
     if step not in (None, 1, 2):
         raise ValueError(f"step must be 1 or 2, got {step}")
@@ -66,8 +68,8 @@ def import_checkpoint(
     return Imported(found.network, _info(found, file, digest), len(checkpoint.tensors), tuple(_warnings(found)))
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Names, shapes and readers of the tensors in ``path``, whatever wrote it."""
+def read_checkpoint(path: Path) -> TensorFile:
+    """The tensors of ``path``, a file of Keras or of PyTorch."""
     with path.open("rb") as stream:
         head = stream.read(8)
     if head.startswith(_HDF5_MAGIC):
@@ -76,15 +78,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return read_keras(path)
     if head.startswith((ZIP_MAGIC, PICKLE_MAGIC)):
         return read_torch(path)
-    what = "empty" if not head else f"neither Keras' .h5 nor a PyTorch checkpoint: it begins with {head!r}"
+    what = "empty" if not head else f"neither a Keras .h5 file nor a PyTorch checkpoint: it begins with {head!r}"
     raise CheckpointError(f"{path} is {what}")
 
 
 def save_imported(imported: Imported, out: str | Path) -> None:
-    """Makes the folder ``out``, which ``bittern.train.load_run`` reads; it is there as a whole or not at all.
+    """Writes the run folder ``out``, which ``bittern.train.load_run`` reads; it appears complete or not at all.
 
     Raises:
-        CheckpointError: there is something of that name.
+        CheckpointError: ``out`` exists.
         OSError: it cannot be written.
     """
     folder = Path(out)
@@ -101,7 +103,7 @@ def save_imported(imported: Imported, out: str | Path) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """CheckpointError if there is something called ``folder`` already."""
+    """CheckpointError if ``folder`` exists, as a folder or as anything else."""
     if folder.exists() or folder.is_symlink():
         raise CheckpointError(f"{folder} exists already; choose another folder, or remove it first")
 
@@ -111,7 +113,7 @@ def _info(found: Candidate, file: Path, digest: str) -> RunInfo:
     shape = (options["in_channels"], options["image_size"], options["image_size"])
     data = get_dataset(found.source.dataset) if found.source.dataset is not None else None
     if data is not None and (data.input_shape, len(data.class_names)) != (shape, options["num_classes"]):
-        data = None  # trained on something else
+        data = None  # not the published network: trained on other images
     return RunInfo(
         model=found.source.model,
         options=options,
@@ -133,10 +135,10 @@ def _warnings(found: Candidate) -> list[str]:
             if isinstance(layer, BinaryConv2d) and layer.binarize_weight
         )
         if zeros:
-            texts.append(f"{zeros} binary weights are exactly 0: the source multiplies by 0 there, Bittern by +1")
+            texts.append(f"{zeros} binary weights are exactly 0: the source takes their sign as 0, Bittern as +1")
     if found.options["num_classes"] != get_model(found.source.model).num_classes:
         texts.append(
-            f"a network of {found.options['num_classes']} classes is not the published one; pixels are taken to be "
-            "prepared as for that, see preprocessing in model.json"
+            f"a network of {found.options['num_classes']} classes is not the published one; its preprocessing is "
+            "assumed to be the same, see model.json"
         )
     return texts

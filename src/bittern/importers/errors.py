@@ -1,5 +1,5 @@
-"""What can be wrong with a checkpoint of others."""
+"""The error of a checkpoint that cannot be imported."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be read, is of no known source, or is not of the model named; the message lists why."""
+    """A checkpoint is damaged, of no known source, or not of the given model; the message says how."""

@@ -1,7 +1,7 @@
-"""Keras' ``.h5`` weights, read with h5py: names and shapes at once, numbers when they are asked for.
+"""Keras' ``.h5`` weights, read with h5py: names and shapes at once, numbers on request.
 
-Nothing in the file is trusted. Only datasets that lie in the file itself are read, in one piece and uncompressed, as
-Keras writes them; so no memory is taken that the file does not fill, and no other file is opened.
+Nothing in the file is trusted. Only datasets stored in the file itself are read, contiguous and uncompressed as Keras
+writes them, so that no more memory is allocated than the file fills and no other file is opened.
 """
 
 import resource
@@ -17,31 +17,31 @@ import torch
 from torch import Tensor
 
 from bittern.importers.errors import CheckpointError
-from bittern.importers.stored import Checkpoint, Stored
+from bittern.importers.tensor_file import LazyTensor, TensorFile
 
 _ROOM = 2**28
-_WEIGHTS = "model_weights"  # the group of a whole saved model that holds what a weights file holds
+_WEIGHTS = "model_weights"  # the group of a saved model that has the layout of a weights file
 
 
-def read_keras(path: Path) -> Checkpoint:
-    """Names and shapes; the numbers are read by ``Stored.read``, from the file, which must stay as it is.
+def read_keras(path: Path) -> TensorFile:
+    """Names and shapes; ``LazyTensor.read`` reads the numbers later, from the file, which must not change.
 
     Raises:
-        CheckpointError: the file is cut short, damaged, no weights file of Keras 2, or declares more than it holds.
+        CheckpointError: the file is truncated, damaged, not a weights file of Keras 2, or declares more than it holds.
     """
     try:
         with _little_memory(), h5py.File(path, "r") as file:
             return _checkpoint(file, path)
     except CheckpointError:
         raise
-    except Exception as error:  # h5py raises whatever HDF5 stumbles over
-        raise CheckpointError(f"{path} is damaged or cut short: {error}") from error
+    except Exception as error:  # h5py raises any kind for a damaged file
+        raise CheckpointError(f"{path} is damaged or truncated: {error}") from error
 
 
 @contextmanager
 def _little_memory() -> Iterator[None]:
-    """Inside it the process grows by ``_ROOM`` bytes at most: HDF5 takes memory for the length that a string declares,
-    up to 4 GB, before it looks for the string."""
+    """Limits the growth of the process to ``_ROOM`` bytes: HDF5 allocates the length that a string declares, up to
+    4 GB, before it looks for the string."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     room = pages * resource.getpagesize() + _ROOM
@@ -53,13 +53,13 @@ def _little_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def _checkpoint(file: Any, path: Path) -> Checkpoint:
+def _checkpoint(file: Any, path: Path) -> TensorFile:
     group = file.get(_WEIGHTS, file)
     prefix = "" if group is file else f"{_WEIGHTS}/"
     if not _has(group.attrs, "layer_names"):
-        keras3 = " (it looks like Keras 3's; save it with Keras 2, TF_USE_LEGACY_KERAS=1)" if "layers" in group else ""
-        raise CheckpointError(f"{path} has no list of layers: it is no weights file of Keras 2{keras3}")
-    tensors: dict[str, Stored] = {}
+        keras3 = " (it looks like Keras 3; save it with Keras 2, TF_USE_LEGACY_KERAS=1)" if "layers" in group else ""
+        raise CheckpointError(f"{path} has no list of layers: it is not a weights file of Keras 2{keras3}")
+    tensors: dict[str, LazyTensor] = {}
     layers: list[tuple[str, tuple[str, ...]]] = []
     for layer in _names(group.attrs, "layer_names", path):
         inside = group[_own(group, layer, path)]
@@ -70,14 +70,14 @@ def _checkpoint(file: Any, path: Path) -> Checkpoint:
             if where in tensors:
                 raise CheckpointError(f"{path} has {where} twice")
             shape = _checked(inside, name, path)
-            tensors[where] = Stored(shape, _Reader(path, f"{prefix}{layer}/{name}"))
+            tensors[where] = LazyTensor(shape, _Reader(path, f"{prefix}{layer}/{name}"))
             weights.append(short)
         layers.append((layer, tuple(weights)))
-    return Checkpoint(tensors, tuple(layers))
+    return TensorFile(tensors, tuple(layers))
 
 
 class _Reader:
-    """Reads one dataset, of which ``_checked`` has seen the size."""
+    """Reads one dataset, whose size ``_checked`` has verified."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
@@ -91,15 +91,15 @@ class _Reader:
 
 
 def _checked(group: Any, name: str, path: Path) -> tuple[int, ...]:
-    """The shape of dataset ``name``, which is wholly in the file."""
+    """The shape of dataset ``name``, after checking that the file holds all of it."""
     dataset = group[_own(group, name, path)]
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
-        raise CheckpointError(f"{path}: {dataset.name} is no array of floats")
+        raise CheckpointError(f"{path}: {dataset.name} is not an array of floats")
     declared, held = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if dataset.chunks is not None or dataset.is_virtual or dataset.external or declared != held:
         raise CheckpointError(
-            f"{path}: {dataset.name} declares {declared} bytes and the file holds {held} of it, as they are, in one "
-            "piece; Keras' save_weights writes both equal"
+            f"{path}: {dataset.name} declares {declared} bytes, of which the file holds {held} contiguous and "
+            "uncompressed; Keras' save_weights writes all of them so"
         )
     if declared > path.stat().st_size:
         raise CheckpointError(f"{path} of {path.stat().st_size} bytes declares {declared} for {dataset.name} alone")
@@ -107,12 +107,12 @@ def _checked(group: Any, name: str, path: Path) -> tuple[int, ...]:
 
 
 def _own(group: Any, name: str, path: Path) -> str:
-    """``name``, if it leads to something in this very file."""
+    """``name``, after checking that it leads to something in this file."""
     at = group
     for part in name.split("/"):
         link = at.get(part, getlink=True) if isinstance(at, h5py.Group) else None
         if not isinstance(link, h5py.HardLink):
-            raise CheckpointError(f"{path} lacks {group.name.rstrip('/')}/{name}, or has a link to elsewhere there")
+            raise CheckpointError(f"{path} lacks {group.name.rstrip('/')}/{name}, or has a link to another file there")
         at = at[part]
     return name
 
@@ -122,7 +122,7 @@ def _has(attributes: Any, name: str) -> bool:
 
 
 def _names(attributes: Any, name: str, path: Path) -> Iterator[str]:
-    """A list of names; Keras cuts one that is too long for an attribute into ``name0``, ``name1`` ..."""
+    """A list of names; Keras splits one that is too long for an attribute into ``name0``, ``name1`` ..."""
     keys = (
         [name] if name in attributes else [f"{name}{i}" for i in range(len(attributes)) if f"{name}{i}" in attributes]
     )
@@ -132,6 +132,6 @@ def _names(attributes: Any, name: str, path: Path) -> Iterator[str]:
         if size == 0:  # of a layer without weights
             continue
         if attribute.dtype.kind not in "SO" or size * attribute.dtype.itemsize > path.stat().st_size:
-            raise CheckpointError(f"{path}: {key} is no list of names as Keras writes it, or is longer than the file")
+            raise CheckpointError(f"{path}: {key} is not a list of names as Keras writes it, or longer than the file")
         for text in np.atleast_1d(attributes[key]):
             yield text.decode() if isinstance(text, bytes) else str(text)

@@ -1,8 +1,8 @@
-"""The weights that a Keras layer has for one of our modules, in Keras' layouts.
+"""The Keras weights of each of our modules, in Keras' layouts.
 
 | here | Keras |
 |---|---|
-| convolution [O, I, H, W] | ``kernel`` [H, W, I, O]; in groups, a layer a group |
+| convolution [O, I, H, W] | ``kernel`` [H, W, I, O]; a layer for each group |
 | depthwise convolution [C, 1, H, W] | ``depthwise_kernel`` [H, W, C, 1] |
 | linear [O, I] | ``kernel`` [I, O] |
 | BatchNorm ``weight``, ``bias`` | ``gamma``, ``beta`` |
@@ -22,16 +22,15 @@ from bittern.models.quicknet import Blur
 from bittern.nn import FactoredScale
 
 Layer = tuple[Slot, ...]
-"""The weights of one Keras layer; ``Slot.source`` is what the layer calls them."""
+"""The weights of one Keras layer; ``Slot.source`` is their name in the layer."""
 
 
 def layers_of(path: str, module: nn.Module, *, flattened: int = 0, clip: float | None = None) -> list[Layer]:
-    """The Keras layers that hold the weights of ``module``, which is called ``path``; none if it has no weights itself.
+    """The Keras layers that hold the weights of ``module`` at ``path``; none if it has no weights of its own.
 
     Args:
-        flattened: channels of the image that the source flattens in front of this layer, in the order (H, W, C); 0 if
-            it does not.
-        clip: the source clips the kernel to [-clip, clip] before it takes its scale.
+        flattened: channels of the image that the source flattens, in the order (H, W, C), before this layer; else 0.
+        clip: bound to which the source clips the kernel before it computes the scale.
     """
     match module:
         case Blur():
@@ -72,7 +71,7 @@ def _convolution(path: str, conv: nn.Conv2d, flattened: int, clip: float | None)
     shape = (height, width, inputs // groups, outputs // groups)
     convert: Callable[[Tensor], Tensor] = _kernel if clip is None else partial(_clipped_kernel, clip=clip)
     parts = [Slot("kernel", shape, target, convert, group) for group in range(groups)]
-    assert groups == 1 or conv.bias is None, f"{path}: groups with a bias are not in any table"
+    assert groups == 1 or conv.bias is None, f"{path}: no source has groups with a bias"
     return [(part, *_bias(path, conv)) for part in parts]
 
 
@@ -111,5 +110,5 @@ def _transpose(w: Tensor) -> Tensor:
 
 
 def _rows(w: Tensor, channels: int) -> Tensor:
-    """Rows in the order (H, W, C) -> columns in the order (C, H, W)."""
+    """Rows in (H, W, C) order -> columns in (C, H, W) order."""
     return w.reshape(-1, channels, w.shape[1]).permute(2, 1, 0).flatten(1)

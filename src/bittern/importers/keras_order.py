@@ -1,8 +1,8 @@
-"""Keras' order of a network's layers, and a file's tensors paired by it.
+"""Keras' order of a network's layers, and a file's tensors matched by it.
 
-Keras loads weights by the order of layers, whatever these are called: names count up in the process that made the
-network. So does this. Where a file is not a network's, the longest common runs of layers are paired, so that one layer
-too few is one layer missing and not all that follow misshapen.
+Keras loads weights by the order of layers and ignores their names, which count up in the process that built the
+network; so does this. Where a file does not fit, the longest common runs of layers are matched, so that a missing layer
+is reported as one missing layer and not as a misshapen rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from torch import nn
 
 from bittern.importers.keras_layers import Layer, layers_of
 from bittern.importers.slots import Differences, Match, Shape, Slot
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 from bittern.models import bi_real_net, real_to_binary
 from bittern.nn import Gate
 
@@ -23,24 +23,24 @@ class Order:
     """How a Keras network differs from a walk through our modules.
 
     Args:
-        flattened: modules in front of which the source flattens an image.
-        clip: bound of the kernels of layers with a scale, which are clipped first.
+        flattened: modules before which the source flattens an image.
+        clip: the bound to which the source clips the kernels of layers with a scale.
     """
 
     flattened: tuple[str, ...] = ()
     clip: float | None = None
 
-    def match(self, file: Checkpoint, network: nn.Module) -> Match:
+    def match(self, file: TensorFile, network: nn.Module) -> Match:
         """Pairs the layers of ``file`` that have weights with those of ``network``."""
-        wanted = list(self._layers(network))
+        expected = list(self._layers(network))
         found = [(name, weights) for name, weights in file.layers if weights]
         shapes = [{weight: file.tensors[f"{layer}/{weight}"].shape for weight in weights} for layer, weights in found]
         pairs: list[tuple[Slot, str]] = []
         missing: list[str] = []
         surplus: list[str] = []
         misshapen: list[str] = []
-        for layer, index in _aligned([{slot.source: slot.shape for slot in layer} for layer in wanted], shapes):
-            slots = {slot.source: slot for slot in (wanted[layer] if layer is not None else ())}
+        for layer, index in _aligned([{slot.source: slot.shape for slot in layer} for layer in expected], shapes):
+            slots = {slot.source: slot for slot in (expected[layer] if layer is not None else ())}
             name, here = (found[index][0], shapes[index]) if index is not None else ("", {})
             for source, slot in slots.items():
                 if source not in here:
@@ -64,17 +64,17 @@ class Order:
 def _walk(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Names and modules without children, in the order in which Keras lists their layers.
 
-    Two branches that meet are listed side by side: the longer one first, from its beginning.
+    Keras interleaves two branches that meet, layer by layer, starting with the longer one.
     """
     match module:
-        case bi_real_net.Block(shortcut=nn.Sequential() as shortcut):
+        case bi_real_net.BiRealBlock(shortcut=nn.Sequential() as shortcut):
             children = [module.conv, shortcut[1], module.norm, shortcut[2]]
-        case real_to_binary.Block(shortcut=nn.Sequential() as shortcut):
+        case real_to_binary.RealToBinaryBlock(shortcut=nn.Sequential() as shortcut):
             tail = [shortcut[1], module.activation, shortcut[2]]
             gated = isinstance(module.scale, Gate)
             head = [module.norm, module.scale, module.conv] if gated else [module.norm, module.conv, module.scale]
             children = [*head, *tail]
-        case real_to_binary.Block(scale=Gate()):
+        case real_to_binary.RealToBinaryBlock(scale=Gate()):
             children = [module.norm, module.scale, module.conv, module.activation]
         case _:
             children = list(module.children())
@@ -86,13 +86,14 @@ def _walk(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _aligned(
-    wanted: Sequence[dict[str, Shape]], found: Sequence[dict[str, Shape]]
+    expected: Sequence[dict[str, Shape]], found: Sequence[dict[str, Shape]]
 ) -> Iterator[tuple[int | None, int | None]]:
-    """Pairs of indices; None where one side has nothing for the other. Both sides are all there, in their order."""
-    exact = SequenceMatcher(None, [_key(layer) for layer in wanted], [_key(layer) for layer in found], autojunk=False)
+    """Pairs of indices, None where one side lacks a counterpart. Both sides appear completely and in their order."""
+    exact = SequenceMatcher(None, [_key(layer) for layer in expected], [_key(layer) for layer in found], autojunk=False)
     for _, i, i_end, j, j_end in exact.get_opcodes():
-        # Between equal runs: layers with the same names of weights are the same, misshapen; so are as many others.
-        a, b = [sorted(layer) for layer in wanted[i:i_end]], [sorted(layer) for layer in found[j:j_end]]
+        # Between equal runs: layers whose weights have the same names are taken as the same layer, misshapen; so are
+        # equally long runs of others.
+        a, b = [sorted(layer) for layer in expected[i:i_end]], [sorted(layer) for layer in found[j:j_end]]
         kinds = SequenceMatcher(None, [tuple(names) for names in a], [tuple(names) for names in b], autojunk=False)
         for kind, p, p_end, q, q_end in kinds.get_opcodes():
             if kind == "equal" or (kind == "replace" and p_end - p == q_end - q):

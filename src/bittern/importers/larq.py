@@ -1,81 +1,81 @@
-"""Networks of Larq: those of Larq Zoo, and Bop's BinaryNet. A function a family reads the network off the shapes."""
+"""Larq's networks: those of Larq Zoo, and BinaryNet of Bop's authors. One function a family infers the options."""
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-from bittern.data import Preprocessing
+from bittern._preprocessing import Preprocessing
 from bittern.importers.keras_order import Order
 from bittern.importers.slots import Shape
 from bittern.importers.source import Options, Source
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 
 _ZOO = "Larq Zoo"
 
 
-def _kernels(file: Checkpoint, weight: str = "kernel") -> Iterator[Shape]:
+def _kernels(file: TensorFile, weight: str = "kernel") -> Iterator[Shape]:
     """Shapes of all tensors called ``weight``, in the file's order."""
     return (tensor.shape for name, tensor in file.tensors.items() if name.endswith(f"/{weight}"))
 
 
 def _sections(shapes: list[Shape]) -> list[list[Shape]]:
-    """Runs of 3x3 kernels; others part them."""
+    """Runs of 3x3 kernels, separated by other kernels."""
     return [list(run) for is_3x3, run in groupby(shapes, lambda shape: shape[:2] == (3, 3)) if is_3x3]
 
 
-def _quicknet(file: Checkpoint) -> Options:
-    binary = list(_kernels(file))[2:]  # behind the stem's two
+def _quicknet(file: TensorFile) -> Options:
+    binary = list(_kernels(file))[2:]  # after the two of the stem
     sections = _sections(binary)
     return {"widths": tuple(run[0][3] for run in sections), "depths": tuple(map(len, sections))}
 
 
-def _resnet(file: Checkpoint) -> Options:
+def _resnet(file: TensorFile) -> Options:
     binary = [shape for shape in list(_kernels(file))[1:] if shape[:2] == (3, 3)]
     stages = [(width, len(list(run))) for width, run in groupby(binary, lambda shape: shape[3])]
     return {"widths": tuple(width for width, _ in stages), "depths": tuple(depth for _, depth in stages)}
 
 
-def _real_to_binary(kind: str) -> Callable[[Checkpoint], Options]:
-    """``kind`` begins every layer's name: the network, and which parts of it are binary."""
+def _real_to_binary(kind: str) -> Callable[[TensorFile], Options]:
+    """Every layer's name starts with ``kind``, the network, and with what of it is binary."""
 
-    def options(file: Checkpoint) -> Options:
+    def options(file: TensorFile) -> Options:
         family = {layer.rpartition("_block_")[0].rpartition("_")[0] for layer, weights in file.layers if weights}
         precision = {"bnn": "binary", "ban": "binary_activations"}
         (suffix,) = {layer.split("_block_")[0].rpartition("_")[2] for layer, weights in file.layers if weights}
         if family != {kind}:
-            raise ValueError(f"layers are called {family}, not {kind}")
+            raise ValueError(f"layers are named {family}, expected {kind}")
         return {**_resnet(file), "precision": precision[suffix]}
 
     return options
 
 
-def _densenet(*, dilated: bool) -> Callable[[Checkpoint], Options]:
-    """``dilated``: whether poolings between stages are left out, which shapes do not show but names of layers do."""
+def _densenet(*, dilated: bool) -> Callable[[TensorFile], Options]:
+    """``dilated``: without poolings between the last stages, which shapes do not show but layers' names do."""
 
-    def options(file: Checkpoint) -> Options:
+    def options(file: TensorFile) -> Options:
         stem, *rest = _kernels(file)
         sections = _sections(rest)
         pools = sum(layer.startswith("max_pooling2d") for layer, _ in file.layers)
         all_pools = len(sections) - 1 + (stem[0] == 7)
         if pools and (pools < all_pools) != dilated:
-            raise ValueError(f"{pools} poolings of {all_pools}")
+            raise ValueError(f"{pools} of {all_pools} poolings, expected {'fewer' if dilated else 'all'}")
         return {"depths": tuple(map(len, sections)), "channels": stem[3], "growth": sections[0][0][3]}
 
     return options
 
 
-def _meliusnet(file: Checkpoint) -> Options:
+def _meliusnet(file: TensorFile) -> Options:
     behind_stem = list(_kernels(file))[1 + 4 + 8 :]
     depths = tuple(len(run) // 2 for run in _sections(behind_stem))
     return {"widths": tuple(shape[3] for shape in behind_stem if shape[:2] == (1, 1)), "depths": depths}
 
 
-def _alexnet(file: Checkpoint) -> Options:
+def _alexnet(file: TensorFile) -> Options:
     return {"widths": tuple(shape[-1] for shape in list(_kernels(file))[:-1])}
 
 
-def _with_classes(options: Callable[[Checkpoint], Options]) -> Callable[[Checkpoint], Options]:
-    def all_options(file: Checkpoint) -> Options:
+def _with_classes(options: Callable[[TensorFile], Options]) -> Callable[[TensorFile], Options]:
+    def all_options(file: TensorFile) -> Options:
         shapes = list(_kernels(file))
         return {"num_classes": shapes[-1][-1], **options(file)}
 
@@ -84,7 +84,7 @@ def _with_classes(options: Callable[[Checkpoint], Options]) -> Callable[[Checkpo
 
 def _row(
     model: str,
-    options: Callable[[Checkpoint], Options],
+    options: Callable[[TensorFile], Options],
     order: Order | None = None,
     *,
     name: str = _ZOO,

@@ -6,8 +6,8 @@
 | ``RPReLU.shift_in``, ``shift_out`` | ``bias`` of the ``LearnableBias`` in front of the PReLU and of that behind it |
 | ``BinaryConv2d.weight`` [O, I, H, W] | ``weight`` [O, I, H, W]; in ReActNet's second step ``weights`` [O I H W, 1] |
 
-Step 1 has real weights, step 2 binary ones; their files have the same names and shapes, ReActNet-A's of ReActNet
-excepted.
+Step 1 has real weights, step 2 binary ones; files of both have the same names and shapes, except ReActNet's own of
+ReActNet-A.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bittern.importers.slots import Match, Slot, match
 from bittern.importers.source import Options, Source
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 from bittern.models import react_resnet, reactnet
 from bittern.nn import RPReLU
 
@@ -27,7 +27,7 @@ Rows = Iterator[Slot]
 
 
 def _reactnet(network: nn.Module, *, weights: str) -> Rows:
-    """``weights``: what the source calls a binary convolution's weight; ``"weights"`` is a column."""
+    """``weights``: the source's name for a binary convolution's weight; one called ``"weights"`` is a column."""
     assert isinstance(network, reactnet.ReActNet)
     convolution = partial(_convolution, name=weights)
     yield from _same("feature.0.conv1", "stem.0", network.stem[0])
@@ -72,7 +72,7 @@ def _react_resnet(network: nn.Module) -> Rows:
 
 
 def _same(there: str, here: str, module: nn.Module) -> Rows:
-    """All tensors of a torch layer that the source has too."""
+    """All tensors of a torch layer that the source has unchanged."""
     for name, tensor in module.state_dict().items():
         yield Slot(f"{there}.{name}", tuple(tensor.shape), f"{here}.{name}")
 
@@ -95,13 +95,13 @@ def _activation(there: str, here: str, activation: RPReLU) -> Rows:
     yield _bias(there.format("move", 3), f"{here}.shift_out", activation.shift_out)
 
 
-def _reactnet_options(file: Checkpoint) -> Options:
+def _reactnet_options(file: TensorFile) -> Options:
     shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     blocks = takewhile(lambda name: name in shapes, (f"feature.{index}.move22.bias" for index in count(1)))
     return {"widths": (shapes["feature.0.conv1.weight"][0], *(shapes[name][1] for name in blocks))}
 
 
-def _react_resnet_options(file: Checkpoint) -> Options:
+def _react_resnet_options(file: TensorFile) -> Options:
     shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     widths, depths = [], []
     for stage in takewhile(lambda n: f"layer{n}.0.move1.bias" in shapes, count(1)):
@@ -112,14 +112,14 @@ def _react_resnet_options(file: Checkpoint) -> Options:
 
 
 def _row(
-    name: str, model: str, step: int, options: Callable[[Checkpoint], Options], rows: Callable[[nn.Module], Rows]
+    name: str, model: str, step: int, options: Callable[[TensorFile], Options], rows: Callable[[nn.Module], Rows]
 ) -> Source:
     precision = {1: "binary_activations", 2: "binary"}[step]
 
-    def all_options(file: Checkpoint) -> Options:
+    def all_options(file: TensorFile) -> Options:
         return {"num_classes": file.tensors["fc.weight"].shape[0], **options(file), "precision": precision}
 
-    def all_match(file: Checkpoint, network: nn.Module) -> Match:
+    def all_match(file: TensorFile, network: nn.Module) -> Match:
         return match({slot.source: slot for slot in rows(network)}, file.tensors)
 
     return Source(name, model, all_options, all_match, step=step, zero_stays=True)

@@ -1,4 +1,4 @@
-"""What a network wants, what a file offers, and the rule: each tensor is used once, each slot filled once."""
+"""The tensors that a network needs, those that a file has, and the rule that each is used exactly once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,37 +7,37 @@ import torch
 from torch import Tensor, nn
 
 from bittern.importers.errors import CheckpointError
-from bittern.importers.stored import Stored
+from bittern.importers.tensor_file import LazyTensor
 
 Shape = tuple[int, ...]
 _COUNTER = "num_batches_tracked"
 
 
-def as_it_is(tensor: Tensor) -> Tensor:
+def unchanged(tensor: Tensor) -> Tensor:
     return tensor
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor that the source has for ``target``, a name in our network.
+    """The source's tensor for ``target``, a name in our network.
 
     Args:
-        source: its name there; where the source goes by order, the end of it.
+        source: its name there; only the last part of it where tensors are matched by order.
         shape: in the source's layout.
         convert: from that layout to ours.
-        part: place of this tensor among those that are one of ours, joined along the first dimension.
+        part: position of this tensor among several that are joined along the first dimension to make one of ours.
     """
 
     source: str
     shape: Shape
     target: str
-    convert: Callable[[Tensor], Tensor] = as_it_is
+    convert: Callable[[Tensor], Tensor] = unchanged
     part: int = 0
 
 
 @dataclass(frozen=True)
 class Differences:
-    """What keeps a file from being a network's: names and shapes, in the file's words where it has any."""
+    """Names and shapes in which a file differs from a network, as the file calls them where it has them."""
 
     missing: tuple[str, ...] = ()
     surplus: tuple[str, ...] = ()
@@ -53,14 +53,14 @@ class Differences:
 
 @dataclass(frozen=True)
 class Match:
-    """``pairs``: a slot and the name of the file's tensor for it; all of both if there are no differences."""
+    """``pairs``: slots and the names of the file's tensors for them; complete if there are no differences."""
 
     pairs: tuple[tuple[Slot, str], ...]
     differences: Differences
 
 
-def match(slots: Mapping[str, Slot], found: Mapping[str, Stored]) -> Match:
-    """Pairs by name. Missing ones are called what the source calls them, and what they are in our network."""
+def match(slots: Mapping[str, Slot], found: Mapping[str, LazyTensor]) -> Match:
+    """Matches by name. Missing tensors are listed with their names in the source and in our network."""
     shared = [name for name in slots if name in found]
     right = [name for name in shared if slots[name].shape == found[name].shape]
     return Match(
@@ -75,13 +75,13 @@ def match(slots: Mapping[str, Slot], found: Mapping[str, Stored]) -> Match:
     )
 
 
-def fill(model: nn.Module, pairs: Iterable[tuple[Slot, str]], found: Mapping[str, Stored]) -> None:
-    """Gives ``model``, made on the meta device, the numbers of ``found`` in float32, every name of its state once.
+def fill(model: nn.Module, pairs: Iterable[tuple[Slot, str]], found: Mapping[str, LazyTensor]) -> None:
+    """Loads the numbers of ``found`` into ``model``, built on the meta device, as float32; its whole state is filled.
 
-    ``num_batches_tracked`` is 0 where the source does not count batches, as Keras.
+    ``num_batches_tracked`` is 0 where the source, such as Keras, does not count batches.
 
     Raises:
-        CheckpointError: a tensor holds other than floats, or numbers that are not finite.
+        CheckpointError: a tensor does not hold floats, or holds numbers that are not finite.
     """
     parts: dict[str, dict[int, Tensor]] = {}
     for slot, name in pairs:
@@ -103,5 +103,5 @@ def _numbers(value: Tensor, name: str, *, counter: bool) -> Tensor:
     value = value.to(torch.float32, copy=True)
     finite = value.isfinite()
     if not bool(finite.all()):
-        raise CheckpointError(f"{name} holds {int((~finite).sum())} numbers that are not finite: it is damaged")
+        raise CheckpointError(f"{name} holds {int((~finite).sum())} numbers that are not finite: the file is damaged")
     return value

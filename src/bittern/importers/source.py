@@ -1,6 +1,5 @@
-"""A source of checkpoints: the model that its file is of, read off names and shapes, and where each tensor goes."""
+"""A source of checkpoints: how to tell the model from names and shapes, and where each tensor goes."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,39 +7,36 @@ from typing import Any
 import torch
 from torch import nn
 
-from bittern.data import Preprocessing
+from bittern._preprocessing import IMAGENET_PIXELS, Preprocessing
 from bittern.importers.slots import Match
-from bittern.importers.stored import Checkpoint
+from bittern.importers.tensor_file import TensorFile
 from bittern.models import create, get_model
 
 Options = dict[str, Any]
 """Keywords of ``bittern.models.create``."""
 
-IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""What Larq Zoo and the authors' PyTorch code alike do with pixels."""
-
 CHANNELS = 3
-"""All known checkpoints are of RGB images."""
+"""All known checkpoints are for RGB images."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One row: files of ``name`` that ``model`` of ours can hold.
+    """One row: files of ``name`` whose weights our ``model`` takes.
 
     Args:
-        options: what a file's shapes say of the network, ``num_classes`` and ``precision`` included; an error of any
-            kind if the file is none of these.
-        match: the file's tensors, and where they go in the network.
-        step: of two-step training; 0 if there is one step only.
+        options: the network's options as the shapes in a file tell them, ``num_classes`` and ``precision`` included;
+            raises LookupError or ValueError for a file of something else.
+        match: assigns the file's tensors to those of the network.
+        step: of two-step training; 0 if there is only one.
         zero_stays: the source's sign of 0 is 0, where ours is +1.
-        pixels: what the source does with them.
-        dataset: the one of ours that the published network was trained on, if we have it.
+        pixels: the source's preprocessing; Larq Zoo's and that of the authors' PyTorch code are the same.
+        dataset: our data set that the published network was trained on, if we have it.
     """
 
     name: str
     model: str
-    options: Callable[[Checkpoint], Options]
-    match: Callable[[Checkpoint, nn.Module], Match]
+    options: Callable[[TensorFile], Options]
+    match: Callable[[TensorFile, nn.Module], Match]
     step: int = 0
     zero_stays: bool = False
     pixels: Preprocessing = IMAGENET_PIXELS
@@ -48,14 +44,15 @@ class Source:
 
 
 def build(model: str, options: Options) -> nn.Module:
-    """The network, without memory for its weights, in evaluation mode; buffers that no file holds have their values."""
-    with torch.device("meta"):
-        network = create(model, **options)
-    return network.eval()
+    """The network in evaluation mode, on the meta device; ValueError if ``options`` make none."""
+    try:
+        with torch.device("meta"):
+            return create(model, **options).eval()
+    except RuntimeError as error:  # torch's, about sizes that overflow
+        raise ValueError(f"{model} cannot be built with {options}: {error}") from error
 
 
 def unusual(model: str, options: Options) -> Options:
-    """Those of ``options`` that are not the architecture's own."""
-    parameters = inspect.signature(get_model(model).build).parameters
-    usual = {key: parameter.default for key, parameter in parameters.items()}
+    """Those of ``options`` that differ from the architecture's defaults."""
+    usual = get_model(model).options
     return {key: value for key, value in options.items() if key not in usual or usual[key] != value}

@@ -1,6 +1,6 @@
-"""PyTorch checkpoints: a ``state_dict``, bare or under that key, with or without ``module.`` in front of its names.
+"""PyTorch checkpoints: a ``state_dict``, bare or under that key, its names with or without the prefix ``module.``.
 
-Nothing in the file is run: ``weights_only`` refuses every pickle that asks for more than tensors and plain containers.
+Nothing in the file is executed: ``weights_only`` refuses every pickle with more than tensors and plain containers.
 """
 
 import warnings
@@ -15,27 +15,27 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
 from bittern.importers.errors import CheckpointError
-from bittern.importers.stored import Checkpoint, Stored
+from bittern.importers.tensor_file import LazyTensor, TensorFile
 
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
-_PARALLEL = "module."  # what DataParallel puts in front of every name
+_PARALLEL = "module."  # DataParallel's prefix of every name
 
 
-def read_torch(path: Path) -> Checkpoint:
-    """The tensors of the ``state_dict`` in ``path``; a file of PyTorch 1.6 or newer stays on the disk until read.
+def read_torch(path: Path) -> TensorFile:
+    """The tensors of the ``state_dict`` in ``path``; a file of PyTorch 1.6 or newer is mapped, not loaded.
 
     Raises:
-        CheckpointError: the file is cut short, wants code to be run, declares more than it holds, or has no
+        CheckpointError: the file is truncated, needs code to be executed, declares more than it holds, or has no
             ``state_dict``.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about pickles that it then refuses
+        warnings.simplefilter("ignore")  # torch's, about pickles that it then refuses
         state = _read(path)
     prefix = _PARALLEL if all(name.startswith(_PARALLEL) for name in state) else ""
-    return Checkpoint(
+    return TensorFile(
         {
-            name.removeprefix(prefix): Stored(tuple(tensor.shape), partial(_identity, tensor.detach()))
+            name.removeprefix(prefix): LazyTensor(tuple(tensor.shape), partial(_identity, tensor.detach()))
             for name, tensor in state.items()
         }
     )
@@ -44,15 +44,15 @@ def read_torch(path: Path) -> Checkpoint:
 def _read(path: Path) -> dict[str, Tensor]:
     zipped = _check_zip(path)
     try:
-        with FakeTensorMode():  # shapes and sizes, without memory for them
+        with FakeTensorMode():  # shapes and sizes, without allocating them
             declared = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a stranger's pickle leads to
+    except Exception as error:  # a stranger's pickle may raise any kind
         raise CheckpointError(_refusal(path, error)) from error
     storages = {s._cdata: s.nbytes() for s in (t.untyped_storage() for t in _tensors(declared))}
     if sum(storages.values()) > path.stat().st_size:
         raise CheckpointError(
-            f"{path} of {path.stat().st_size} bytes declares tensors of {sum(storages.values())}: "
-            "it is damaged or cut short"
+            f"{path} of {path.stat().st_size} bytes declares tensors of {sum(storages.values())} bytes: "
+            "it is damaged or truncated"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
@@ -66,7 +66,7 @@ def _identity(tensor: Tensor) -> Tensor:
 
 
 def _check_zip(path: Path) -> bool:
-    """Whether ``path`` is an archive of PyTorch 1.6 or newer, whose entries are stored as they are."""
+    """Whether ``path`` is an archive of PyTorch 1.6 or newer; CheckpointError unless its entries are uncompressed."""
     with path.open("rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             return False
@@ -74,22 +74,22 @@ def _check_zip(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or cut short: {error}") from error
+        raise CheckpointError(f"{path} is damaged or truncated: {error}") from error
     if packed:
-        raise CheckpointError(f"{path} is compressed ({packed[0]}), as torch.save writes no file: unpack it first")
+        raise CheckpointError(f"{path} is compressed ({packed[0]}), which torch.save never does: unpack it first")
     return True
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors by name, out of the file itself, its ``state_dict`` or its ``model``."""
+    """The tensors by name: the content itself, or its entry ``state_dict`` or ``model``."""
     for place in (content, *(content.get(key) for key in ("state_dict", "model") if isinstance(content, Mapping))):
         if isinstance(place, Mapping) and place and all(isinstance(v, Tensor) for v in place.values()):
             return {str(name): tensor for name, tensor in place.items()}
-    raise CheckpointError(f"{path} holds no state_dict: neither itself nor its entry 'state_dict' is names and tensors")
+    raise CheckpointError(f"{path} holds no state_dict: neither it nor its entry 'state_dict' maps names to tensors")
 
 
 def _tensors(value: Any) -> list[Tensor]:
-    """Every tensor in nested containers, each container once."""
+    """Every tensor in nested containers, visiting each container once."""
     found: list[Tensor] = []
     waiting, seen = [value], set[int]()
     while waiting:
@@ -107,7 +107,7 @@ def _refusal(path: Path, error: Exception) -> str:
     if "weights_only" in text.lower() or "Unsupported" in text:
         cause = text[text.find("GLOBAL") :].split(".")[0] if "GLOBAL" in text else text[:200]
         return (
-            f"{path} holds more than tensors, which would have to be run to be read, and so is not: {cause[:200]}. "
+            f"{path} holds more than tensors; reading it would execute code, so it is refused: {cause[:200]}. "
             "Save its state_dict alone: torch.save(model.state_dict(), FILE)"
         )
-    return f"{path} is damaged, cut short or no PyTorch checkpoint: {text[:200] or type(error).__name__}"
+    return f"{path} is damaged, truncated or not a PyTorch checkpoint: {text[:200] or type(error).__name__}"

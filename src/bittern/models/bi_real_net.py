@@ -2,11 +2,11 @@
 
     block(x) = BatchNorm(mean|W| * conv3x3(sign(x))) + shortcut(x)
 
-No activation but the sign. Stem, down-sampling shortcuts and classifier are real.
+The sign is the only activation. Stem, down-sampling shortcuts and classifier are real.
 
 Liu et al. 2018, arXiv:1808.00278. The official PyTorch code pads evenly. Larq Zoo's network of the same shape
-(``bi-real-net-18-larq``) pads as Keras does and has other BatchNorm constants: the weights of one fit the other, but
-the results differ.
+(``bi-real-net-18-larq``) pads as Keras does and has other BatchNorm constants: the weights of either load into the
+other, but the results differ.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bittern.models.parts import Norm, binary_conv, shortcut, stages, stem
+from bittern.models.parts import (
+    RESNET_18,
+    RESNET_34,
+    RESNET_CIFAR,
+    ImageClassifier,
+    Norm,
+    binary_conv,
+    shortcut,
+    stages,
+    stem,
+)
 from bittern.models.precision import Precision
 from bittern.models.registry import CIFAR10, IMAGENET, Facts, register_model
 
@@ -23,7 +33,7 @@ _SOURCE = "Bi-Real Net (arXiv:1808.00278)"
 _LARQ_NORM = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.2)
 
 
-class Block(nn.Module):
+class BiRealBlock(nn.Module):
     """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]; ``options`` of BinaryConv2d."""
 
     def __init__(
@@ -39,7 +49,43 @@ class Block(nn.Module):
         return y
 
 
-class BiRealNet(nn.Module):
+@register_model(
+    "bi-real-net-18",
+    **IMAGENET,
+    description="16 binary 3x3 convolutions with a shortcut each",
+    source=_SOURCE,
+    facts=Facts(11_689_512, 10_985_472, 1_676_279_808, 137_793_536, 56.4, "ImageNet, the paper"),
+    defaults=RESNET_18,
+    larq=False,
+)
+@register_model(
+    "bi-real-net-34",
+    **IMAGENET,
+    description="32 binary 3x3 convolutions with a shortcut each",
+    source=_SOURCE,
+    facts=Facts(21_797_672, 21_086_208, 3_525_967_872, 137_793_536, 62.2, "ImageNet, the paper"),
+    defaults=RESNET_34,
+    larq=False,
+)
+@register_model(
+    "bi-real-net-18-larq",
+    **IMAGENET,
+    description="bi-real-net-18 with the padding and the BatchNorm of Larq Zoo",
+    source=_SOURCE,
+    facts=Facts(11_689_512, 10_985_472, 1_676_279_808, 137_793_536, 57.47, "ImageNet, Larq Zoo"),
+    defaults=RESNET_18,
+    larq=True,
+)
+@register_model(
+    "bi-real-net-cifar",
+    **CIFAR10,
+    description="six binary 3x3 convolutions for 32x32 colour images",
+    source=_SOURCE,
+    facts=Facts(1_227_594, 1_179_648, 188_743_680, 5_966_336),
+    defaults=RESNET_CIFAR,
+    larq=False,
+)
+class BiRealNet(ImageClassifier):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
     Args:
@@ -53,98 +99,20 @@ class BiRealNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
+        *,
         widths: Sequence[int],
         depths: Sequence[int],
         precision: Precision = "binary",
-        *,
-        larq: bool = False,
+        larq: bool,
     ) -> None:
-        super().__init__()
         norm: Norm = _LARQ_NORM if larq else nn.BatchNorm2d
         padding = "same" if larq else 1
-        self.stem = stem(in_channels, widths[0], image_size, norm=norm, same=larq)
-        self.blocks = nn.Sequential(
-            *(Block(*row, precision, norm, padding=padding, scale="mean") for row in stages(widths[0], widths, depths))
+        super().__init__(
+            stem(in_channels, widths[0], image_size, norm=norm, same=larq),
+            (
+                BiRealBlock(*row, precision, norm, padding=padding, scale="mean")
+                for row in stages(widths[0], widths, depths)
+            ),
+            widths[-1],
+            num_classes,
         )
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(widths[-1], num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pool(self.blocks(self.stem(x))).flatten(1))
-        return logits
-
-
-@register_model(
-    "bi-real-net-18",
-    **IMAGENET,
-    description="16 binary 3x3 convolutions with a shortcut each",
-    source=_SOURCE,
-    facts=Facts(11_689_512, 10_985_472, 1_676_279_808, 137_793_536, 56.4, "ImageNet, the paper"),
-)
-def bi_real_net_18(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (4, 4, 4, 4),
-    precision: Precision = "binary",
-) -> BiRealNet:
-    return BiRealNet(num_classes, in_channels, image_size, widths, depths, precision)
-
-
-@register_model(
-    "bi-real-net-34",
-    **IMAGENET,
-    description="32 binary 3x3 convolutions with a shortcut each",
-    source=_SOURCE,
-    facts=Facts(21_797_672, 21_086_208, 3_525_967_872, 137_793_536, 62.2, "ImageNet, the paper"),
-)
-def bi_real_net_34(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (6, 8, 12, 6),
-    precision: Precision = "binary",
-) -> BiRealNet:
-    return BiRealNet(num_classes, in_channels, image_size, widths, depths, precision)
-
-
-@register_model(
-    "bi-real-net-18-larq",
-    **IMAGENET,
-    description="bi-real-net-18 with the padding and the BatchNorm of Larq Zoo",
-    source=_SOURCE,
-    facts=Facts(11_689_512, 10_985_472, 1_676_279_808, 137_793_536, 57.47, "ImageNet, Larq Zoo"),
-)
-def bi_real_net_18_larq(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (4, 4, 4, 4),
-    precision: Precision = "binary",
-) -> BiRealNet:
-    return BiRealNet(num_classes, in_channels, image_size, widths, depths, precision, larq=True)
-
-
-@register_model(
-    "bi-real-net-cifar",
-    **CIFAR10,
-    description="six binary 3x3 convolutions for 32x32 colour images",
-    source=_SOURCE,
-    facts=Facts(1_227_594, 1_179_648, 188_743_680, 5_966_336),
-)
-def bi_real_net_cifar(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256),
-    depths: Sequence[int] = (2, 2, 2),
-    precision: Precision = "binary",
-) -> BiRealNet:
-    return BiRealNet(num_classes, in_channels, image_size, widths, depths, precision)

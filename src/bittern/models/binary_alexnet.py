@@ -1,9 +1,9 @@
-"""BinaryAlexNet: AlexNet with nothing but binary weights, from the first convolution to the classifier.
+"""BinaryAlexNet: AlexNet with binary weights only, from the first convolution to the classifier.
 
-    layer(x) = BatchNorm(maxpool(conv(sign(x))))                  three layers pool; the first takes the image as it is
+    layer(x) = BatchNorm(maxpool(conv(sign(x))))                  three layers pool; the first reads the image itself
 
-The dense layers are convolutions: the first has the size of the image that is left, where the source flattens it.
-BatchNorm has no factor; the last one makes the logits.
+The dense layers are convolutions: the first covers the remaining image, which the source flattens. BatchNorm has no
+factor; the last one gives the logits.
 
 Hubara et al. 2016, Binarized Neural Networks, arXiv:1602.02830; the constants are Larq Zoo's.
 """
@@ -12,12 +12,19 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bittern.models.parts import binary_conv, check_image_size
+from bittern.models.parts import binary_conv, check_count, conv_of_signs, size_behind_alexnet
 from bittern.models.precision import Precision
 from bittern.models.registry import IMAGENET, Facts, register_model
-from bittern.nn import BinaryConv2d, UnscaledBatchNorm2d
+from bittern.nn import UnscaledBatchNorm2d
 
 
+@register_model(
+    "binary-alexnet",
+    **IMAGENET,
+    description="AlexNet with five convolutions and three dense layers of binary weights",
+    source="Binarized Neural Networks (arXiv:1602.02830)",
+    facts=Facts(61_838_248, 61_827_776, 768_512_000, 72_855_552, 36.3, "ImageNet, Larq Zoo"),
+)
 class BinaryAlexNet(nn.Module):
     """Images [N, in_channels, image_size, image_size] -> logits [N, num_classes].
 
@@ -30,16 +37,13 @@ class BinaryAlexNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
-        widths: Sequence[int],
+        *,
+        widths: Sequence[int] = (64, 192, 384, 384, 256, 4096, 4096),
         precision: Precision = "binary",
     ) -> None:
-        if len(widths) != 7:
-            raise ValueError(f"widths must be 7 numbers, got {widths}")
-        check_image_size(image_size, 57)
+        check_count(widths, 7)
+        size = size_behind_alexnet(image_size)
         super().__init__()
-        size = -(-image_size // 4)
-        for _ in range(3):
-            size = (size - 3) // 2 + 1
         channels = [*widths, num_classes]
 
         def layer(index: int, kernel_size: int, padding: int, *, pool: bool = False) -> list[nn.Module]:
@@ -48,15 +52,7 @@ class BinaryAlexNet(nn.Module):
             return [conv, *[nn.MaxPool2d(3, 2)] * pool, _norm(outputs)]
 
         self.features = nn.Sequential(
-            BinaryConv2d(
-                in_channels,
-                widths[0],
-                11,
-                4,
-                "same",
-                binarize_input=False,
-                binarize_weight=precision == "binary",
-            ),
+            conv_of_signs(in_channels, widths[0], 11, precision, stride=4, padding="same"),
             nn.MaxPool2d(3, 2),
             _norm(widths[0]),
             *layer(1, 5, 2, pool=True),
@@ -73,21 +69,3 @@ class BinaryAlexNet(nn.Module):
 
 def _norm(channels: int) -> nn.Module:
     return UnscaledBatchNorm2d(channels, eps=1e-3)
-
-
-@register_model(
-    "binary-alexnet",
-    **IMAGENET,
-    description="AlexNet with five convolutions and three dense layers of binary weights",
-    source="Binarized Neural Networks (arXiv:1602.02830)",
-    facts=Facts(61_838_248, 61_827_776, 768_512_000, 72_855_552, 36.3, "ImageNet, Larq Zoo"),
-)
-def binary_alexnet(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 192, 384, 384, 256, 4096, 4096),
-    precision: Precision = "binary",
-) -> BinaryAlexNet:
-    return BinaryAlexNet(num_classes, in_channels, image_size, widths, precision)

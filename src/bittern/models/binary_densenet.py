@@ -1,15 +1,16 @@
-"""BinaryDenseNet: every binary convolution adds channels to what is there.
+"""BinaryDenseNet: every binary convolution appends channels to its input.
 
     block(x)      = concat(x, conv3x3(sign(BatchNorm(x))))                        64 more channels
     transition(x) = conv1x1(ReLU(maxpool2x2(BatchNorm(x))))                       half the size, fewer channels
 
-Stem, transitions and classifier are real. The dilated network keeps the size of its last stages: no pooling in front of
-a stage whose convolutions are dilated.
+Stem, transitions and classifier are real. The dilated network keeps the size in its last stages:
+there is no pooling in front of a stage with dilated convolutions.
 
 Bethge et al. 2019, Back to Simplicity, arXiv:1906.08637; the constants are Larq Zoo's.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +20,12 @@ from bittern.models.parts import SMALL, binary_conv, check_image_size, stem
 from bittern.models.precision import Precision
 from bittern.models.registry import IMAGENET, Facts, register_model
 
-_SOURCE = "Back to Simplicity (arXiv:1906.08637)"
 _ESTIMATOR = "ste_1.3"
 
+_row = partial(register_model, **IMAGENET, source="Back to Simplicity (arXiv:1906.08637)")
 
-class Block(nn.Module):
+
+class DenseBlock(nn.Module):
     """[N, channels, H, W] -> [N, channels + growth, H, W]."""
 
     def __init__(self, channels: int, growth: int, dilation: int, precision: Precision) -> None:
@@ -45,18 +47,50 @@ class Block(nn.Module):
 
 
 def transition(in_channels: int, out_channels: int, *, halve: bool) -> nn.Sequential:
-    """[N, in_channels, H, W] -> [N, out_channels, H / 2, W / 2], or H, W where it does not halve."""
+    """[N, in_channels, H, W] -> [N, out_channels, H / 2, W / 2], or H, W unless ``halve``."""
     pool = [nn.MaxPool2d(2)] if halve else []
     convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
     return nn.Sequential(nn.BatchNorm2d(in_channels), *pool, nn.ReLU(), convolution)
 
 
+@_row(
+    "binary-densenet-28",
+    description="23 binary 3x3 convolutions, each of 64 channels more",
+    facts=Facts(5_131_496, 4_202_496, 3_587_383_296, 202_484_224, 60.91, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 6, 6, 5)},
+    reductions=(2.7, 2.7, 2.2),
+    dilations=(1, 1, 1, 1),
+)
+@_row(
+    "binary-densenet-37",
+    description="32 binary 3x3 convolutions, each of 64 channels more",
+    facts=Facts(8_702_248, 7_593_984, 4_506_808_320, 199_738_368, 62.89, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 8, 12, 6)},
+    reductions=(3.3, 3.3, 4),
+    dilations=(1, 1, 1, 1),
+)
+@_row(
+    "binary-densenet-37-dilated",
+    description="binary-densenet-37 whose last stages are dilated instead of halved",
+    facts=Facts(8_702_248, 7_593_984, 7_774_470_144, 452_625_408, 64.34, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 8, 12, 6)},
+    reductions=(3.3, 3.3, 4),
+    dilations=(1, 1, 2, 4),
+)
+@_row(
+    "binary-densenet-45",
+    description="40 binary 3x3 convolutions, each of 64 channels more",
+    facts=Facts(13_889_512, 12_349_440, 6_430_556_160, 244_103_424, 64.59, "ImageNet, Larq Zoo"),
+    defaults={"depths": (6, 12, 14, 8)},
+    reductions=(2.7, 3.3, 4),
+    dilations=(1, 1, 1, 1),
+)
 class BinaryDenseNet(nn.Module):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
     Args:
         depths: blocks, that is binary convolutions, of each stage.
-        reductions: what each transition divides the channels by; the quotient is rounded to a multiple of 32.
+        reductions: divisors of the channels at each transition; quotients are rounded to a multiple of 32.
         dilations: of each stage's convolutions.
         channels: of the stem. ``growth``: of each binary convolution.
     """
@@ -66,13 +100,13 @@ class BinaryDenseNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
+        *,
         depths: Sequence[int],
         reductions: Sequence[float],
         dilations: Sequence[int],
-        precision: Precision = "binary",
-        *,
         channels: int = 64,
         growth: int = 64,
+        precision: Precision = "binary",
     ) -> None:
         if not len(depths) == len(dilations) == len(reductions) + 1 or min(*depths, *dilations) < 1:
             raise ValueError(
@@ -92,7 +126,7 @@ class BinaryDenseNet(nn.Module):
                 layers.append(transition(channels, reduced, halve=dilation == 1))
                 channels = reduced
             for _ in range(depth):
-                layers.append(Block(channels, growth, dilation, precision))
+                layers.append(DenseBlock(channels, growth, dilation, precision))
                 channels += growth
         self.stages = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(channels)
@@ -103,67 +137,3 @@ class BinaryDenseNet(nn.Module):
         features = F.relu(self.norm(self.stages(self.stem(x))))
         logits: Tensor = self.classifier(self.pool(features).flatten(1))
         return logits
-
-
-def _register(
-    name: str,
-    description: str,
-    depths: Sequence[int],
-    reductions: Sequence[float],
-    facts: Facts,
-    dilations: Sequence[int] = (1, 1, 1, 1),
-) -> None:
-    def build(
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        *,
-        depths: Sequence[int] = depths,
-        channels: int = 64,
-        growth: int = 64,
-        precision: Precision = "binary",
-    ) -> BinaryDenseNet:
-        return BinaryDenseNet(
-            num_classes,
-            in_channels,
-            image_size,
-            depths,
-            reductions,
-            dilations,
-            precision,
-            channels=channels,
-            growth=growth,
-        )
-
-    register_model(name, **IMAGENET, description=description, source=_SOURCE, facts=facts)(build)
-
-
-_register(
-    "binary-densenet-28",
-    "23 binary 3x3 convolutions, each of 64 channels more",
-    (6, 6, 6, 5),
-    (2.7, 2.7, 2.2),
-    Facts(5_131_496, 4_202_496, 3_587_383_296, 202_484_224, 60.91, "ImageNet, Larq Zoo"),
-)
-_register(
-    "binary-densenet-37",
-    "32 binary 3x3 convolutions, each of 64 channels more",
-    (6, 8, 12, 6),
-    (3.3, 3.3, 4),
-    Facts(8_702_248, 7_593_984, 4_506_808_320, 199_738_368, 62.89, "ImageNet, Larq Zoo"),
-)
-_register(
-    "binary-densenet-37-dilated",
-    "binary-densenet-37 whose last stages are dilated instead of halved",
-    (6, 8, 12, 6),
-    (3.3, 3.3, 4),
-    Facts(8_702_248, 7_593_984, 7_774_470_144, 452_625_408, 64.34, "ImageNet, Larq Zoo"),
-    (1, 1, 2, 4),
-)
-_register(
-    "binary-densenet-45",
-    "40 binary 3x3 convolutions, each of 64 channels more",
-    (6, 12, 14, 8),
-    (2.7, 3.3, 4),
-    Facts(13_889_512, 12_349_440, 6_430_556_160, 244_103_424, 64.59, "ImageNet, Larq Zoo"),
-)

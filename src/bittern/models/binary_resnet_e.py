@@ -10,11 +10,10 @@ Bethge et al. 2019, Back to Simplicity, arXiv:1906.08637; the constants are Larq
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from bittern.models.bi_real_net import Block
-from bittern.models.parts import SMALL, stages, stem
+from bittern.models.bi_real_net import BiRealBlock
+from bittern.models.parts import RESNET_18, RESNET_CIFAR, SMALL, ImageClassifier, stages, stem
 from bittern.models.precision import Precision
 from bittern.models.registry import CIFAR10, IMAGENET, Facts, register_model
 
@@ -22,7 +21,23 @@ _SOURCE = "Back to Simplicity (arXiv:1906.08637)"
 _ESTIMATOR = "ste_1.25"
 
 
-class BinaryResNetE(nn.Module):
+@register_model(
+    "binary-resnet-e-18",
+    **IMAGENET,
+    description="16 binary 3x3 convolutions with a shortcut each",
+    source=_SOURCE,
+    facts=Facts(11_689_640, 10_985_472, 1_676_279_808, 137_793_536, 58.32, "ImageNet, Larq Zoo"),
+    defaults=RESNET_18,
+)
+@register_model(
+    "binary-resnet-e-cifar",
+    **CIFAR10,
+    description="six binary 3x3 convolutions for 32x32 colour images",
+    source=_SOURCE,
+    facts=Facts(1_227_466, 1_179_648, 188_743_680, 5_966_336),
+    defaults=RESNET_CIFAR,
+)
+class BinaryResNetE(ImageClassifier):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
     Args:
@@ -35,62 +50,21 @@ class BinaryResNetE(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
+        *,
         widths: Sequence[int],
         depths: Sequence[int],
         precision: Precision = "binary",
     ) -> None:
-        super().__init__()
         if image_size < SMALL:
-            self.stem: nn.Module = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+            first: nn.Module = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         else:
-            first = stem(in_channels, widths[0], image_size, activation=nn.ReLU(), same=True)
-            self.stem = nn.Sequential(*first, nn.BatchNorm2d(widths[0]))
+            resnet = stem(in_channels, widths[0], image_size, activation=nn.ReLU(), same=True)
+            first = nn.Sequential(*resnet, nn.BatchNorm2d(widths[0]))
         options: dict[str, Any] = {"padding": "same", "estimator": _ESTIMATOR, "weight_estimator": _ESTIMATOR}
-        self.blocks = nn.Sequential(
-            *(Block(*row, precision, nn.BatchNorm2d, **options) for row in stages(widths[0], widths, depths))
+        super().__init__(
+            first,
+            (BiRealBlock(*row, precision, nn.BatchNorm2d, **options) for row in stages(widths[0], widths, depths)),
+            widths[-1],
+            num_classes,
+            activation=nn.ReLU(),
         )
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(widths[-1], num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = F.relu(self.blocks(self.stem(x)))
-        logits: Tensor = self.classifier(self.pool(features).flatten(1))
-        return logits
-
-
-@register_model(
-    "binary-resnet-e-18",
-    **IMAGENET,
-    description="16 binary 3x3 convolutions with a shortcut each",
-    source=_SOURCE,
-    facts=Facts(11_689_640, 10_985_472, 1_676_279_808, 137_793_536, 58.32, "ImageNet, Larq Zoo"),
-)
-def binary_resnet_e_18(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (4, 4, 4, 4),
-    precision: Precision = "binary",
-) -> BinaryResNetE:
-    return BinaryResNetE(num_classes, in_channels, image_size, widths, depths, precision)
-
-
-@register_model(
-    "binary-resnet-e-cifar",
-    **CIFAR10,
-    description="six binary 3x3 convolutions for 32x32 colour images",
-    source=_SOURCE,
-    facts=Facts(1_227_466, 1_179_648, 188_743_680, 5_966_336),
-)
-def binary_resnet_e_cifar(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256),
-    depths: Sequence[int] = (2, 2, 2),
-    precision: Precision = "binary",
-) -> BinaryResNetE:
-    return BinaryResNetE(num_classes, in_channels, image_size, widths, depths, precision)

@@ -1,4 +1,4 @@
-"""MeliusNet: a binary convolution that adds channels, then one that improves the channels just added.
+"""MeliusNet: a binary convolution that appends channels, then one that improves those.
 
     dense(x)      = concat(x, conv3x3(sign(BatchNorm(x))))                        64 more channels
     improve(x)    = x with conv3x3(sign(BatchNorm(x))) added to its last 64 channels
@@ -32,7 +32,7 @@ def _convolve_signs(channels: int, precision: Precision) -> nn.Sequential:
     )
 
 
-class Block(nn.Module):
+class MeliusBlock(nn.Module):
     """[N, channels, H, W] -> [N, channels + 64, H, W]: ``dense``, then ``improve``."""
 
     def __init__(self, channels: int, precision: Precision) -> None:
@@ -65,26 +65,33 @@ def _transition(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(nn.BatchNorm2d(in_channels), MaxPool2dSame(2), nn.ReLU(), convolution)
 
 
+@register_model(
+    "meliusnet-22",
+    **IMAGENET,
+    description="17 pairs of binary 3x3 convolutions: one adds channels, one improves them",
+    source=_SOURCE,
+    facts=Facts(6_944_584, 6_119_424, 4_624_220_160, 136_388_608, 62.4, "ImageNet, Larq Zoo"),
+)
 class MeliusNet(nn.Module):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
     Args:
         depths: blocks, that is pairs of binary convolutions, of each stage.
-        widths: channels behind each transition.
+        widths: channels after each transition.
     """
 
     def __init__(
         self,
         num_classes: int,
         in_channels: int,
-        widths: Sequence[int],
-        depths: Sequence[int],
+        image_size: int,
+        *,
+        widths: Sequence[int] = (160, 224, 256),
+        depths: Sequence[int] = (4, 5, 4, 4),
         precision: Precision = "binary",
     ) -> None:
-        if len(depths) != len(widths) + 1 or min(*depths, *widths) < 1:
-            raise ValueError(
-                f"there must be one of widths less than of depths, each at least 1; got {widths} and {depths}"
-            )
+        if len(depths) != len(widths) + 1 or min((*depths, *widths)) < 1:
+            raise ValueError(f"there must be one width less than depths, each at least 1; got {widths} and {depths}")
         super().__init__()
         self.stem = _stem(in_channels)
         channels, layers = 64, list[nn.Module]()
@@ -93,7 +100,7 @@ class MeliusNet(nn.Module):
                 layers.append(_transition(channels, widths[stage - 1]))
                 channels = widths[stage - 1]
             for _ in range(depth):
-                layers.append(Block(channels, precision))
+                layers.append(MeliusBlock(channels, precision))
                 channels += _GROWTH
         self.stages = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(channels)
@@ -104,22 +111,3 @@ class MeliusNet(nn.Module):
         features = F.relu(self.norm(self.stages(self.stem(x))))
         logits: Tensor = self.classifier(self.pool(features).flatten(1))
         return logits
-
-
-@register_model(
-    "meliusnet-22",
-    **IMAGENET,
-    description="17 pairs of binary 3x3 convolutions: one adds channels, one improves them",
-    source=_SOURCE,
-    facts=Facts(6_944_584, 6_119_424, 4_624_220_160, 136_388_608, 62.4, "ImageNet, Larq Zoo"),
-)
-def meliusnet_22(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (160, 224, 256),
-    depths: Sequence[int] = (4, 5, 4, 4),
-    precision: Precision = "binary",
-) -> MeliusNet:
-    return MeliusNet(num_classes, in_channels, widths, depths, precision)

@@ -1,4 +1,4 @@
-"""Which parts of a network are binary. Every model takes ``precision`` and keeps its topology."""
+"""Which parts of a network are binary: the option ``precision``, which does not change the topology."""
 
 from typing import Literal, get_args
 
@@ -6,9 +6,8 @@ Precision = Literal["binary", "binary_activations", "float"]
 """``binary``: weights and activations of the binary layers are signs.
 
 ``binary_activations``: only the activations are; step 1 of two-step training.
-``float``: neither; the same topology with real weights and ReLU (Real-to-Binary: tanh), to compare with or to learn
-from.
-Where two of them have a parameter, its name and shape are the same, so that one stage takes the weights of another.
+``float``: neither; real weights and ReLU (Real-to-Binary: tanh), for comparison or as a teacher.
+Parameters that several of them have agree in name and shape, so that one stage takes the weights of another.
 """
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

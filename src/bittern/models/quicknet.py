@@ -1,9 +1,9 @@
 """QuickNet: a binary residual network whose float parts are as cheap as its binary ones.
 
     block(x)      = x + BatchNorm(ReLU(conv3x3(sign(x))))                    same channels, padded with +1
-    transition(x) = BatchNorm(conv1x1(blur(max2x2(ReLU(x)))))                half the size, new channels
+    transition(x) = BatchNorm(conv1x1(blur(max2x2(ReLU(x)))))                half the size, other channels
 
-The stem takes images to a quarter of their size by a 3x3, a depthwise 3x3 and a 1x1 convolution. `blur` is a fixed
+The stem reduces images to a quarter of their size by a 3x3, a depthwise 3x3 and a 1x1 convolution. `blur` is a fixed
 depthwise 3x3 binomial filter of stride 2.
 
 Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398. ImageNet at 224x224, as published with the networks:
@@ -16,18 +16,19 @@ Bannink et al. 2021, Larq Compute Engine, arXiv:2011.09398. ImageNet at 224x224,
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.models.parts import keras_norm
-from bittern.models.precision import Precision, check_precision
+from bittern.models.parts import binary_conv, check_stages, keras_norm
+from bittern.models.precision import Precision
 from bittern.models.registry import IMAGENET, Facts, register_model
-from bittern.nn import BinaryConv2d, Conv2dSame
+from bittern.nn import Conv2dSame
 from bittern.nn.same import pad_same
 
-_SOURCE = "Larq Compute Engine (arXiv:2011.09398)"
+_row = partial(register_model, **IMAGENET, source="Larq Compute Engine (arXiv:2011.09398)")
 
 
 class Blur(nn.Module):
@@ -46,21 +47,21 @@ class Blur(nn.Module):
         return F.conv2d(x, self.kernel, stride=2, padding=padding, groups=x.shape[1])
 
 
-class Block(nn.Module):
+class QuickNetBlock(nn.Module):
     """[N, channels, H, W] -> the same shape."""
 
     def __init__(self, channels: int, precision: Precision) -> None:
         super().__init__()
-        self.conv = BinaryConv2d(
+        self.conv = binary_conv(
             channels,
             channels,
             3,
+            precision,
+            real_activation="none",
             padding=1,
             estimator="ste_1.25",
             weight_estimator="ste_1.25",
             pad_value=1,
-            binarize_input=precision != "float",
-            binarize_weight=precision == "binary",
         )
         self.norm = nn.BatchNorm2d(channels)
 
@@ -83,7 +84,7 @@ def _stem(in_channels: int, channels: int) -> nn.Module:
 
 
 def _transition(in_channels: int, out_channels: int) -> nn.Module:
-    # ReLU after the pooling gives the same, and XNNPACK then clamps while it pools.
+    # ReLU after the pooling gives the same result, and XNNPACK fuses it into the pooling.
     return nn.Sequential(
         nn.MaxPool2d(2, 1),
         nn.ReLU(),
@@ -93,6 +94,24 @@ def _transition(in_channels: int, out_channels: int) -> nn.Module:
     )
 
 
+@_row(
+    "quicknet-small",
+    description="16 binary 3x3 convolutions and cheap float parts",
+    facts=Facts(12_652_504, 11_980_800, 1_156_055_040, 15_941_120, 59.4, "ImageNet, Larq Zoo"),
+    defaults={"widths": (32, 64, 256, 512), "depths": (4, 4, 4, 4)},
+)
+@_row(
+    "quicknet",
+    description="16 binary 3x3 convolutions and cheap float parts",
+    facts=Facts(13_230_024, 12_533_760, 1_849_688_064, 29_651_712, 63.3, "ImageNet, Larq Zoo"),
+    defaults={"widths": (64, 128, 256, 512), "depths": (4, 4, 4, 4)},
+)
+@_row(
+    "quicknet-large",
+    description="32 binary 3x3 convolutions and cheap float parts",
+    facts=Facts(23_338_184, 22_634_496, 3_699_376_128, 29_651_712, 66.9, "ImageNet, Larq Zoo"),
+    defaults={"widths": (64, 128, 256, 512), "depths": (6, 8, 12, 6)},
+)
 class QuickNet(nn.Module):
     """Images [N, in_channels, H, W] -> logits [N, num_classes].
 
@@ -105,20 +124,23 @@ class QuickNet(nn.Module):
         self,
         num_classes: int,
         in_channels: int,
+        image_size: int,
+        *,
         widths: Sequence[int],
         depths: Sequence[int],
         precision: Precision = "binary",
     ) -> None:
-        check_precision(precision)
-        if len(widths) != len(depths) or min(*widths, *depths) < 1:
-            raise ValueError(f"widths and depths must be as many, each at least 1; got {widths} and {depths}")
+        check_stages(widths, depths)
+        minimum = 4 * 2 ** (len(widths) - 1) - 1  # the stem quarters, a transition halves and needs 2 pixels
+        if image_size < minimum:
+            raise ValueError(f"image_size must be at least {minimum} for {len(widths)} stages, got {image_size}")
         super().__init__()
         self.stem = _stem(in_channels, widths[0])
         stages: list[nn.Module] = []
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             if stage > 0:
                 stages.append(_transition(widths[stage - 1], width))
-            stages.extend(Block(width, precision) for _ in range(depth))
+            stages.extend(QuickNetBlock(width, precision) for _ in range(depth))
         self.stages = nn.Sequential(*stages)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(widths[-1], num_classes)
@@ -127,44 +149,3 @@ class QuickNet(nn.Module):
         features = F.relu(self.stages(self.stem(x)))
         logits: Tensor = self.classifier(self.pool(features).flatten(1))
         return logits
-
-
-def _register(name: str, description: str, widths: Sequence[int], depths: Sequence[int], facts: Facts) -> None:
-    def build(
-        num_classes: int,
-        in_channels: int,
-        image_size: int,
-        *,
-        widths: Sequence[int] = widths,
-        depths: Sequence[int] = depths,
-        precision: Precision = "binary",
-    ) -> QuickNet:
-        least = 4 * 2 ** (len(widths) - 1) - 1  # the stem quarters it, a transition halves it and needs two pixels
-        if image_size < least:
-            raise ValueError(f"image_size must be at least {least} for {len(widths)} stages, got {image_size}")
-        return QuickNet(num_classes, in_channels, widths, depths, precision)
-
-    register_model(name, **IMAGENET, description=description, source=_SOURCE, facts=facts)(build)
-
-
-_register(
-    "quicknet-small",
-    "16 binary 3x3 convolutions and cheap float parts",
-    (32, 64, 256, 512),
-    (4, 4, 4, 4),
-    Facts(12_652_504, 11_980_800, 1_156_055_040, 15_941_120, 59.4, "ImageNet, Larq Zoo"),
-)
-_register(
-    "quicknet",
-    "16 binary 3x3 convolutions and cheap float parts",
-    (64, 128, 256, 512),
-    (4, 4, 4, 4),
-    Facts(13_230_024, 12_533_760, 1_849_688_064, 29_651_712, 63.3, "ImageNet, Larq Zoo"),
-)
-_register(
-    "quicknet-large",
-    "32 binary 3x3 convolutions and cheap float parts",
-    (64, 128, 256, 512),
-    (6, 8, 12, 6),
-    Facts(23_338_184, 22_634_496, 3_699_376_128, 29_651_712, 66.9, "ImageNet, Larq Zoo"),
-)

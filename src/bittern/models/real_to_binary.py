@@ -2,18 +2,27 @@
 
     block(x) = PReLU(s * conv3x3(sign(z))) + shortcut(x),   z = BatchNorm(x)
 
-``s`` is ``Gate(z)``, factors per channel computed from the image, in Real-to-Binary Net, and ``FactoredScale``, learned
-factors per channel, row and column, in the Strong Baseline. Stem, down-sampling shortcuts and classifier are real. In
-a float network tanh stands for the sign.
+In Real-to-Binary Net ``s`` is ``Gate(z)``, factors per channel computed from the image; in the Strong Baseline it is a
+``FactoredScale``, learned factors per channel, row and column. Stem, down-sampling shortcuts and classifier are real.
+In a float network tanh replaces the sign.
 
 Martinez et al. 2020, arXiv:2003.11535; the constants are Larq Zoo's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from bittern.models.parts import binary_conv, keras_norm, shortcut, stages, stem
+from bittern.models.parts import (
+    RESNET_18,
+    RESNET_CIFAR,
+    ImageClassifier,
+    binary_conv,
+    keras_norm,
+    shortcut,
+    stages,
+    stem,
+)
 from bittern.models.precision import Precision
 from bittern.models.registry import CIFAR10, IMAGENET, Facts, register_model
 from bittern.nn import FactoredScale, Gate
@@ -21,11 +30,11 @@ from bittern.nn import FactoredScale, Gate
 _SOURCE = "Real-to-Binary Convolutions (arXiv:2003.11535)"
 
 
-class Block(nn.Module):
+class RealToBinaryBlock(nn.Module):
     """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)].
 
     Args:
-        scale: a ``Gate``, which sees what the sign sees, or a ``FactoredScale``.
+        scale: a ``Gate``, which reads the same input as the sign, or a ``FactoredScale``.
     """
 
     def __init__(
@@ -55,7 +64,34 @@ class Block(nn.Module):
         return result
 
 
-class RealToBinaryNet(nn.Module):
+@register_model(
+    "real-to-binary",
+    **IMAGENET,
+    description="16 binary 3x3 convolutions with scales computed from the image",
+    source=_SOURCE,
+    facts=Facts(11_986_920, 10_985_472, 1_676_279_808, 138_087_936, 65.01, "ImageNet, Larq Zoo"),
+    defaults=RESNET_18,
+    gated=True,
+)
+@register_model(
+    "strong-baseline",
+    **IMAGENET,
+    description="16 binary 3x3 convolutions with learned scales per channel, row and column",
+    source=_SOURCE + " with the scales of XNOR-Net++ (arXiv:1909.13863)",
+    facts=Facts(11_697_200, 10_985_472, 1_676_279_808, 137_793_536, 60.9, "ImageNet, the paper"),
+    defaults=RESNET_18,
+    gated=False,
+)
+@register_model(
+    "real-to-binary-cifar",
+    **CIFAR10,
+    description="six binary 3x3 convolutions for 32x32 colour images with scales computed from the image",
+    source=_SOURCE,
+    facts=Facts(1_258_378, 1_179_648, 188_743_680, 5_996_544),
+    defaults=RESNET_CIFAR,
+    gated=True,
+)
+class RealToBinaryNet(ImageClassifier):
     """Images [N, in_channels, image_size, image_size] -> logits [N, num_classes].
 
     Args:
@@ -69,83 +105,21 @@ class RealToBinaryNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
+        *,
         widths: Sequence[int],
         depths: Sequence[int],
         precision: Precision = "binary",
-        *,
         gated: bool,
     ) -> None:
-        super().__init__()
         activation = nn.PReLU(widths[0], init=0.0)
-        self.stem = stem(in_channels, widths[0], image_size, norm=keras_norm, activation=activation, same=True)
-        halvings = sum(getattr(layer, "stride", 1) in (2, (2, 2)) for layer in self.stem)
-        size = -(-image_size // 2**halvings)
-        blocks = []
-        for inputs, outputs, stride in stages(widths[0], widths, depths):
-            size = -(-size // stride)
-            scale = Gate(inputs, outputs) if gated else FactoredScale(outputs, size, size)
-            blocks.append(Block(inputs, outputs, stride, scale, precision))
-        self.blocks = nn.Sequential(*blocks)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(widths[-1], num_classes)
+        first = stem(in_channels, widths[0], image_size, norm=keras_norm, activation=activation, same=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pool(self.blocks(self.stem(x))).flatten(1))
-        return logits
+        def blocks() -> Iterator[RealToBinaryBlock]:
+            halvings = sum(getattr(layer, "stride", 1) in (2, (2, 2)) for layer in first)
+            size = -(-image_size // 2**halvings)
+            for inputs, outputs, stride in stages(widths[0], widths, depths):
+                size = -(-size // stride)
+                scale = Gate(inputs, outputs) if gated else FactoredScale(outputs, size, size)
+                yield RealToBinaryBlock(inputs, outputs, stride, scale, precision)
 
-
-@register_model(
-    "real-to-binary",
-    **IMAGENET,
-    description="16 binary 3x3 convolutions, scaled by what the image holds",
-    source=_SOURCE,
-    facts=Facts(11_986_920, 10_985_472, 1_676_279_808, 138_087_936, 65.01, "ImageNet, Larq Zoo"),
-)
-def real_to_binary(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (4, 4, 4, 4),
-    precision: Precision = "binary",
-) -> RealToBinaryNet:
-    return RealToBinaryNet(num_classes, in_channels, image_size, widths, depths, precision, gated=True)
-
-
-@register_model(
-    "strong-baseline",
-    **IMAGENET,
-    description="16 binary 3x3 convolutions with learned scales per channel, row and column",
-    source=_SOURCE + " with the scales of XNOR-Net++ (arXiv:1909.13863)",
-    facts=Facts(11_697_200, 10_985_472, 1_676_279_808, 137_793_536, 60.9, "ImageNet, the paper"),
-)
-def strong_baseline(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    depths: Sequence[int] = (4, 4, 4, 4),
-    precision: Precision = "binary",
-) -> RealToBinaryNet:
-    return RealToBinaryNet(num_classes, in_channels, image_size, widths, depths, precision, gated=False)
-
-
-@register_model(
-    "real-to-binary-cifar",
-    **CIFAR10,
-    description="six binary 3x3 convolutions for 32x32 colour images, scaled by what the image holds",
-    source=_SOURCE,
-    facts=Facts(1_258_378, 1_179_648, 188_743_680, 5_996_544),
-)
-def real_to_binary_cifar(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (64, 128, 256),
-    depths: Sequence[int] = (2, 2, 2),
-    precision: Precision = "binary",
-) -> RealToBinaryNet:
-    return RealToBinaryNet(num_classes, in_channels, image_size, widths, depths, precision, gated=True)
+        super().__init__(first, blocks(), widths[-1], num_classes)

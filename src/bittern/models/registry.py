@@ -1,29 +1,40 @@
-"""The list of architectures: a decorated function is a row."""
+"""The registry of architectures: a decorator adds a row, and a network class may have several."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
+from types import MappingProxyType
+from typing import Any, TypedDict, TypeVar
 
 from torch import nn
 
 from bittern._lookup import find
 
-Builder = Callable[..., nn.Module]
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
-IMAGENET = {"num_classes": 1000, "in_channels": 3, "image_size": 224}
-CIFAR10 = {"num_classes": 10, "in_channels": 3, "image_size": 32}
+class ImageTask(TypedDict):
+    """What a network is designed for: ``num_classes`` logits for images [N, in_channels, image_size, image_size]."""
+
+    num_classes: int
+    in_channels: int
+    image_size: int
+
+
+IMAGENET: ImageTask = {"num_classes": 1000, "in_channels": 3, "image_size": 224}
+CIFAR10: ImageTask = {"num_classes": 10, "in_channels": 3, "image_size": 32}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of an architecture as ``create(name)`` builds it. A test compares the counts with ``summary``.
+    """What is known of an architecture as ``create(name)`` builds it; a test compares the counts with ``summary``.
 
     Args:
-        parameters: numbers that are learned. ``binary_parameters`` of them are binarized before use.
+        parameters: learned numbers, of which ``binary_parameters`` are binarized before use.
         binary_macs: multiply-accumulates of signs by signs for one image; ``float_macs`` are all others.
-        top1: published accuracy in percent; None if nobody published one.
-        top1_source: on which data set, and who says so; empty if nobody.
+        top1: published accuracy in percent; None if none was published.
+        top1_source: the data set, and who published it; empty if nobody did.
     """
 
     parameters: int
@@ -38,18 +49,21 @@ class Facts:
 class ModelInfo:
     """One row: ``build(num_classes=, in_channels=, image_size=, **options)`` makes the network.
 
-    ``num_classes``, ``in_channels`` and ``image_size`` are what it was designed for, and the defaults of ``create``.
-    ``facts`` is None for an architecture that a user registered without them.
+    Args:
+        num_classes: that it was designed for, and the default of ``create``; so are ``in_channels`` and ``image_size``.
+        options: every other keyword of ``create``, with its default.
+        facts: None for an architecture that a user registered without them.
     """
 
     name: str
-    build: Builder
+    build: Callable[..., nn.Module]
     num_classes: int
     in_channels: int
     image_size: int
     description: str
     source: str
     facts: Facts | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 _MODELS: dict[str, ModelInfo] = {}
@@ -64,14 +78,28 @@ def register_model(
     description: str,
     source: str,
     facts: Facts | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    **fixed: Any,
 ) -> Callable[[Builder], Builder]:
-    """Decorates the function that builds the network called ``name``; ValueError if the name is taken."""
+    """Decorates the class or function that builds the network called ``name``; ValueError if the name is taken.
 
-    def register(build: Builder) -> Builder:
+    The builder takes ``num_classes``, ``in_channels``, ``image_size`` and keyword-only arguments. Of those, ``fixed``
+    are given by this row; all others are options of ``create``, whose defaults ``defaults`` replaces. TypeError if the
+    builder takes none of that name.
+    """
+
+    def register(builder: Builder) -> Builder:
         if name in _MODELS:
-            raise ValueError(f"there is a model called {name!r} already; choose another name")
-        _MODELS[name] = ModelInfo(name, build, num_classes, in_channels, image_size, description, source, facts)
-        return build
+            raise ValueError(f"a model called {name!r} exists already; choose another name")
+        keywords = {p.name: p.default for p in signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        unknown = [key for key in (*defaults, *fixed) if key not in keywords]
+        if unknown:
+            raise TypeError(f"the builder of {name!r} has no keyword-only argument {unknown[0]!r}: {builder!r}")
+        options = {key: default for key, default in {**keywords, **defaults}.items() if key not in fixed}
+        build = partial(builder, **defaults, **fixed)
+        shape = (num_classes, in_channels, image_size)
+        _MODELS[name] = ModelInfo(name, build, *shape, description, source, facts, options)
+        return builder
 
     return register
 
@@ -82,7 +110,7 @@ def list_models() -> list[str]:
 
 
 def get_model(name: str) -> ModelInfo:
-    """The row of ``name``; ValueError with the known names and the nearest if there is none."""
+    """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
     return find("model", name, _MODELS)
 
 
@@ -98,19 +126,24 @@ def create(
 
     Args:
         image_size: height and width of the square input, [N, in_channels, image_size, image_size].
-        options: the architecture's own arguments; every one takes ``precision`` (``bittern.models.Precision``).
+        options: of the architecture (``get_model(name).options``), among them ``precision``
+            (``bittern.models.Precision``).
+
+    Raises:
+        ValueError: no such model, or a value that the architecture cannot have.
+        TypeError: no such option, or a value of the wrong type.
     """
     info = get_model(name)
-    shape = {
-        "num_classes": info.num_classes if num_classes is None else num_classes,
-        "in_channels": info.in_channels if in_channels is None else in_channels,
-        "image_size": info.image_size if image_size is None else image_size,
-    }
+    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    shape = {key: getattr(info, key) if value is None else value for key, value in given.items()}
     for key, value in shape.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{key} must be an integer, got {value!r}")
         if value < 1:
             raise ValueError(f"{key} must be at least 1, got {value}")
+    unknown = [key for key in options if key not in info.options]
+    if unknown:
+        raise TypeError(f"model {name!r} has no option {unknown[0]!r}; its options are {', '.join(info.options)}")
     try:
         return info.build(**shape, **options)
     except TypeError as error:

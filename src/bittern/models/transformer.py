@@ -1,7 +1,7 @@
-"""A Transformer for images whose linear layers are binary: the same exporter takes rows of tokens as well.
+"""A vision Transformer with binary linear layers: tokens instead of images, through the same exporter.
 
     attend(x) = x + O(softmax(Q K^T / sqrt(d)) V),   Q, K, V = linear(sign(LayerNorm(x))),   O = linear(sign(.))
-    expand(x) = x + linear(sign(LayerNorm(linear(sign(LayerNorm(x))))))               four times as wide in between
+    expand(x) = x + linear(sign(LayerNorm(linear(sign(LayerNorm(x))))))               four times as wide between
     block(x)  = expand(attend(x))
 
 Every binary linear layer is scaled by mean |W| per output. Patches, positions, the attention itself and the classifier
@@ -11,24 +11,16 @@ Dosovitskiy et al. 2020, An Image is Worth 16x16 Words, arXiv:2010.11929, for th
 arXiv:2205.13016, for binary linear layers with mean |W|, which binarizes the attention too.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from bittern.models.parts import binary_linear
 from bittern.models.precision import Precision, check_precision
 from bittern.models.registry import Facts, register_model
-from bittern.nn import BinaryLinear
 
-
-def _linear(inputs: int, outputs: int, precision: Precision) -> BinaryLinear:
-    return BinaryLinear(
-        inputs,
-        outputs,
-        bias=True,
-        scale="mean",
-        binarize_input=precision != "float",
-        binarize_weight=precision == "binary",
-    )
+_linear = partial(binary_linear, bias=True, scale="mean")
 
 
 class Attention(nn.Module):
@@ -37,7 +29,9 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, precision: Precision) -> None:
         super().__init__()
         self.heads = heads
-        self.query, self.key, self.value, self.out = (_linear(width, width, precision) for _ in range(4))
+        self.query, self.key, self.value, self.out = (
+            _linear(width, width, precision, real_activation="none") for _ in range(4)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
@@ -51,7 +45,7 @@ class Attention(nn.Module):
         return y
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Tokens [N, T, width] -> the same shape."""
 
     def __init__(self, width: int, heads: int, precision: Precision) -> None:
@@ -60,9 +54,9 @@ class Block(nn.Module):
         self.attention = Attention(width, heads, precision)
         self.expand = nn.Sequential(
             nn.LayerNorm(width),
-            _linear(width, 4 * width, precision),
+            _linear(width, 4 * width, precision, real_activation="none"),
             nn.LayerNorm(4 * width),
-            binary_linear(4 * width, width, precision, bias=True, scale="mean"),
+            _linear(4 * width, width, precision),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,12 +65,21 @@ class Block(nn.Module):
         return y
 
 
+@register_model(
+    "digits-transformer",
+    num_classes=10,
+    in_channels=1,
+    image_size=8,
+    description="two Transformer blocks of binary linear layers for 8x8 grey digits",
+    source="Vision Transformer (arXiv:2010.11929) with the linear layers of BiT (arXiv:2205.13016)",
+    facts=Facts(103_114, 98_304, 1_572_864, 70_272),
+)
 class BinaryTransformer(nn.Module):
     """Images [N, in_channels, image_size, image_size] -> logits [N, num_classes].
 
     Args:
         patch: side of the squares that become tokens; divides ``image_size``.
-        width: numbers a token; a multiple of ``heads``.
+        width: numbers per token; a multiple of ``heads``.
         depth: blocks.
     """
 
@@ -85,10 +88,11 @@ class BinaryTransformer(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
-        patch: int,
-        width: int,
-        depth: int,
-        heads: int,
+        *,
+        patch: int = 2,
+        width: int = 64,
+        depth: int = 2,
+        heads: int = 2,
         precision: Precision = "binary",
     ) -> None:
         check_precision(precision)
@@ -102,7 +106,7 @@ class BinaryTransformer(nn.Module):
         super().__init__()
         self.patches = nn.Conv2d(in_channels, width, patch, patch)
         self.position = nn.Embedding((image_size // patch) ** 2, width)
-        self.blocks = nn.Sequential(*(Block(width, heads, precision) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads, precision) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, num_classes)
 
@@ -110,26 +114,3 @@ class BinaryTransformer(nn.Module):
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.position.weight
         logits: Tensor = self.classifier(torch.mean(self.norm(self.blocks(tokens)), 1))
         return logits
-
-
-@register_model(
-    "digits-transformer",
-    num_classes=10,
-    in_channels=1,
-    image_size=8,
-    description="two Transformer blocks of binary linear layers for 8x8 grey digits",
-    source="Vision Transformer (arXiv:2010.11929) with the linear layers of BiT (arXiv:2205.13016)",
-    facts=Facts(103_114, 98_304, 1_572_864, 70_272),
-)
-def digits_transformer(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    patch: int = 2,
-    width: int = 64,
-    depth: int = 2,
-    heads: int = 2,
-    precision: Precision = "binary",
-) -> BinaryTransformer:
-    return BinaryTransformer(num_classes, in_channels, image_size, patch, width, depth, heads, precision)

@@ -2,23 +2,30 @@
 
     layer(x) = maxpool(mean|W| * conv(sign(BatchNorm(x))))        three layers pool
 
-The first convolution and the classifier are real. The dense layers are convolutions: the first has the size of the
-image that is left. BatchNorm has no factor. Input scales are left out, as in Larq Zoo.
+The first convolution and the classifier are real. The dense layers are convolutions: the first covers the
+remaining image. BatchNorm has no factor. Input scales are omitted, as in Larq Zoo.
 
-Rastegari et al. 2016, arXiv:1603.05279; the constants are Larq Zoo's. There the gradient also passes through mean |W|,
-which here is a constant.
+Rastegari et al. 2016, arXiv:1603.05279; the constants are Larq Zoo's. There the gradient also passes through
+mean |W|, which is a constant here.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bittern.models.parts import binary_conv, check_image_size
+from bittern.models.parts import binary_conv, check_count, size_behind_alexnet
 from bittern.models.precision import Precision
 from bittern.models.registry import IMAGENET, Facts, register_model
 from bittern.nn import Conv2dSame, UnscaledBatchNorm2d
 
 
+@register_model(
+    "xnor-net",
+    **IMAGENET,
+    description="AlexNet with four binary convolutions and two binary dense layers",
+    source="XNOR-Net (arXiv:1603.05279)",
+    facts=Facts(62_377_440, 58_236_928, 1_025_744_896, 113_379_328, 44.96, "ImageNet, Larq Zoo"),
+)
 class XNORNet(nn.Module):
     """Images [N, in_channels, image_size, image_size] -> logits [N, num_classes].
 
@@ -31,16 +38,13 @@ class XNORNet(nn.Module):
         num_classes: int,
         in_channels: int,
         image_size: int,
-        widths: Sequence[int],
+        *,
+        widths: Sequence[int] = (96, 256, 384, 384, 256, 4096, 4096),
         precision: Precision = "binary",
     ) -> None:
-        if len(widths) != 7:
-            raise ValueError(f"widths must be 7 numbers, got {widths}")
-        check_image_size(image_size, 57)
+        check_count(widths, 7)
+        size = size_behind_alexnet(image_size)
         super().__init__()
-        size = -(-image_size // 4)
-        for _ in range(3):
-            size = (size - 3) // 2 + 1
 
         def binary(index: int, kernel_size: int, padding: int) -> nn.Module:
             inputs, outputs = widths[index - 1 : index + 1]
@@ -76,21 +80,3 @@ class XNORNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(x).flatten(1))
         return logits
-
-
-@register_model(
-    "xnor-net",
-    **IMAGENET,
-    description="AlexNet with four binary convolutions and two binary dense layers",
-    source="XNOR-Net (arXiv:1603.05279)",
-    facts=Facts(62_377_440, 58_236_928, 1_025_744_896, 113_379_328, 44.96, "ImageNet, Larq Zoo"),
-)
-def xnor_net(
-    num_classes: int,
-    in_channels: int,
-    image_size: int,
-    *,
-    widths: Sequence[int] = (96, 256, 384, 384, 256, 4096, 4096),
-    precision: Precision = "binary",
-) -> XNORNet:
-    return XNORNet(num_classes, in_channels, image_size, widths, precision)

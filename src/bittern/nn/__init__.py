@@ -1,6 +1,6 @@
-"""Layers of binary networks: each is the torch layer with one change, and trains with any torch loop.
+"""Layers of binary networks: each is a torch layer with one change, and trains in any torch loop.
 
-Exporting needs none of these classes: a module of your own that calls ``bittern.ops.binarize`` converts as well.
+The exporter does not depend on these classes: your own module that calls ``bittern.ops.binarize`` exports as well.
 """
 
 from bittern.nn.conv import BinaryConv2d as BinaryConv2d

@@ -1,4 +1,4 @@
-"""Values per channel: how they broadcast, and the scales that binary layers multiply to their output."""
+"""Values per channel: how they broadcast, and the scales by which binary layers multiply their output."""
 
 from typing import Literal, get_args
 
@@ -25,9 +25,9 @@ def mean_magnitude(weight: Tensor) -> Tensor:
 
 
 def output_scale(kind: str, weight: Tensor, learned: Tensor | None, *, binarized: bool) -> Tensor | None:
-    """What a binary layer multiplies to its outputs, [O]; None for nothing. The means are of binarized weights only.
+    """The factor of a binary layer's outputs, [O]; None for 1. The means exist for binarized weights only.
 
-    ``weight``: the real weights whose signs the layer takes.
+    ``weight``: the real weights that the layer binarizes.
     """
     match kind:
         case "mean" | "mean_forward":
@@ -40,9 +40,9 @@ def output_scale(kind: str, weight: Tensor, learned: Tensor | None, *, binarized
 
 
 def scale_in_front(kind: str, weight: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """``weight`` [O, ...] and the ``scale`` [O] or None that is left for the outputs.
+    """``weight`` [O, ...] and the ``scale`` [O] or None that remains for the outputs.
 
-    ``"mean_forward"`` is in the weights, whose gradient passes as if it was not there.
+    ``"mean_forward"`` is multiplied into the weights, whose gradient ignores it.
     """
     if kind != "mean_forward" or scale is None:
         return weight, scale

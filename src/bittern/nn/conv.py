@@ -6,48 +6,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bittern.nn.channels import Scale, check_scale, output_scale, per_channel, scale_in_front
-from bittern.nn.progress import register_progress
+from bittern.nn.binary_layer import BinaryLayer
+from bittern.nn.channels import Scale, per_channel
 from bittern.nn.same import pad_same
-from bittern.nn.weights import WeightTransform, binary_weight, check_weight_transform
-from bittern.ops.binarize import binarize
-from bittern.ops.estimators import get_estimator
+from bittern.nn.weights import WeightTransform
 
 PAD_VALUES = (0, 1, -1)
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
 
-class BinaryConv2d(nn.Conv2d):
+class BinaryConv2d(BinaryLayer, nn.Conv2d):
     """2-D convolution of signs by signs::
 
         y = a * conv2d(binarize(x), binarize(W)) + b
 
-    The positional arguments are those of ``torch.nn.Conv2d``, but ``bias`` is False unless asked for. ``W`` is the real
-    ("latent") weight that the optimizer sees; gradients pass both signs by the estimators' equations.
+    The positional arguments are those of ``torch.nn.Conv2d``, except that ``bias`` is False by default. ``W`` is the
+    real ("latent") weight that the optimizer updates; gradients pass both signs by the estimators' equations.
 
     Args:
         scale: ``a`` per output channel: ``"none"`` (1), ``"mean"`` (mean |W| of the filter, a constant in the backward
             pass; Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 2; dL/dW has this factor), ``"mean_forward"`` (the
-            same but for dL/dW, which lacks the factor, as in their code), ``"layer_mean"`` (the mean over all filters;
+            same except that dL/dW lacks the factor, as in their code), ``"layer_mean"`` (the mean over all filters;
             Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160), ``"power_of_two"`` (the mean of ``"mean"``, rounded to the
             nearest power of two in its logarithm; Qin et al. 2020, IR-Net, arXiv:1909.10788) or ``"learned"`` (a
             parameter ``scale`` [O], first 1; Bulat and Tzimiropoulos 2019, XNOR-Net++, arXiv:1909.13863, case 1). In
             front of BatchNorm it is redundant.
         estimator: gradient estimator of the input's sign.
         weight_estimator: gradient estimator of the weight's sign.
-        padding: as in torch; ``"same"`` with a stride too, where it is Keras' SAME (``same_padding``).
-        pad_value: what the border holds, 0, +1 or -1. A border of 0 adds nothing to the sum.
-        binarize_input: False takes ``x`` as it is, e.g. where an ``RSign`` stands before.
-        binarize_weight: False uses the real ``W``, and no mean as scale: step 1 of AdamBNN's two-step training.
-        weight_transform: ``"none"``; ``"balanced"`` takes the signs of the standardized W of each filter, of which
-            then ``a`` is computed too; ``"adabin"`` has two values per filter (``nn.weights.binary_weight``).
+        padding: as in torch; ``"same"`` also works with a stride, as Keras' SAME (``same_padding``).
+        pad_value: value of the border, 0, +1 or -1. A border of 0 adds nothing to the sum.
+        binarize_input: False takes ``x`` as it is, for instance behind an ``RSign``.
+        binarize_weight: False uses the real ``W`` and no mean as scale: step 1 of AdamBNN's two-step training.
+        weight_transform: ``"none"``; ``"balanced"`` binarizes the standardized W of each filter, and computes ``a``
+            from it; ``"adabin"`` has two values per filter (``nn.weights.binary_weight``).
     """
-
-    latent_weights = ("weight",)
-    scales_and_thresholds = ("scale",)
-
-    scale: nn.Parameter | None
-    progress: Tensor | None
 
     def __init__(
         self,
@@ -71,12 +63,11 @@ class BinaryConv2d(nn.Conv2d):
         binarize_weight: bool = True,
         weight_transform: WeightTransform = "none",
     ) -> None:
-        check_scale(scale)
         if pad_value not in PAD_VALUES:
             raise ValueError(f"pad_value must be 0, +1 or -1, got {pad_value!r}")
         if pad_value and padding_mode != "zeros":
             raise ValueError(
-                f"pad_value {pad_value:+d} and padding_mode {padding_mode!r} both say what the border holds; give one"
+                f"pad_value {pad_value:+d} and padding_mode {padding_mode!r} both set the border's value; give one"
             )
         strided_same = padding == "same" and stride not in (1, (1, 1))  # which torch refuses
         if strided_same and padding_mode != "zeros":
@@ -96,27 +87,12 @@ class BinaryConv2d(nn.Conv2d):
         )
         if strided_same:
             self.padding = "same"
-        check_weight_transform(weight_transform, scale, self.weight[0].numel())
         self.strided_same = strided_same
-        self.scale_kind = scale
-        self.weight_transform = weight_transform
-        self.estimator = get_estimator(estimator).name
-        self.weight_estimator = get_estimator(weight_estimator).name
         self.pad_value = pad_value
-        self.binarize_input = binarize_input
-        self.binarize_weight = binarize_weight
-        scales = nn.Parameter(torch.ones(out_channels, device=device, dtype=dtype)) if scale == "learned" else None
-        self.register_parameter("scale", scales)
-        register_progress(self, estimator, weight_estimator, device=device)
+        self._set_up(scale, estimator, weight_estimator, binarize_input, binarize_weight, weight_transform)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.binarize_input:
-            x = binarize(x, self.estimator, self.progress)
-        weight = real = self.weight
-        if self.binarize_weight:
-            weight, real = binary_weight(self.weight, self.weight_transform, self.weight_estimator, self.progress)
-        scale = output_scale(self.scale_kind, real, self.scale, binarized=self.binarize_weight)
-        weight, scale = scale_in_front(self.scale_kind, weight, scale)
+        x, weight, scale = self._operands(x)
         if scale is None:
             return self._convolve(x, weight, self.bias)
         y = self._convolve(x, weight, None)
@@ -133,10 +109,4 @@ class BinaryConv2d(nn.Conv2d):
         return F.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        conv2d: str = super().extra_repr()  # type: ignore[no-untyped-call]
-        return (
-            f"{conv2d}, scale={self.scale_kind!r}, estimator={self.estimator!r}, "
-            f"weight_estimator={self.weight_estimator!r}, pad_value={self.pad_value}, "
-            f"binarize_input={self.binarize_input}, binarize_weight={self.binarize_weight}, "
-            f"weight_transform={self.weight_transform!r}"
-        )
+        return f"{super().extra_repr()}, pad_value={self.pad_value}"

@@ -1,4 +1,4 @@
-"""``Gate``: factors per channel that are computed from the image itself."""
+"""``Gate``: factors per channel, computed from the image itself."""
 
 import torch
 from torch import Tensor, nn

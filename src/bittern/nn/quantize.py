@@ -42,7 +42,7 @@ class DoReFaWeight(nn.Module):
         y = 2 * round(n * (tanh(W) / (2 * m) + 1/2)) / n - 1,   n = 2**bits - 1,   m = max |tanh W|
         dL/dW = dL/dy * (1 - tanh^2 W) / m                                         m is a constant; 0 where m is 0
 
-    One bit is -1 or +1 and exports packed; more are floats in the exported program.
+    With one bit the values are -1 and +1 and export packed; with more they are floats in the exported program.
     Zhou et al. 2016, DoReFa-Net, arXiv:1606.06160, eq. 9.
     """
 

@@ -1,4 +1,4 @@
-"""``RPReLU``: PReLU whose kink is learned."""
+"""``RPReLU``: PReLU with a learned kink."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from bittern.nn.channels import per_channel
 
 
 class _PReLU(torch.autograd.Function):
-    """``F.prelu`` with a backward of vectorised passes; torch's own branches per element, 4-6 times slower on a CPU."""
+    """``F.prelu`` with a vectorised backward; torch's own branches per element and is 4 to 6 times slower on a CPU."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:

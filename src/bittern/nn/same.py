@@ -1,4 +1,4 @@
-"""Keras' SAME padding: with stride s an image of n pixels gives ceil(n / s), and the far side gets the odd pixel."""
+"""Keras' SAME padding: stride s turns n pixels into ceil(n / s), and an odd pixel is added at the far side."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,9 +18,9 @@ def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> 
 def pad_same(
     x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1), value: float = 0.0
 ) -> tuple[Tensor, tuple[int, int]]:
-    """``x`` [N, C, H, W] padded with ``value``, and what is left for the layer itself to add with zeros on both sides.
+    """``x`` [N, C, H, W] padded with ``value``, and the padding that is left for the layer to add, on both sides.
 
-    An even border of zeros is left to the layer, which adds it without a copy of the image.
+    An even border of zeros is left to the layer, which needs no copy of the image for it.
     """
     rows, columns = (
         same_padding(size, k, s, d) for size, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
@@ -33,7 +33,7 @@ def pad_same(
 
 
 class Conv2dSame(nn.Conv2d):
-    """``torch.nn.Conv2d`` with Keras' SAME padding of zeros, whatever the stride; there is no argument ``padding``."""
+    """``torch.nn.Conv2d`` with Keras' SAME padding of zeros at any stride; it has no argument ``padding``."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Conv2dSame(nn.Conv2d):
 
 
 class MaxPool2dSame(nn.MaxPool2d):
-    """``torch.nn.MaxPool2d`` with Keras' SAME padding; what is padded never wins. [N, C, H, W] only."""
+    """``torch.nn.MaxPool2d`` with Keras' SAME padding of -inf. [N, C, H, W] only."""
 
     def __init__(self, kernel_size: int, stride: int | None = None) -> None:
         super().__init__(kernel_size, stride)

@@ -1,4 +1,4 @@
-"""``FactoredScale``: a learned factor for every value of an image, whole or as a product."""
+"""``FactoredScale``: a learned factor for every value of an image, as such or as a product."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ _FACTORS: dict[int, tuple[str, ...]] = {2: ("value",), 3: ("channel", "pixel"), 
 
 
 class FactoredScale(nn.Module):
-    """Scales images [N, channels, height, width], whose size is part of the layer::
+    """Scales images [N, channels, height, width]; the size is part of the layer::
 
         case 2    y[n, c, h, w] = x[n, c, h, w] * value[c, h, w]
         case 3    y[n, c, h, w] = x[n, c, h, w] * channel[c] * pixel[h, w]
@@ -46,7 +46,7 @@ class FactoredScale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(f"FactoredScale was made for images {self.shape}, got {tuple(x.shape[1:])}")
+            raise ValueError(f"FactoredScale was built for images {self.shape}, got {tuple(x.shape[1:])}")
         return x * self._factors().to(x.dtype)
 
     def _factors(self) -> Tensor:

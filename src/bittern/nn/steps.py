@@ -1,4 +1,4 @@
-"""Step functions beside the sign: {0, 1}, {-1, 0, +1}, +-mean, and two learned values. All train by an estimator."""
+"""Step functions besides the sign: {0, 1}, {-1, 0, +1}, +-mean, two learned values. All train by an estimator."""
 
 from typing import Literal
 
@@ -18,9 +18,9 @@ class SteHeaviside(nn.Module):
 
         y = 1 if x > 0 else 0                     dL/dx by the estimator, for "ste": dL/dy * 1{|x| <= 1}
 
-    so 0, -0.0 and NaN give 0. In front of a binary layer it exports packed, as (1 - binarize(-x)) / 2; as a weight too,
-    with a filter of ones beside it. Larq's ``SteHeaviside``, whose ``clip_value`` c is ``estimator="ste_c"``, None
-    ``"identity"``.
+    so 0, -0.0 and NaN give 0. In front of a binary layer it exports packed, as (1 - binarize(-x)) / 2; so does a
+    weight, with an additional filter of ones. Larq's ``SteHeaviside``: its ``clip_value`` c is ``estimator="ste_c"``,
+    and None is ``"identity"``.
     """
 
     binarizes = True
@@ -43,7 +43,7 @@ class SteTern(nn.Module):
 
         y = sign(x) if |x| >= threshold else 0    dL/dx by the estimator, for "ste": dL/dy * 1{|x| <= 1}
 
-    NaN gives 0. It exports as floats: nothing here packs two bits. Larq's ``SteTern``.
+    NaN gives 0. It exports as floats, as no operator packs two bits. Larq's ``SteTern``.
 
     Args:
         threshold: a number above 0, or ``"twn"``: 0.7 times the mean of \\|x\\| over the whole tensor (Li et al. 2016,
@@ -67,7 +67,7 @@ class SteTern(nn.Module):
 
 
 class MagnitudeAwareSign(nn.Module):
-    """Weights of one magnitude per filter, for ``torch.nn.utils.parametrize`` and layers that Bittern does not have::
+    """Weights of one magnitude per filter, for ``torch.nn.utils.parametrize`` and layers that Bittern lacks::
 
         y[o] = mean |W[o]| * binarize(W[o])       the mean is a constant in the backward pass
 
@@ -92,17 +92,17 @@ class MagnitudeAwareSign(nn.Module):
 
 
 class AdaBinSign(nn.Module):
-    """Activations in {centre - distance, centre + distance}, one learned set for the whole layer::
+    """Activations in {centre - distance, centre + distance}, one learned pair for the whole layer::
 
         y = distance * binarize((x - centre) / distance) + centre
 
     ``distance`` [1] starts at 1, ``centre`` [1] at 0. In front of a binary layer with ``binarize_input=False`` it
-    exports packed, if that layer pads nothing: 0 is not in the set. So pad here, with a value of the set.
+    exports packed, if that layer does not pad: 0 is not one of the two values. Pad here instead, with one of them.
     Tu et al. 2022, AdaBin, arXiv:2208.08084, section 3.3.
 
     Args:
         padding: pixels on each side of images [N, C, H, W].
-        pad_value: what the border holds, -1 or +1: the set's lower or upper value (while ``distance`` is above 0).
+        pad_value: of the border, -1 or +1 for the lower or upper value (as long as ``distance`` is above 0).
     """
 
     scales_and_thresholds = ("distance", "centre")
@@ -118,7 +118,9 @@ class AdaBinSign(nn.Module):
         estimator: str = "approx_sign",
     ) -> None:
         if pad_value not in (-1, 1):
-            raise ValueError(f"pad_value must be -1 or +1, got {pad_value!r}: the border must be in the set")
+            raise ValueError(
+                f"pad_value must be -1 or +1, got {pad_value!r}: the border must hold one of the two values"
+            )
         super().__init__()
         self.padding, self.pad_value = padding, pad_value
         self.estimator = get_estimator(estimator).name

@@ -1,4 +1,4 @@
-"""Any step function with the gradient of an estimator."""
+"""Any step function, with the gradient of an estimator."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def check_unscheduled(estimator: str) -> str:
-    """The name of an estimator that stays as it is; ValueError for one that changes during training."""
+    """The name of an estimator that does not change; ValueError for one that changes during training."""
     row = get_estimator(estimator)
     if row.scheduled:
-        raise ValueError(f"estimator {estimator!r} changes during training, which only signs take; use 'ste'")
+        raise ValueError(f"estimator {estimator!r} changes during training, which only signs support; use 'ste'")
     return row.name
 
 

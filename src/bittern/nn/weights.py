@@ -1,4 +1,4 @@
-"""What a binary layer makes of its latent weights: signs, signs around each filter's mean, or two values per filter."""
+"""From latent to binary weights: signs, signs around each filter's mean, or two values per filter."""
 
 from typing import Literal, get_args
 
@@ -9,12 +9,12 @@ from bittern.ops.binarize import binarize
 WeightTransform = Literal["none", "balanced", "adabin"]
 WEIGHT_TRANSFORMS: tuple[str, ...] = get_args(WeightTransform)
 
-_LEAST_SPREAD = 1e-5
-"""The spread of a filter whose weights are all equal: its standardized weights are 0, their gradient finite."""
+_MIN_SPREAD = 1e-5
+"""For a filter of equal weights: its standardized weights are 0 and their gradient is finite."""
 
 
 def check_weight_transform(transform: str, scale: str, weights: int) -> None:
-    """ValueError unless ``transform`` is known and goes with ``scale`` and filters of so many ``weights``."""
+    """ValueError unless ``transform`` is known and fits ``scale`` and the number of ``weights`` in a filter."""
     if transform not in WEIGHT_TRANSFORMS:
         known = ", ".join(map(repr, WEIGHT_TRANSFORMS))
         raise ValueError(f"weight_transform must be one of {known}, got {transform!r}")
@@ -24,12 +24,12 @@ def check_weight_transform(transform: str, scale: str, weights: int) -> None:
         )
     if transform == "adabin" and scale not in ("none", "learned"):
         raise ValueError(
-            f"weight_transform 'adabin' has a magnitude of its own: scale 'none' or 'learned', got {scale!r}"
+            f"weight_transform 'adabin' has its own magnitude: scale must be 'none' or 'learned', got {scale!r}"
         )
 
 
 def centred(weight: Tensor) -> Tensor:
-    """``weight`` [O, ...] less the mean of each filter: its signs are those that "balanced" and "adabin" take."""
+    """``weight`` [O, ...] minus the mean of each filter; "balanced" and "adabin" take the signs of that."""
     return weight - weight.mean(list(range(1, weight.dim())), keepdim=True)
 
 
@@ -40,12 +40,12 @@ def standardize(weight: Tensor, correction: int) -> tuple[Tensor, Tensor, Tensor
     """
     dims = list(range(1, weight.dim()))
     mean = weight.mean(dims, keepdim=True)
-    spread = weight.std(dims, correction=correction, keepdim=True).clamp_min(_LEAST_SPREAD)
+    spread = weight.std(dims, correction=correction, keepdim=True).clamp_min(_MIN_SPREAD)
     return (weight - mean) / spread, spread, mean
 
 
 def binary_weight(weight: Tensor, transform: str, estimator: str, progress: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What a layer computes with, and the real weights that were binarized; both [O, ...] like ``weight``::
+    """The weights that a layer multiplies by, and the real ones that were binarized, both [O, ...] like ``weight``::
 
         none       sign(W)
         balanced   sign(V),                        V = (W - mean) / std, n - 1 in the denominator

@@ -1,27 +1,31 @@
-"""Run exported models: numpy and the native engine, no torch.
+"""Run exported models with numpy and the native engine, without torch.
 
 >>> engine = bittern.runtime.load("net.pte")
 >>> logits = engine(images)  # float32 [N, C, H, W]
 
-This part imports without the native extension, too, for tools that only read or write files; what runs programs loads
-it when first used.
+The package also imports without the native extension, for tools that only read or write files; functions that run
+programs load it on first use.
 """
 
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
-from bittern.runtime.metadata import Metadata, Operator, Preprocessing
+from bittern.runtime.metadata import Metadata, Operator
 from bittern.runtime.preprocess import preprocess
 from bittern.runtime.timing import Timing, interleaved
 
 if TYPE_CHECKING:
+    from bittern.runtime.child_process import Results, run_in_process
     from bittern.runtime.engine import Engine, NodeTime, OperatorCall, load
-    from bittern.runtime.worker import Results, run_in_process
 
-_ENGINE = ("Engine", "NodeTime", "OperatorCall", "load")
-_WORKER = ("Results", "run_in_process")
+_NATIVE = {
+    **dict.fromkeys(("Engine", "NodeTime", "OperatorCall", "load"), "bittern.runtime.engine"),
+    **dict.fromkeys(("Results", "run_in_process"), "bittern.runtime.child_process"),
+}
+"""Names whose modules need the native extension."""
 
 __all__ = [
     "Engine",
@@ -45,7 +49,7 @@ __all__ = [
 
 
 def isa() -> str:
-    """The instruction set that the kernels use: "portable", "avx2", "avx512" ..., or what BITTERN_ISA forces.
+    """The instruction set that the kernels use, such as "portable" or "avx2": the fastest, or that of BITTERN_ISA.
 
     Raises:
         ValueError: BITTERN_ISA names a set that is unknown or that this CPU lacks.
@@ -61,24 +65,24 @@ def supported_isas() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A native kernel of convolutions and linear layers, and the layers that it is for.
+    """A native kernel of convolutions and linear layers, and the layers that it is chosen for.
 
-    ``tile_pixels`` x ``tile_filters``: outputs whose counters it keeps in registers. ``least_pixels``,
-    ``least_filters`` and ``least_words`` (32-bit words of a filter): measured; smaller layers are faster with the next
-    kernel. ``needs``: what else a layer must be, in words; empty for the last.
+    ``tile_pixels`` x ``tile_filters``: outputs whose counters it keeps in registers. ``min_pixels``, ``min_filters``
+    and ``min_words`` (32-bit words of a filter): measured; smaller layers are faster with the next kernel. ``needs``:
+    other conditions on a layer, in words; empty for the last kernel.
     """
 
     name: str
     tile_pixels: int
     tile_filters: int
-    least_pixels: int
-    least_filters: int
-    least_words: int
+    min_pixels: int
+    min_filters: int
+    min_words: int
     needs: str
 
 
 def kernels() -> tuple[Kernel, ...]:
-    """The kernels that convolutions and linear layers choose from on this machine: the first one that is for a layer.
+    """The kernels for convolutions and linear layers on this machine; a layer runs on the first that is for it.
 
     Raises:
         ValueError: BITTERN_ISA names a set that is unknown or that this CPU lacks.
@@ -87,10 +91,9 @@ def kernels() -> tuple[Kernel, ...]:
 
 
 def __getattr__(name: str) -> Any:
-    if name in (*_ENGINE, *_WORKER):
+    if name in _NATIVE:
         _native()
-        module = "bittern.runtime.engine" if name in _ENGINE else "bittern.runtime.worker"
-        return getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(_NATIVE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -101,5 +104,5 @@ def _native() -> Any:
         if error.name != "bittern.runtime._engine":
             raise
         raise ImportError(
-            "the native engine of Bittern is not built here: pip install . (it needs a C++17 compiler)"
+            "the native engine of Bittern is not built: run pip install . (it needs a C++17 compiler)"
         ) from error

@@ -1,7 +1,7 @@
-"""``python -m bittern.runtime``: see `bittern.runtime.worker`."""
+"""``python -m bittern.runtime``: see `bittern.runtime.child_process`."""
 
 import sys
 
-from bittern.runtime.worker import main
+from bittern.runtime.child_process import main
 
 sys.exit(main())

@@ -1,7 +1,7 @@
-"""The file around a program: an ExecuTorch program followed by a footer that proves it whole.
+"""The file format: an ExecuTorch program, followed by a footer that detects damage.
 
-ExecuTorch's loader trusts the bytes it is given, and a damaged program can crash it; so nothing reaches it before the
-digest has been checked. ExecuTorch itself ignores what follows a program: the file stays an ordinary ``.pte``.
+ExecuTorch's loader trusts its input, and a damaged program can crash it; so the digest is checked before the loader
+sees any byte. ExecuTorch ignores what follows a program: the file remains an ordinary ``.pte``.
 
 The footer is 64 bytes, little-endian::
 
@@ -10,7 +10,7 @@ The footer is 64 bytes, little-endian::
     12   u32       reserved, 0
     16   u64       length of the program in bytes
     24   32 bytes  SHA-256 of the program and of footer bytes 0 to 23
-    56   8 bytes   magic again, so that a footer shows at the end of a file
+    56   8 bytes   magic again, which marks the end of a complete file
 """
 
 import hashlib
@@ -29,16 +29,16 @@ _PROGRAM_MARK = b"ET12"  # file identifier of ExecuTorch's flatbuffer schema, at
 
 
 def append_footer(program: bytes) -> bytes:
-    """The bytes of a model file that holds ``program``, a serialized ExecuTorch program."""
+    """The content of a model file for ``program``, a serialized ExecuTorch program."""
     head = _HEAD.pack(MAGIC, FORMAT_VERSION, 0, len(program))
     return program + head + _digest(program, head) + MAGIC
 
 
 def read_program(path: str | os.PathLike[str]) -> bytes:
-    """The program in the model file at ``path``, checked.
+    """The program in the model file at ``path``, after checking the file.
 
     Raises:
-        ModelFileError: the file is no model file, is damaged, or is of a newer format.
+        ModelFileError: the file is not a model file, is damaged, or has a newer format.
         OSError: the file cannot be read.
     """
     path = Path(path)
@@ -48,7 +48,7 @@ def read_program(path: str | os.PathLike[str]) -> bytes:
 
 
 def parse(data: bytes, *, name: str) -> bytes:
-    """The program in the bytes of a model file; ``name`` stands for the file in messages. See :func:`read_program`."""
+    """The program in the content of a model file, called ``name`` in messages. See :func:`read_program`."""
     if not data:
         raise ModelFileError(f"{name} is empty")
     footer = data[-_FOOTER_SIZE:]
@@ -57,7 +57,7 @@ def parse(data: bytes, *, name: str) -> bytes:
     head = footer[: _HEAD.size]
     _, version, _, length = _HEAD.unpack(head)
     program = data[:-_FOOTER_SIZE]
-    # The version comes first: a newer format may digest other bytes.
+    # The version is checked first: a newer format may digest other bytes.
     if version > FORMAT_VERSION:
         raise ModelFileError(
             f"{name} is of format version {version}, this Bittern reads up to {FORMAT_VERSION}: upgrade Bittern"
@@ -72,7 +72,7 @@ def _digest(program: bytes, head: bytes) -> bytes:
 
 
 def _what_else(data: bytes) -> str:
-    """What a file without a footer seems to be."""
+    """What a file without a footer appears to be."""
     if data[4:8] == _PROGRAM_MARK or MAGIC in data[-_FOOTER_SIZE:]:
         return (
             "has no Bittern footer at its end: it is truncated, or an ExecuTorch program of another exporter. "

@@ -1,4 +1,4 @@
-"""Run a model file: :func:`load` gives an :class:`Engine`, which is a function of images."""
+"""Running a model file: :func:`load` returns an :class:`Engine`, a function of images."""
 
 import os
 import statistics
@@ -17,15 +17,15 @@ from bittern.runtime.metadata import METADATA_METHOD, Metadata
 FloatArray = npt.NDArray[np.float32]
 Result = TypeVar("Result")
 
-MOST_THREADS = 1024
-"""Of an engine: as many as the largest machines have cores; thousands would only wait for each other."""
+MAX_THREADS = 1024
+"""Per engine: the cores of the largest machines; more threads would only wait for each other."""
 
 
 @dataclass(frozen=True)
 class NodeTime:
-    """One node of the program: the operator or delegate that runs it, and its time in microseconds in every run.
+    """One node of the program: its operator or delegate, and its time in microseconds in every run.
 
-    ``kernel``: the native kernel that a convolution or linear layer chose, such as ``conv2d_x86_avx2``.
+    ``kernel``: the native kernel of a convolution or linear layer, such as ``conv2d_x86_avx2``.
     """
 
     name: str
@@ -39,7 +39,7 @@ class NodeTime:
 
 @dataclass(frozen=True)
 class OperatorCall:
-    """One call of a Bittern operator in a run: arguments in the order of its schema; tensors are numpy copies."""
+    """One call of a Bittern operator: arguments in the order of its schema, tensors as numpy copies."""
 
     name: str
     inputs: tuple[object, ...]
@@ -51,27 +51,27 @@ def load(path: str | os.PathLike[str], *, threads: int = 1) -> "Engine":
 
     Args:
         path: a ``.pte`` file that `bittern.export.to_pte` wrote.
-        threads: how many threads one call runs on. Engines on one thread are independent of one another; engines on
-            more share ExecuTorch's only thread pool, take turns, and reload when another one has resized it.
+        threads: of one call. Engines on one thread are independent of each other; those on more share ExecuTorch's
+            only thread pool, take turns, and reload when another engine has resized it.
 
     Raises:
-        ModelFileError: the file is damaged, newer than this version, or cannot run here.
+        ModelFileError: the file is damaged, newer than this version, or cannot run on this machine.
         OSError: the file cannot be read.
-        ValueError: ``threads`` is not from 1 to `MOST_THREADS`, or ``BITTERN_ISA`` names a set that this CPU lacks.
+        ValueError: ``threads`` is not from 1 to `MAX_THREADS`, or ``BITTERN_ISA`` names a set that this CPU lacks.
     """
     return Engine(path, threads=threads)
 
 
 class Engine:
-    """A loaded model: ``engine(images)`` gives the network's output for float32 images ``[N, C, H, W]``.
+    """A loaded model: ``engine(images)`` is the network's output for float32 images ``[N, C, H, W]``.
 
-    Calls from several Python threads wait for one another; the interpreter is free while the network runs.
+    Calls from several Python threads take turns; the interpreter lock is released while the network runs.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-            raise ValueError(f"threads must be an integer from 1 to {MOST_THREADS}, got {threads!r}")
-        _engine.isa()  # an unusable BITTERN_ISA is told apart from a file that does not load
+        if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads must be an integer from 1 to {MAX_THREADS}, got {threads!r}")
+        _engine.isa()  # reports an unusable BITTERN_ISA as such, not as a file that does not load
         self.path = Path(path)
         self.threads = threads
         program = container.read_program(self.path)
@@ -101,18 +101,18 @@ class Engine:
     def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
         """The network's output for ``images``, ``[N, ...]``.
 
-        The program computes a fixed number of images at a time: more run in slices, the last one filled up with zeros.
-        A program of dynamic batch takes up to that number, and nothing is filled up. No image's result depends on the
-        others, unless the network itself computes one image from another, which slices then change.
+        The program computes a fixed number of images at a time: more run in slices, the last one padded with zeros. A
+        program with a dynamic batch takes up to that number without padding. No image's result depends on the others,
+        unless the network itself mixes images of a batch; then it depends on the slices.
 
         Args:
-            images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is a number like
-                others: it binarizes to +1, but to -1 behind a step that falls, such as a negative BatchNorm gamma
-                (docs/conventions.md, for infinities too).
+            images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is valid: it
+                binarizes to +1, or to -1 behind a decreasing step such as a negative BatchNorm gamma
+                (docs/conventions.md, also for infinities).
 
         Raises:
             TypeError: not a numpy array.
-            ValueError: another dtype or shape, or no image.
+            ValueError: another dtype or shape, or an empty batch.
             ModelFileError: the program fails.
         """
         count = self._check(images).shape[0]
@@ -124,8 +124,8 @@ class Engine:
     def profile(self, images: npt.NDArray[np.float32], runs: int = 20) -> list[NodeTime]:
         """Times every node of the program on the first batch of ``images``, in the order of execution.
 
-        Bittern's operators and float operators come under their names, delegates under their backend's. The first run
-        is not counted. Recording costs some tenths of a microsecond a node.
+        Operators are listed by their names, delegates by their backend's. The first run is not counted. Recording costs
+        a few tenths of a microsecond per node.
         """
         if runs < 1:
             raise ValueError(f"runs must be at least 1, got {runs}")
@@ -152,9 +152,9 @@ class Engine:
         return [NodeTime(label, tuple(times[key]), kernels.get(key)) for key, label in labels.items()]
 
     def trace(self, images: npt.NDArray[np.float32]) -> list[OperatorCall]:
-        """Runs ``images`` and copies what goes into and out of every Bittern operator, in order of execution.
+        """Runs ``images`` and copies the inputs and outputs of every Bittern operator, in the order of execution.
 
-        Tensors of several slices are joined along their first axis, the batch, as if one call had computed them.
+        Tensors of several slices are joined along the batch axis, as if one call had computed them.
         """
         slices = [self._trace(batch, count) for batch, count in self._batches(self._check(images))]
         return [
@@ -181,16 +181,16 @@ class Engine:
             raise TypeError(f"images must be a numpy array, got {type(images).__name__}")
         if images.dtype != np.float32:
             raise ValueError(f"images must be float32, got {images.dtype}: convert them with images.astype(np.float32)")
-        wanted = self._input_shape[1:]
-        if images.ndim != len(self._input_shape) or images.shape[1:] != wanted:
-            shape = ", ".join(["N", *map(str, wanted)])
+        expected = self._input_shape[1:]
+        if images.ndim != len(self._input_shape) or images.shape[1:] != expected:
+            shape = ", ".join(["N", *map(str, expected)])
             raise ValueError(f"images must be of shape [{shape}], got {list(images.shape)}")
         if images.shape[0] == 0:
             raise ValueError("images must hold at least one image, got an empty batch")
         return images
 
     def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
-        """Slices of at most the exported batch in the program's order of memory, and how many images each holds."""
+        """Slices of at most the exported batch, in the program's memory order, and the number of images in each."""
         size, order = self._input_shape[0], self._engine.input_dim_order
         for start in range(0, images.shape[0], size):
             part = images[start : start + size]
@@ -201,8 +201,7 @@ class Engine:
 
 
 def _contiguous(images: FloatArray) -> FloatArray:
-    """`np.ascontiguousarray`, which goes element by element where planes of few channels become pixels: plane by plane
-    it is four times as fast."""
+    """`np.ascontiguousarray`, four times as fast where few planes become pixels: it copies plane by plane."""
     few_channels = 4
     if images.ndim != 4 or images.shape[3] > few_channels or images.flags.c_contiguous:
         return np.ascontiguousarray(images)
@@ -213,12 +212,12 @@ def _contiguous(images: FloatArray) -> FloatArray:
 
 
 _KERNEL = "kernel "
-"""Start of the event by which an operator names its kernel (native/operators/call.h)."""
+"""Prefix of the event by which an operator names its kernel (native/operators/call.h)."""
 _INSTRUCTIONS = ("OPERATOR_CALL", "DELEGATE_CALL")
 
 
 def _join(calls: Sequence[OperatorCall], activations: Sequence[int]) -> OperatorCall:
-    """Calls of one operator on consecutive slices as one call."""
+    """The calls of one operator on consecutive slices, joined into one."""
     first = calls[0]
     inputs = tuple(
         _concatenate([call.inputs[i] for call in calls]) if i in activations else value
@@ -229,7 +228,7 @@ def _join(calls: Sequence[OperatorCall], activations: Sequence[int]) -> Operator
 
 
 def _cut(value: object, count: int) -> object:
-    """The first ``count`` images of a tensor; an argument that is left out stays None."""
+    """The first ``count`` images of a tensor; None stays None."""
     return value[:count] if isinstance(value, np.ndarray) else value
 
 

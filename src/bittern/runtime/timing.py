@@ -1,4 +1,4 @@
-"""Fair timing: several functions in turn, so that what the machine does meanwhile hits all of them alike."""
+"""Fair timing: functions take turns, so that whatever else the machine does affects all of them alike."""
 
 import statistics
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of every round. ``spread`` is the distance of the quartiles as a share of the median."""
+    """Seconds per call in every round. ``spread`` is the interquartile range as a share of the median."""
 
     seconds: tuple[float, ...]
 
@@ -25,12 +25,12 @@ class Timing:
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], *, rounds: int = 30, warmup: int = 3, least_seconds: float = 0.005
+    functions: Mapping[str, Callable[[], object]], *, rounds: int = 30, warmup: int = 3, min_seconds: float = 0.005
 ) -> dict[str, Timing]:
-    """Times each function once a round, in turn, and gives its time per call in every round.
+    """Times each function once per round, in turn.
 
-    Functions faster than ``least_seconds`` are called as often as that takes within a round, so that the clock's
-    resolution and a single interruption weigh little. ``warmup`` calls of each come first and are not counted.
+    A function faster than ``min_seconds`` is repeated for that long within a round, so that the clock's resolution and
+    single interruptions matter little. ``warmup`` calls of each come first and are not counted.
 
     Raises:
         ValueError: no function, or ``rounds`` below 1.
@@ -43,7 +43,7 @@ def interleaved(
     for name, function in functions.items():
         for _ in range(warmup):
             function()
-        repeats[name] = max(1, round(least_seconds / max(_seconds(function, 1), 1e-9)))
+        repeats[name] = max(1, round(min_seconds / max(_seconds(function, 1), 1e-9)))
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():

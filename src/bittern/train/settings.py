@@ -1,6 +1,5 @@
 """The settings of a recipe by key, such as ``step1.lr`` or ``model.widths``: listed, overridden, compared."""
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -117,8 +116,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 
 def _default_options(model: str) -> dict[str, Any]:
-    parameters = inspect.signature(get_model(model).build).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "precision"}
+    return {key: default for key, default in get_model(model).options.items() if key != "precision"}
 
 
 def _is_number(value: Any) -> bool:

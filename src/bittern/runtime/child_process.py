@@ -1,8 +1,8 @@
-"""One run of a model file in a process of its own, in which torch is never imported.
+"""Running a model file in a child process, which never imports torch.
 
-``python -m bittern.runtime MODEL.pte INPUT.npy OUTPUT.npz`` is that process; :func:`run_in_process` starts it, under
-any instruction set, and reads what it wrote. OUTPUT.npz holds ``logits`` and ``isa``, and with ``--trace`` for the i-th
-Bittern operator what was computed from the images: inputs as ``i.in.POSITION``, outputs as ``i.out.POSITION``.
+:func:`run_in_process` starts ``python -m bittern.runtime MODEL.pte INPUT.npy OUTPUT.npz``, under any instruction set,
+and reads the result. OUTPUT.npz holds ``logits`` and ``isa``; with ``--trace`` also, for the i-th Bittern operator, the
+values that depend on the images: inputs as ``i.in.POSITION``, outputs as ``i.out.POSITION``.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from bittern.runtime.engine import FloatArray, OperatorCall
 
 @dataclass(frozen=True)
 class Results:
-    """``logits`` of all images, the calls of operators on them (none without trace), and the instruction set."""
+    """``logits`` of all images, the operator calls (none without trace) and the instruction set."""
 
     logits: FloatArray
     calls: tuple[OperatorCall, ...]
@@ -41,7 +41,7 @@ def run_in_process(
     """Runs ``images`` through the file at ``path`` in a new process, with ``BITTERN_ISA`` set to ``isa`` if given.
 
     Raises:
-        RuntimeError: the process failed; the message is what it said.
+        RuntimeError: the process failed; the message is its error output.
     """
     environment = {**os.environ, **({} if isa is None else {"BITTERN_ISA": isa})}
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ def run_in_process(
 def _calls(
     path: str | os.PathLike[str], images: FloatArray, arrays: "np.lib.npyio.NpzFile"
 ) -> tuple[OperatorCall, ...]:
-    """Calls as the process wrote them; constants, which it does not write, come from a run of one image here."""
+    """The calls that the process wrote; constants, which it leaves out, are taken from a run of one image here."""
     calls = []
     engine = runtime.load(path)
     for i, call in enumerate(engine.trace(images[:1])):
@@ -71,12 +71,12 @@ def _calls(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The process itself; returns its exit status."""
+    """The child process; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m bittern.runtime", description="Run a model file on images.")
     parser.add_argument("model", type=Path, help="the model file (.pte)")
     parser.add_argument("input", type=Path, help="float32 images [N, C, H, W] (.npy)")
-    parser.add_argument("output", type=Path, help="where to write the results (.npz)")
-    parser.add_argument("--trace", action="store_true", help="also write what goes into and out of each operator")
+    parser.add_argument("output", type=Path, help="the results to write (.npz)")
+    parser.add_argument("--trace", action="store_true", help="also write the inputs and outputs of each operator")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     try:

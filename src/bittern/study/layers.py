@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bittern.nn.weights import centred
+from bittern.optim.flips import centred
 from bittern.optim.groups import LATENT_WEIGHTS, declared_parameters, names_in_role
 
 

@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 from bittern.data import Dataset, Split, cutmix, get_augmentation, mixup
 from bittern.models import create
 from bittern.nn import SyncedBatchNorm, set_progress
+from bittern.optim.flips import FlipCounter, centred_weights
 from bittern.train import weights
 from bittern.train.checkpoint import Checkpoint
 from bittern.train.divergence import all_finite, first_broken_layer, not_finite
-from bittern.train.flips import FlipCounter, centred_weights
 from bittern.train.losses import Features, attention_loss, distribution_loss
 from bittern.train.observer import Observer
 from bittern.train.optimizers import binary_weights, build_optimizer, learning_rate

@@ -167,7 +167,7 @@ def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
     from bittern.study import flip_rate
     from bittern.study.instruments import get_instrument
     from bittern.study.read import read_study
-    from bittern.study.report.published import cams_after_first_epoch
+    from bittern.study.report.published import first_map_after_first_epoch
 
     study = read_study(out)
     ff, saturation, latent = study.ff, study.series("saturation"), study.arrays("latent_weights")
@@ -181,8 +181,8 @@ def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
             if len(steps)
         ],
         "latent": [],
-        "update_cam": list(enumerate(np.sort(cams[1]), 1))
-        if (cams := cams_after_first_epoch(study, "update_cam"))
+        "update_cam": list(enumerate(np.sort(cams), 1))
+        if (cams := first_map_after_first_epoch(study, "update_cam")) is not None
         else [],
     }
     if latent:

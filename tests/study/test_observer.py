@@ -100,7 +100,7 @@ except TrainingError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    message = r"cannot write what the study saw .*File too large.* checkpoint is intact.*--resume"
+    message = r"cannot write the study .*File too large.* checkpoint is intact.*--resume"
     assert re.search(message, done.stdout), done
     watching = TrainingObserver(sample_every=5, snapshot_every=2)
     run("digits", None, out, epochs=2, overrides=TINY, accelerator="cpu", resume=True, observers=[watching])

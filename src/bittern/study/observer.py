@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bittern.study.files import STUDY_FOLDER
-from bittern.study.layers import find_latent_weights, unwrapped
+from bittern.study.layers import find_latent_weights, unwrap
 from bittern.study.ranks import is_first
 from bittern.study.watch import Watch
 from bittern.train.errors import TrainingError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class TrainingObserver(Observer):
     """Watches every stage of a run and writes into its folder, under ``study``; ``options`` are those of ``watch``.
 
-    Stages without binary layers, such as a float first step, are passed over.
+    Stages without binary layers, such as a float first step, are skipped.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -32,11 +32,11 @@ class TrainingObserver(Observer):
 
     def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: "Position") -> None:
         self.close()
-        if at.step == 0 and is_first():  # what an attempt left that ended before its first checkpoint
+        if at.step == 0 and is_first():  # left by an attempt that ended before its first checkpoint
             shutil.rmtree(folder / STUDY_FOLDER, ignore_errors=True)
-        if not find_latent_weights(unwrapped(model)):
+        if not find_latent_weights(unwrap(model)):
             return
-        # A stage is told from the one before by its number: its first step may be the step where a run was resumed.
+        # A stage is told apart by its number: its first step may be the step where a run was resumed.
         with _writing():
             self._watch = Watch(
                 model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
@@ -61,11 +61,11 @@ class TrainingObserver(Observer):
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """A disk that takes no more ends the run as it does where a checkpoint is written."""
+    """A full disk ends the run as it does where a checkpoint is written."""
     try:
         yield
     except OSError as error:
         raise TrainingError(
-            f"cannot write what the study saw ({error}); the last checkpoint is intact. Make room, then go on with "
+            f"cannot write the study ({error}); the last checkpoint is intact. Free some space, then continue with "
             "--resume"
         ) from error

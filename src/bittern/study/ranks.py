@@ -1,4 +1,4 @@
-"""Several processes that train one network: what each must do alike, and what is added up."""
+"""Several processes that train one network: what they add up and agree on."""
 
 import torch
 import torch.distributed
@@ -19,7 +19,7 @@ def is_first() -> bool:
 
 
 def add_up(sums: Sums) -> Sums:
-    """The sums over all processes, in one exchange, in the order of ``sums``; all must bring the same sites."""
+    """The sums over all processes, in one exchange, in the order of ``sums``; all must pass the same sites."""
     if world() == 1:
         return sums
     keys = sorted((instrument, site) for instrument, sites in sums.items() for site in sites)

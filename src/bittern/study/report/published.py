@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bittern.study.instruments.flips import flip_rate
 from bittern.study.read import StudyData
 
 _ADAMBNN = "Liu et al. 2021, AdamBNN, arXiv:2106.11309"
 _BOP = "Helwegen et al. 2019, Bop, arXiv:1906.02107"
+
+Map = npt.NDArray[Any]
+"""One value per filter: [O]."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +34,7 @@ class Published:
     note: str = ""
 
 
-def _near(run: StudyData, measure: str, step: int | None, first: bool = True) -> float | None:
-    """The measure in its first layer (or last) at the sample nearest to ``step``; None: at the last sample."""
-    series = run.series(measure)
-    if not len(series.steps):
-        return None
-    row = -1 if step is None else int(np.abs(series.steps - step).argmin())
-    value = series.values[row, 0 if first else -1]
-    return float(value) if np.isfinite(value) else None
-
-
-def _after_epoch(measure: str) -> Callable[[StudyData, list[StudyData]], float | None]:
-    def measured(run: StudyData, runs: list[StudyData]) -> float | None:
-        step = run.after_first_epoch()
-        return None if step is None else _near(run, measure, step)
-
-    return measured
-
-
-def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, np.ndarray]:
+def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, Map]:
     """Every binary layer's map in the snapshot nearest to the end of the first epoch, else in the last one."""
     maps = run.arrays(measure)
     if not maps:
@@ -56,36 +43,45 @@ def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, np.ndarray
     return maps[max(maps) if step is None else min(maps, key=lambda at: abs(at - step))]
 
 
-def cams_after_first_epoch(run: StudyData, measure: str) -> tuple[str, np.ndarray] | None:
-    """Name and map of the first binary layer, as ``maps_after_first_epoch``."""
-    return next(iter(maps_after_first_epoch(run, measure).items()), None)
+def first_map_after_first_epoch(run: StudyData, measure: str) -> Map | None:
+    """That of the first binary layer."""
+    return next(iter(maps_after_first_epoch(run, measure).values()), None)
 
 
-def share_below_rival(run: StudyData, rival: StudyData, measure: str = "update_cam") -> float | None:
-    """Share of the first binary layer's filters whose CAM lies below the least CAM of ``rival``'s."""
-    own, other = cams_after_first_epoch(run, measure), cams_after_first_epoch(rival, measure)
-    return None if own is None or other is None else float((own[1] < other[1].min()).mean())
+def share_below_rival(run: StudyData, rival: StudyData) -> float | None:
+    """Share of the first binary layer's filters whose update value lies below the smallest of ``rival``'s."""
+    own, other = (first_map_after_first_epoch(one, "update_cam") for one in (run, rival))
+    return None if own is None or other is None else float((own < other.min()).mean())
 
 
-def _below_best(run: StudyData, runs: list[StudyData]) -> float | None:
-    """Against the other run whose least filter moves most."""
-    rivals = [(cams[1].min(), other) for other in _alike(run, runs) if (cams := _updates(other)) is not None]
-    return share_below_rival(run, max(rivals, key=lambda rival: rival[0])[1]) if rivals else None
+def _share_below_best(run: StudyData, runs: list[StudyData]) -> float | None:
+    """Against the other run whose slowest filter moves most. Flips of +-1 are no small steps: latent or not, alike."""
+    rivals = [
+        (float(cams.min()), i)
+        for i, other in enumerate(runs)
+        if other is not run and other.latent_free == run.latent_free
+        if (cams := first_map_after_first_epoch(other, "update_cam")) is not None
+    ]
+    return share_below_rival(run, runs[max(rivals, key=lambda rival: rival[0])[1]]) if rivals else None
 
 
-def _alike(run: StudyData, runs: list[StudyData]) -> list[StudyData]:
-    """The other runs whose weights are latent, or are not, as in ``run``: flips of +-1 are no small steps."""
-    kinds = {id(one): bool(one.stages and one.stages[-1].get("latent_free")) for one in runs}
-    return [other for other in runs if other is not run and kinds[id(other)] == kinds[id(run)]]
+def _in_first_layer(measure: str, *, after_first_epoch: bool) -> Callable[[StudyData, list[StudyData]], float | None]:
+    """The measure at the sample nearest to the end of the first epoch, else at the last one."""
+
+    def measured(run: StudyData, runs: list[StudyData]) -> float | None:
+        series, step = run.series(measure), run.after_first_epoch()
+        if not len(series.steps) or (after_first_epoch and step is None):
+            return None
+        row = int(np.abs(series.steps - step).argmin()) if after_first_epoch and step is not None else -1
+        value = series.values[row, 0]
+        return float(value) if np.isfinite(value) else None
+
+    return measured
 
 
-def _updates(run: StudyData) -> tuple[str, np.ndarray] | None:
-    return cams_after_first_epoch(run, "update_cam")
-
-
-def _least_cam(run: StudyData, runs: list[StudyData]) -> float | None:
-    cams = cams_after_first_epoch(run, "latent_cam")
-    return None if cams is None or run.after_first_epoch() is None else float(cams[1].min())
+def _smallest_cam(run: StudyData, runs: list[StudyData]) -> float | None:
+    cams = first_map_after_first_epoch(run, "latent_cam")
+    return None if cams is None or run.after_first_epoch() is None else float(cams.min())
 
 
 def _mean_ff(run: StudyData, runs: list[StudyData]) -> float | None:
@@ -104,57 +100,57 @@ def _final_pi(run: StudyData, runs: list[StudyData]) -> float | None:
     return float(flip_rate(run.ff[-max(1, len(run.ff) // 20) :, 2]).mean())
 
 
-def _accuracy(run: StudyData, runs: list[StudyData]) -> float | None:
+def final_accuracy(run: StudyData, runs: list[StudyData]) -> float | None:
     known = [row["test_accuracy"] for row in run.log if isinstance(row.get("test_accuracy"), float)]
     return known[-1] if known else None
 
 
-def percent(value: float) -> str:
+def format_percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def plain(value: float) -> str:
+def format_plain(value: float) -> str:
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or not value else f"{value:.2e}"
 
 
 PUBLISHED = (
-    Published("Test accuracy", _accuracy, percent, (), "", "of the last look at the test split"),
+    Published("Test accuracy", final_accuracy, format_percent, (), "", "at the last evaluation on the test split"),
     Published(
         "Saturated activations, after the first epoch",
-        _after_epoch("saturation"),
-        percent,
+        _in_first_layer("saturation", after_first_epoch=True),
+        format_percent,
         (("SGD", "42.54 %"), ("Adam", "35.45 %")),
         f"{_ADAMBNN}, figure 3",
         "share of |a| > 1 in front of the first sign",
     ),
     Published(
         "Saturated activations, at the end",
-        lambda run, runs: _near(run, "saturation", None),
-        percent,
+        _in_first_layer("saturation", after_first_epoch=False),
+        format_percent,
         (("SGD", "38.61 %"), ("Adam", "23.81 %")),
         f"{_ADAMBNN}, figure 3",
         "share of |a| > 1 in front of the first sign",
     ),
     Published(
         "SDAM of latent weights, after the first epoch",
-        _after_epoch("latent_sdam"),
-        plain,
+        _in_first_layer("latent_sdam", after_first_epoch=True),
+        format_plain,
         (("SGD", "6.227e-3"), ("Adam", "5.558e-3")),
         f"{_ADAMBNN}, figure 4",
         "first binary layer; grows with the scale of the weights",
     ),
     Published(
         "Least CAM of latent weights, after the first epoch",
-        _least_cam,
-        plain,
+        _smallest_cam,
+        format_plain,
         (("Adam", "0.0306"),),
         f"{_ADAMBNN}, figure 4",
         "first binary layer",
     ),
     Published(
         "Filters that move less than the rival's least",
-        _below_best,
-        percent,
+        _share_below_best,
+        format_percent,
         (("SGD against Adam", "34.3 %"),),
         f"{_ADAMBNN}, figure 5",
         "CAM of the update value, first binary layer, after the first epoch",
@@ -162,7 +158,7 @@ PUBLISHED = (
     Published(
         "Flip-flop ratio, mean over all steps",
         _mean_ff,
-        plain,
+        format_plain,
         (
             ("one step, decay 1e-5", "2.33e-3"),
             ("one step, 5e-6", "1.62e-3"),
@@ -177,7 +173,7 @@ PUBLISHED = (
     Published(
         "C2I, at the end",
         _final_c2i,
-        plain,
+        format_plain,
         (
             ("one step, decay 1e-5", "0.481"),
             ("one step, 5e-6", "0.496"),

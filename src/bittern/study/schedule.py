@@ -111,7 +111,8 @@ class Cost:
     def _share(self, plain: float, samples: float, snapshots: float) -> float:
         if not self._plain or not self.samples:
             return 0.0
-        step, own = (median(values) for values in zip(*self._plain, strict=True))
+        step = median(duration for duration, _ in self._plain)
+        own = median(inside for _, inside in self._plain)
         sample = median(self._costly[Kind.SAMPLE])
         snapshot = median(self._costly[Kind.SNAPSHOT] or [sample])
         extra = own * plain + max(0.0, sample - step + own) * samples + max(0.0, snapshot - step + own) * snapshots

@@ -1,4 +1,4 @@
-"""The watch with every optimizer, with wrapped and compiled networks, and with layers of one's own."""
+"""The watch with every optimizer, with wrapped and compiled networks, and with custom layers."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def test_a_network_without_binary_layers_is_refused(tmp_path: Path) -> None:
         watch(model, torch.optim.SGD(model.parameters(), lr=0.1), tmp_path / "study")
 
 
-def test_latent_weights_are_found_in_layers_of_ones_own_and_behind_parametrizations() -> None:
+def test_latent_weights_are_found_in_custom_layers_and_behind_parametrizations() -> None:
     model = nn.Sequential(BinaryLinear(4, 4), Own(4, 4), nn.Linear(4, 4))
     parametrize.register_parametrization(model[0], "weight", nn.Identity())
     parametrize.register_parametrization(model[2], "weight", MagnitudeAwareSign())
@@ -34,7 +34,7 @@ def test_latent_weights_are_found_in_layers_of_ones_own_and_behind_parametrizati
     assert {id(w.parameter) for w in found} == {id(p) for p in split_parameters(shared).binary.values()}
 
 
-def test_step_one_of_two_step_training_is_told_from_step_two(tmp_path: Path) -> None:
+def test_step_one_of_two_step_training_is_recorded_as_not_binarized(tmp_path: Path) -> None:
     real = nn.Sequential(BinaryLinear(4, 4, binarize_weight=False))
     assert not latent_weights(real)[0].binarized
     with watch(real, torch.optim.SGD(real.parameters(), lr=0.1), tmp_path):

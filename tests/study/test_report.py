@@ -84,7 +84,7 @@ def test_the_json_holds_the_same(run: Path) -> None:
     assert any(row["values"].get("Adam") == "23.81 %" for row in found["published"])
 
 
-def test_measures_of_ones_own_and_references_are_on_the_page(tmp_path: Path) -> None:
+def test_custom_measures_and_references_are_on_the_page(tmp_path: Path) -> None:
     class Norm(Instrument):
         """The norm of a layer's weights."""
 

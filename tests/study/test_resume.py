@@ -31,7 +31,7 @@ def test_a_resumed_study_is_the_uninterrupted_one(tmp_path: Path) -> None:
             )
 
     with watch(model, optimizer, tmp_path / "cut", **options) as watched:
-        loop(model, optimizer, 43, watched, after=keep)  # goes on after the checkpoint at step 30, and dies
+        loop(model, optimizer, 43, watched, after=keep)  # continues after the checkpoint at step 30, then dies
     with open(tmp_path / "cut" / STEPS_FILE, "a") as file:
         file.write("44,0.0")  # a broken last line
     with open(tmp_path / "cut" / READINGS_FILE, "a") as file:

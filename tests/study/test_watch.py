@@ -118,7 +118,7 @@ def test_wrong_options_are_refused_before_anything_is_written(
     assert not (tmp_path / "study").exists()
 
 
-def test_an_instrument_of_ones_own(tmp_path: Path) -> None:
+def test_a_custom_instrument_is_read(tmp_path: Path) -> None:
     class Norm(Instrument):
         """The norm of a layer's weights."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bittern._run_files import LOG_FILE, MODEL_INFO_FILE, STUDY_FOLDER
 from bittern.study.errors import StudyError
 from bittern.study.files import (
     FORMAT,
@@ -20,14 +21,11 @@ from bittern.study.files import (
     SNAPSHOTS,
     STEPS_FILE,
     STEPS_HEADER,
-    STUDY_FOLDER,
     read_arrays,
 )
 from bittern.study.instruments import INSTRUMENTS
 
 _OF_ACTIVATIONS = {measure.name for row in INSTRUMENTS.values() if row.observes for measure in row.measures}
-
-LOG_FILE, RUN_FILE = "log.csv", "model.json"  # of bittern.train, which need not be there
 
 Floats = npt.NDArray[np.float64]
 
@@ -174,7 +172,7 @@ def read_study(path: str | Path) -> StudyData:
         epochs,
         stages,
         log,
-        _json(run_folder / RUN_FILE, []),
+        _json(run_folder / MODEL_INFO_FILE, []),
         missing,
     )
     gaps = np.diff(data.ff[:, 0], prepend=data.ff[:1, 0] - 1) - 1
@@ -184,7 +182,7 @@ def read_study(path: str | Path) -> StudyData:
             "without --study"
         )
     missing += _uncovered(data) + info.get("notes", [])
-    if info and not (run_folder / RUN_FILE).is_file() and not own:
+    if info and not (run_folder / MODEL_INFO_FILE).is_file() and not own:
         missing.append("the end: the run is not finished; this is what there is so far")
     return data
 

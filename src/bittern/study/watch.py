@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bittern import __version__
+from bittern._distributed import is_first, world_size
+from bittern._run_files import TENSORBOARD_FOLDER
+from bittern._tensorboard import EventWriter
 from bittern.study import ranks
 from bittern.study.files import SEPARATOR, StudyWriter
 from bittern.study.instruments import INSTRUMENTS, get_instrument
@@ -21,7 +24,6 @@ from bittern.study.intercept import Interception
 from bittern.study.layers import latent_weights, unwrapped
 from bittern.study.look import Look
 from bittern.study.schedule import LADDER, Cost, Kind, Schedule
-from bittern.study.tensorboard import Scalars
 
 _STAGE, _STAGE_STEP = "stage", "stage_step"  # names in state.npz
 
@@ -58,7 +60,7 @@ class Watch:
         self._instruments = _instruments(instruments, self._model, probe, references)
         self._flips = next((i for i in self._instruments if isinstance(i, Flips)), None)
         self._observing = [i for i in self._instruments if i.observes] if _observable(model) else []
-        self._first = ranks.is_first()
+        self._first = is_first()
         if not self._first:
             self._instruments = self._observing
         self._step, self._stage = step, stage
@@ -70,10 +72,10 @@ class Watch:
         self._asked = False
         self._closed = False
         self._writer: StudyWriter | None = None
-        self._scalars: Scalars | None = None
+        self._scalars: EventWriter | None = None
         if self._first:
             self._writer = StudyWriter(Path(out), step)
-            self._scalars = Scalars(Path(out), step)
+            self._scalars = EventWriter(Path(out) / TENSORBOARD_FOLDER, step)
         self._begin(model)
         self._written = self._snapped = step
         self._plan(first=True)
@@ -210,7 +212,9 @@ class Watch:
         scalars, arrays = _fetched(values)
         if scalars:
             self._writer.reading("sample", look.step, values=scalars)
-        self._scalars.add(look.step, scalars)
+        self._scalars.add(
+            look.step, {f"{measure}/{layer}": v for measure, layers in scalars.items() for layer, v in layers.items()}
+        )
         if snapshot:
             self._writer.snapshot(look.step, arrays)
             self._save_state()
@@ -308,9 +312,9 @@ def _instruments(
     elif Mismatch.name in wanted:
         raise ValueError(f"instrument {Mismatch.name!r} needs probe, the loss of the model on one fixed batch")
     found = [i if isinstance(i, Instrument) else special.get(i, get_instrument(i))() for i in wanted]
-    if ranks.world() > 1 and any(isinstance(instrument, Mismatch) for instrument in found):
+    if world_size() > 1 and any(isinstance(instrument, Mismatch) for instrument in found):
         raise ValueError(
-            f"probe needs training in one process, not {ranks.world()}: the others would not take part in its passes; "
+            f"probe needs training in one process, not {world_size()}: the others would not take part in its passes; "
             "leave it out, and call study.agreement on a checkpoint in a process of its own"
         )
     return found

@@ -16,8 +16,7 @@ from torch import nn
 
 from bittern.study import TrainingObserver
 from bittern.study.read import read_study
-from bittern.train import Observer, TrainingInterrupted, run
-from bittern.train.trainer import Position
+from bittern.train import Observer, Position, TrainingInterrupted, run
 from study.conftest import TINY
 
 

@@ -49,7 +49,7 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
     order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
     sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
@@ -63,7 +63,7 @@ def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPat
 def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     with pytest.raises(ValueError, match="one process, not 2"):

@@ -14,17 +14,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bittern.data import DataError, Dataset, Split, load, open_dataset
-from bittern.train import Observer, RunError, TrainingError, load_run, run, with_overrides
+from bittern.train import Observer, Position, RunError, TrainingError, get_recipe, load_run, run
 from bittern.train.ranks import Ranks
-from bittern.train.recipes import get_recipe
-from bittern.train.trainer import Position, Trainer
+from bittern.train.stages import enter_stage
 from data.hf_parquet import write_cifar10
-from train.tiny import TINY, At, train
-
-
-def tiny_trainer(dataset: Dataset | None = None) -> Trainer:
-    recipe = with_overrides(get_recipe("digits"), TINY)
-    return Trainer(recipe, dataset or open_dataset("digits"), seed=0, ranks=Ranks("cpu", "32-true"))
+from train.tiny import At, context, recipe, steps, train
 
 
 def numbered_digits() -> Dataset:
@@ -150,21 +144,19 @@ def test_the_cifar_recipe_trains_on_a_folder_of_parquet_files(tmp_path: Path) ->
 
 
 def test_step_two_begins_with_the_weights_of_step_one() -> None:
-    trainer = tiny_trainer()
-    trainer.enter(Position())
-    trainer.step(*next(trainer.epoch(Position())), Position())
-    before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
-    trainer.enter(Position(stage=1))
-    assert trainer.model.blocks[0].conv.binarize_weight
-    assert all(torch.equal(t, before[name]) for name, t in trainer.model.state_dict().items())
+    made = context(recipe())
+    first = enter_stage(made, 0, None)
+    steps(made, first, 1)
+    before = {name: t.clone() for name, t in first.model.state_dict().items()}
+    second = enter_stage(made, 1, first)
+    assert second.model.blocks[0].conv.binarize_weight
+    assert all(torch.equal(t, before[name]) for name, t in second.model.state_dict().items())
 
 
 def test_every_epoch_has_an_order_of_its_own_in_which_each_image_comes_once() -> None:
-    trainer = tiny_trainer(numbered_digits())
+    made = context(recipe(), numbered_digits())
     orders = [
-        torch.cat([labels for _, labels in trainer.epoch(Position(stage, epoch))])
-        for stage in (0, 1)
-        for epoch in (0, 1)
+        torch.cat([labels for _, labels in made.epoch(Position(stage, epoch))]) for stage in (0, 1) for epoch in (0, 1)
     ]
     assert all(len(order.unique()) == len(order) == 11 * 128 for order in orders)
     assert len({tuple(order.tolist()) for order in orders}) == 4
@@ -178,7 +170,7 @@ def test_a_batch_larger_than_the_data_is_the_whole_data(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(RunError, match="is not empty; choose another folder, or go on with the run in it by --resume"):
+    with pytest.raises(RunError, match=r"is not empty; choose another folder, or resume .* --resume"):
         train(tmp_path)
     with pytest.raises(RunError, match=r"notes\.txt is a file"):
         train(tmp_path / "notes.txt")
@@ -193,7 +185,7 @@ def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
 def test_an_accelerator_that_is_not_there_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match=rf"accelerator '{accelerator}' cannot be used \(.*\); try 'auto' or 'cpu'"):
-        Ranks(accelerator, "32-true")
+        Ranks(accelerator)
 
 
 def test_unusable_data_stops_the_run_before_anything_is_written(tmp_path: Path) -> None:

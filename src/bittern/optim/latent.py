@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from bittern.optim._checks import Number, check_clip, check_range
-from bittern.optim._lists import use_foreach
+from bittern.optim._lists import clip_, use_foreach
 from bittern.optim.ovsw import decay_silent_, scale_gradient_, track_flips_
 
 Silence = tuple[float, float, float]
@@ -109,8 +109,7 @@ class LatentOptimizer(Optimizer):
             if group["clip"] is None or not params:
                 continue
             if use_foreach(params, group["foreach"]):
-                torch._foreach_clamp_min_(params, -group["clip"])
-                torch._foreach_clamp_max_(params, group["clip"])
+                clip_(params, group["clip"])
             else:
                 for p in params:
                     p.clamp_(-group["clip"], group["clip"])

@@ -26,7 +26,6 @@ from bittern._files import write_atomically
 from bittern.study.errors import StudyError
 
 FORMAT = 1
-STUDY_FOLDER = "study"
 INFO_FILE, STEPS_FILE, READINGS_FILE, STATE_FILE = "study.json", "steps.csv", "readings.jsonl", "state.npz"
 SNAPSHOTS = "snapshots"
 STEPS_HEADER = "step,ff,ff_last"

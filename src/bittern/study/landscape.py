@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bittern._run_files import STUDY_FOLDER
 from bittern.study.errors import StudyError
-from bittern.study.files import STUDY_FOLDER, read_arrays, write_arrays
+from bittern.study.files import read_arrays, write_arrays
 from bittern.study.look import per_filter
 
 LANDSCAPE_FILE = "landscape.npz"

@@ -4,20 +4,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from bittern.study.files import STUDY_FOLDER
+from bittern._distributed import is_first
+from bittern._run_files import STUDY_FOLDER
 from bittern.study.layers import find_latent_weights, unwrap
-from bittern.study.ranks import is_first
 from bittern.study.watch import Watch
 from bittern.train.errors import TrainingError
 from bittern.train.observer import Observer
-
-if TYPE_CHECKING:
-    from bittern.train.trainer import Position
+from bittern.train.position import Position
 
 
 class TrainingObserver(Observer):
@@ -30,7 +28,7 @@ class TrainingObserver(Observer):
         self._options = options
         self._watch: Watch | None = None
 
-    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: "Position") -> None:
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: Position) -> None:
         self.close()
         if at.step == 0 and is_first():  # left by an attempt that ended before its first checkpoint
             shutil.rmtree(folder / STUDY_FOLDER, ignore_errors=True)
@@ -42,12 +40,12 @@ class TrainingObserver(Observer):
                 model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
             )
 
-    def step(self, at: "Position") -> None:
+    def step(self, at: Position) -> None:
         if self._watch is not None:
             with _writing():
                 self._watch.step()
 
-    def epoch(self, at: "Position", row: Mapping[str, Any]) -> None:
+    def epoch(self, at: Position, row: Mapping[str, Any]) -> None:
         if self._watch is not None:
             with _writing():
                 self._watch.epoch(row["epoch"], row["stage"])

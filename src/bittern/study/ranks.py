@@ -4,23 +4,15 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from bittern._distributed import world_size
+
 Sums = dict[str, dict[str, Tensor]]
 """Instrument -> site -> sums [n]."""
 
 
-def world() -> int:
-    """Processes that train the network, 1 without ``torch.distributed``."""
-    together = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if together else 1
-
-
-def is_first() -> bool:
-    return world() == 1 or torch.distributed.get_rank() == 0
-
-
 def add_up(sums: Sums) -> Sums:
     """The sums over all processes, in one exchange, in the order of ``sums``; all must pass the same sites."""
-    if world() == 1:
+    if world_size() == 1:
         return sums
     keys = sorted((instrument, site) for instrument, sites in sums.items() for site in sites)
     if not keys:
@@ -34,7 +26,7 @@ def add_up(sums: Sums) -> Sums:
 
 def agreed(number: int, device: torch.device) -> int:
     """``number`` of the first process."""
-    if world() == 1:
+    if world_size() == 1:
         return number
     shared = torch.tensor([number], device=device)
     torch.distributed.broadcast(shared, 0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bittern._run_files import LOG_FILE, MODEL_INFO_FILE, STUDY_FOLDER
 from bittern.study.errors import StudyError
 from bittern.study.files import (
     FORMAT,
@@ -19,13 +20,10 @@ from bittern.study.files import (
     SEPARATOR,
     SNAPSHOTS,
     STEPS_FILE,
-    STUDY_FOLDER,
     parse_steps_row,
     read_arrays,
 )
 from bittern.study.instruments import INSTRUMENT_OF
-
-LOG_FILE, RUN_FILE = "log.csv", "model.json"  # of bittern.train, which need not be there
 
 Floats = npt.NDArray[np.float64]
 
@@ -176,11 +174,11 @@ def read_study(path: str | Path) -> StudyData:
         epochs=epochs,
         stages=stages,
         log=log,
-        run=_read_json(run_folder / RUN_FILE, []),
+        run=_read_json(run_folder / MODEL_INFO_FILE, []),
         missing=missing,
     )
     missing += [*_unwatched(data), *info.get("notes", [])]
-    if info and not own and not (run_folder / RUN_FILE).is_file():
+    if info and not own and not (run_folder / MODEL_INFO_FILE).is_file():
         missing.append("the end: the run is not finished; this is what there is so far")
     return data
 

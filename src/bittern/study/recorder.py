@@ -9,13 +9,14 @@ import torch
 from torch.optim import Optimizer
 
 from bittern import __version__
+from bittern._run_files import TENSORBOARD_FOLDER
+from bittern._tensorboard import EventWriter
 from bittern.study.files import SEPARATOR, StudyWriter
 from bittern.study.instruments.base import Instrument, Readings
 from bittern.study.instruments.flips import Flips
 from bittern.study.look import Look
 from bittern.study.optimizers import describe_optimizer
 from bittern.study.schedule import Cost, SamplingSchedule
-from bittern.study.tensorboard import Scalars
 
 _STAGE, _STAGE_STEP = "stage", "stage_step"  # names in state.npz
 
@@ -33,7 +34,7 @@ class Recorder:
         cost: Cost,
     ) -> None:
         self._writer = StudyWriter(folder, step)
-        self._scalars = Scalars(folder, step)
+        self._events = EventWriter(folder / TENSORBOARD_FOLDER, step)
         self._stage = stage
         self._instruments = instruments
         self._flips = next((one for one in instruments if isinstance(one, Flips)), None)
@@ -76,7 +77,8 @@ class Recorder:
         scalars, arrays = _fetch(readings)
         if scalars:
             self._writer.write_reading("sample", look.step, values=scalars)
-        self._scalars.add(look.step, scalars)
+        tags = {f"{measure}/{layer}": v for measure, layers in scalars.items() for layer, v in layers.items()}
+        self._events.add(look.step, tags)
         if snapshot:
             self._writer.write_snapshot(look.step, arrays)
             self._save_state()
@@ -96,7 +98,7 @@ class Recorder:
 
     def close(self) -> None:
         self._writer.close()
-        self._scalars.close()
+        self._events.close()
 
     def _save_state(self) -> None:
         states = {f"{i.name}{SEPARATOR}{name}": array for i in self._instruments for name, array in i.state().items()}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bittern._distributed import is_first
 from bittern.study import ranks
 from bittern.study.instruments import build_instruments
 from bittern.study.instruments.base import Instrument
@@ -82,7 +83,7 @@ class Watch:
         self._instruments = build_instruments(instruments, network, probe, references)
         observable = can_intercept(model)
         self._observing = [i for i in self._instruments if i.observes] if observable else []
-        self._first = ranks.is_first()
+        self._first = is_first()
         if not self._first:
             self._instruments = self._observing
         self._schedule = SamplingSchedule(sample_every or LADDER[0], snapshot_every, budget, adapt=sample_every is None)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from bittern._distributed import world_size
 from bittern._lookup import find
-from bittern.study import ranks
 from bittern.study.instruments.base import Instrument as Instrument
 from bittern.study.instruments.base import Measure as Measure
 from bittern.study.instruments.channels import Channels
@@ -71,9 +71,9 @@ def build_instruments(
     elif Mismatch.name in chosen:
         raise ValueError(f"instrument {Mismatch.name!r} needs probe, the loss of the model on one fixed batch")
     built = [one if isinstance(one, Instrument) else special.get(one, get_instrument(one))() for one in chosen]
-    if ranks.world() > 1 and any(isinstance(instrument, Mismatch) for instrument in built):
+    if world_size() > 1 and any(isinstance(instrument, Mismatch) for instrument in built):
         raise ValueError(
-            f"probe needs training in one process, not {ranks.world()}: the others would not take part in its passes; "
+            f"probe needs training in one process, not {world_size()}: the others would not take part in its passes; "
             "leave it out, and call study.agreement on a checkpoint in a separate process"
         )
     return built

@@ -18,7 +18,7 @@ def is_first() -> bool:
     return world() == 1 or torch.distributed.get_rank() == 0
 
 
-def add_up(sums: Sums) -> Sums:
+def sum_over_processes(sums: Sums) -> Sums:
     """The sums over all processes, in one exchange, in the order of ``sums``; all must pass the same sites."""
     if world() == 1:
         return sums
@@ -32,7 +32,7 @@ def add_up(sums: Sums) -> Sums:
     return {instrument: {site: found[instrument, site] for site in sites} for instrument, sites in sums.items()}
 
 
-def agreed(number: int, device: torch.device) -> int:
+def broadcast_from_first(number: int, device: torch.device) -> int:
     """``number`` of the first process."""
     if world() == 1:
         return number

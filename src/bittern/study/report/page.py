@@ -14,7 +14,7 @@ from bittern import __version__
 from bittern.study.instruments import INSTRUMENTS, MEASURES
 from bittern.study.instruments.base import Measure
 from bittern.study.read import StudyData
-from bittern.study.report.charts import SECTIONS, TOYS, Drawn, draw_all
+from bittern.study.report.charts import CHARTS, SECTIONS, TOYS, DrawnChart, draw_all
 from bittern.study.report.diagnosis import Diagnosis, diagnose
 from bittern.study.report.plots import reference_measures
 from bittern.study.report.published import PUBLISHED, final_accuracy, format_percent, format_plain
@@ -48,7 +48,7 @@ class Report:
         """The page. It refers to nothing outside itself."""
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         folder = files(__package__)
-        drawn, undrawn = draw_all(self.runs) if self.runs else ([], [])
+        drawn, undrawn = draw_all(self.runs, CHARTS) if self.runs else ([], [])
         drawn += draw_all([], TOYS)[0] if self._toys else []
         return environment.from_string(folder.joinpath(_TEMPLATE).read_text("utf-8")).render(
             style=Markup(folder.joinpath(_STYLE).read_text("utf-8")),
@@ -122,7 +122,7 @@ class Report:
         return rows
 
 
-def _by_section(drawn: Sequence[Drawn]) -> list[tuple[str, str, str, list[Drawn]]]:
+def _by_section(drawn: Sequence[DrawnChart]) -> list[tuple[str, str, str, list[DrawnChart]]]:
     """Name, heading, text and charts of each section that has charts."""
     return [
         (name, heading, text, shown)

@@ -18,7 +18,7 @@ Map = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A row of the table.
 
     Args:
@@ -114,8 +114,10 @@ def format_plain(value: float) -> str:
 
 
 PUBLISHED = (
-    Published("Test accuracy", final_accuracy, format_percent, (), "", "at the last evaluation on the test split"),
-    Published(
+    PublishedFigure(
+        "Test accuracy", final_accuracy, format_percent, (), "", "at the last evaluation on the test split"
+    ),
+    PublishedFigure(
         "Saturated activations, after the first epoch",
         _in_first_layer("saturation", after_first_epoch=True),
         format_percent,
@@ -123,7 +125,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, figure 3",
         "share of |a| > 1 in front of the first sign",
     ),
-    Published(
+    PublishedFigure(
         "Saturated activations, at the end",
         _in_first_layer("saturation", after_first_epoch=False),
         format_percent,
@@ -131,7 +133,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, figure 3",
         "share of |a| > 1 in front of the first sign",
     ),
-    Published(
+    PublishedFigure(
         "SDAM of latent weights, after the first epoch",
         _in_first_layer("latent_sdam", after_first_epoch=True),
         format_plain,
@@ -139,7 +141,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, figure 4",
         "first binary layer; grows with the scale of the weights",
     ),
-    Published(
+    PublishedFigure(
         "Least CAM of latent weights, after the first epoch",
         _smallest_cam,
         format_plain,
@@ -147,7 +149,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, figure 4",
         "first binary layer",
     ),
-    Published(
+    PublishedFigure(
         "Filters that move less than the rival's least",
         _share_below_best,
         format_percent,
@@ -155,7 +157,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, figure 5",
         "CAM of the update value, first binary layer, after the first epoch",
     ),
-    Published(
+    PublishedFigure(
         "Flip-flop ratio, mean over all steps",
         _mean_ff,
         format_plain,
@@ -170,7 +172,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, table 1",
         "counted in the last stage",
     ),
-    Published(
+    PublishedFigure(
         "C2I, at the end",
         _final_c2i,
         format_plain,
@@ -185,7 +187,7 @@ PUBLISHED = (
         f"{_ADAMBNN}, table 1",
         "counted from the start of the last stage",
     ),
-    Published(
+    PublishedFigure(
         "Flip rate of the last layer, last twentieth",
         _final_pi,
         lambda value: f"{value:.2f}",

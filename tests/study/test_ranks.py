@@ -53,7 +53,7 @@ def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
     order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
     sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
-    added = ranks.add_up(sums)
+    added = ranks.sum_over_processes(sums)
     assert list(added["saturation"]) == order
     assert {site: part.tolist() for site, part in added["saturation"].items()} == {
         site: [2 * i, 20 + 2 * i] for i, site in enumerate(order)

@@ -3,7 +3,7 @@
 import pytest
 
 from bittern.study import schedule
-from bittern.study.schedule import LADDER, Cost, Kind, SamplingSchedule
+from bittern.study.schedule import LADDER, Cost, SamplingSchedule, StepKind
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run(clock: list[float], cost: Cost, every: int, steps: int, *, plain: float,
         clock[0] += plain
         began = clock[0]
         clock[0] += sample if sampled else own
-        cost.add(Kind.SAMPLE if sampled else Kind.PLAIN, began)
+        cost.add(StepKind.SAMPLE if sampled else StepKind.PLAIN, began)
 
 
 @pytest.mark.parametrize("on_cpu", [True, False])
@@ -66,5 +66,5 @@ def test_a_fixed_distance_stays(clock: list[float]) -> None:
 def test_samples_and_snapshots_come_at_multiples_and_the_first_step_is_one() -> None:
     plan = SamplingSchedule(5, 2, 0.1, adapt=False)
     kinds = [plan.kind(step, first=step == 1) for step in range(1, 21)]
-    assert [i for i, kind in enumerate(kinds, 1) if kind is Kind.SNAPSHOT] == [1, 10, 20]
-    assert [i for i, kind in enumerate(kinds, 1) if kind is Kind.SAMPLE] == [5, 15]
+    assert [i for i, kind in enumerate(kinds, 1) if kind is StepKind.SNAPSHOT] == [1, 10, 20]
+    assert [i for i, kind in enumerate(kinds, 1) if kind is StepKind.SAMPLE] == [5, 15]

@@ -10,7 +10,7 @@ Sums = dict[str, dict[str, Tensor]]
 """Instrument -> site -> sums [n]."""
 
 
-def add_up(sums: Sums) -> Sums:
+def sum_over_processes(sums: Sums) -> Sums:
     """The sums over all processes, in one exchange, in the order of ``sums``; all must pass the same sites."""
     if world_size() == 1:
         return sums
@@ -24,7 +24,7 @@ def add_up(sums: Sums) -> Sums:
     return {instrument: {site: found[instrument, site] for site in sites} for instrument, sites in sums.items()}
 
 
-def agreed(number: int, device: torch.device) -> int:
+def broadcast_from_first(number: int, device: torch.device) -> int:
     """``number`` of the first process."""
     if world_size() == 1:
         return number

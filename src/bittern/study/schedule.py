@@ -12,7 +12,7 @@ _MIN_SAMPLES = 3
 """A cost is trusted after this many samples."""
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """What happens at a step: ``PLAIN`` only counts flips, ``SAMPLE`` reads scalars, ``SNAPSHOT`` maps as well."""
 
     PLAIN = "plain"
@@ -35,11 +35,11 @@ class SamplingSchedule:
         """Steps from one snapshot to the next."""
         return self.every * self.snapshot_every
 
-    def kind(self, step: int, first: bool) -> Kind:
+    def kind(self, step: int, first: bool) -> StepKind:
         """Of step number ``step``, counted from 1."""
         if first or self.window_ends(step):
-            return Kind.SNAPSHOT
-        return Kind.SAMPLE if step % self.every == 0 else Kind.PLAIN
+            return StepKind.SNAPSHOT
+        return StepKind.SAMPLE if step % self.every == 0 else StepKind.PLAIN
 
     def window_ends(self, step: int) -> bool:
         """Whether ``step`` is a snapshot in its turn."""
@@ -70,14 +70,14 @@ class Cost:
         self._ended = self.now()
         self._stretch: list[tuple[float, float]] = []
         self._plain: list[tuple[float, float]] = []
-        self._costly: dict[Kind, list[float]] = {Kind.SAMPLE: [], Kind.SNAPSHOT: []}
-        self.steps: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self._costly: dict[StepKind, list[float]] = {StepKind.SAMPLE: [], StepKind.SNAPSHOT: []}
+        self.steps: dict[StepKind, int] = dict.fromkeys(StepKind, 0)
 
     @property
     def samples(self) -> int:
-        return len(self._costly[Kind.SAMPLE])
+        return len(self._costly[StepKind.SAMPLE])
 
-    def add(self, kind: Kind, began: float, count: bool = True) -> None:
+    def add(self, kind: StepKind, began: float, count: bool = True) -> None:
         """A step ended; the watch's part of it began at ``began``. Not ``count``: it is not typical."""
         now = self.now()
         duration, inside = now - self._ended, now - began
@@ -85,7 +85,7 @@ class Cost:
         self.steps[kind] += 1
         if not count:
             return
-        if kind is Kind.PLAIN:
+        if kind is StepKind.PLAIN:
             self._stretch.append((duration, inside))
             return
         self._costly[kind].append(duration)
@@ -106,14 +106,14 @@ class Cost:
     @property
     def share(self) -> float:
         """Of the steps so far; 0 as long as nothing is known."""
-        return self._share(*(float(self.steps[kind]) for kind in Kind))
+        return self._share(*(float(self.steps[kind]) for kind in StepKind))
 
     def _share(self, plain: float, samples: float, snapshots: float) -> float:
         if not self._plain or not self.samples:
             return 0.0
         step = median(duration for duration, _ in self._plain)
         own = median(inside for _, inside in self._plain)
-        sample = median(self._costly[Kind.SAMPLE])
-        snapshot = median(self._costly[Kind.SNAPSHOT] or [sample])
+        sample = median(self._costly[StepKind.SAMPLE])
+        snapshot = median(self._costly[StepKind.SNAPSHOT] or [sample])
         extra = own * plain + max(0.0, sample - step + own) * samples + max(0.0, snapshot - step + own) * snapshots
         return extra / ((step - own) * (plain + samples + snapshots))

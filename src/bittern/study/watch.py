@@ -20,7 +20,7 @@ from bittern.study.layers import latent_weights, unwrap
 from bittern.study.look import Look
 from bittern.study.optimizers import unwrap_optimizers
 from bittern.study.recorder import Recorder
-from bittern.study.schedule import LADDER, Cost, Kind, SamplingSchedule
+from bittern.study.schedule import LADDER, Cost, SamplingSchedule, StepKind
 
 
 class Watch:
@@ -117,7 +117,7 @@ class Watch:
         with torch.no_grad():
             for instrument in self._instruments:
                 instrument.every_step(look)
-            if kind is not Kind.PLAIN:
+            if kind is not StepKind.PLAIN:
                 self._sample(kind)
             elif self._recorder is not None and self._step % FOLD_EVERY == 0:
                 self._recorder.fold(self._step)
@@ -159,9 +159,9 @@ class Watch:
     def _plan(self, first: bool, snapshot: bool = False) -> None:
         """Chooses what happens at the next step, and prepares it."""
         self._first_step = first
-        self._kind = Kind.SNAPSHOT if snapshot else self._schedule.kind(self._step + 1, first)
+        self._kind = StepKind.SNAPSHOT if snapshot else self._schedule.kind(self._step + 1, first)
         self._before, self._sums = {}, {instrument.name: {} for instrument in self._observing}
-        if self._kind is Kind.PLAIN:
+        if self._kind is StepKind.PLAIN:
             return
         if self._first:
             self._before = {w.name: w.values.float().clone() for w in self._weights}
@@ -172,21 +172,21 @@ class Watch:
 
     def _visit(self, site: str, module: nn.Module, x: Tensor) -> None:
         for instrument in self._observing:
-            sums = instrument.observe(module, x, self._kind is Kind.SNAPSHOT).long()
+            sums = instrument.observe(module, x, self._kind is StepKind.SNAPSHOT).long()
             before = self._sums[instrument.name].get(site)
             self._sums[instrument.name][site] = sums if before is None else before + sums
 
-    def _sample(self, kind: Kind) -> None:
+    def _sample(self, kind: StepKind) -> None:
         self._interception.close()
-        sums = ranks.add_up(self._sums)
+        sums = ranks.sum_over_processes(self._sums)
         window_ends = self._schedule.window_ends(self._step)
         look = Look(self._step, self._weights, self._optimizers, self._before, sums, window_ends)
-        if kind is Kind.SNAPSHOT:
+        if kind is StepKind.SNAPSHOT:
             self._last_snapshot = self._step
         if self._recorder is not None:
-            self._recorder.record(look, kind is Kind.SNAPSHOT)
+            self._recorder.record(look, kind is StepKind.SNAPSHOT)
             self._schedule.revise(self._cost)
-        self._schedule.every = ranks.agreed(self._schedule.every, self._device)
+        self._schedule.every = ranks.broadcast_from_first(self._schedule.every, self._device)
 
 
 watch = Watch

@@ -66,7 +66,7 @@ def _mark_stages(axes: Axes, runs: Runs, x: str) -> None:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnChart:
     """A chart on the page. ``run``: its number where it is of one run only."""
 
     chart: Chart
@@ -74,19 +74,19 @@ class Drawn:
     run: int | None
 
 
-def draw_all(runs: Runs, charts: Sequence[Chart] | None = None) -> tuple[list[Drawn], list[str]]:
-    """Every chart that the runs have something for, and the titles of the others."""
-    drawn: list[Drawn] = []
+def draw_all(runs: Runs, charts: Sequence[Chart]) -> tuple[list[DrawnChart], list[str]]:
+    """Every one of ``charts`` that the runs have something for, and the titles of the others."""
+    drawn: list[DrawnChart] = []
     missing: list[str] = []
     with svg.page_style():
-        for chart in CHARTS if charts is None else charts:
+        for chart in charts:
             numbers: Sequence[int | None] = range(len(runs)) if chart.each else [None]
             found = []
             for number in numbers:
                 group = runs if number is None else [runs[number]]
                 label = chart.title if number is None or len(runs) == 1 else f"{chart.title}, {runs[number].name}"
                 if (figure := chart.draw(group, label)) is not None:
-                    found.append(Drawn(chart, figure, number))
+                    found.append(DrawnChart(chart, figure, number))
             if not found and not chart.optional:
                 missing.append(chart.title)
             drawn += found
@@ -204,21 +204,17 @@ CHARTS = (
         "CAM of what a step changes, after the first epoch, sorted. Dotted: the smallest.",
         plots.plot_sorted_filters("update_cam", "mean |change| of a filter"), "filters of the first binary layer, %",
     ),
-    Chart(
-        "gradient_histogram", "maps", "Gradients", _LAST_AND_FIRST,
-        plots.plot_histograms("gradient_histogram"), percent=True,
-    ),
-    Chart(
-        "first_moment_histogram", "maps", "First moment", _LAST_AND_FIRST,
-        plots.plot_histograms("first_moment_histogram"), percent=True, optional=True,
-    ),
-    Chart(
-        "second_moment_histogram", "maps", "Second moment", _LAST_AND_FIRST,
-        plots.plot_histograms("second_moment_histogram"), percent=True, optional=True,
-    ),
-    Chart(
-        "update_histogram", "maps", "Update values", _LAST_AND_FIRST,
-        plots.plot_histograms("update_histogram"), percent=True,
+    *(
+        Chart(
+            f"{kind}_histogram", "maps", title, _LAST_AND_FIRST, plots.plot_histograms(f"{kind}_histogram"),
+            percent=True, optional="moment" in kind,
+        )
+        for kind, title in (
+            ("gradient", "Gradients"),
+            ("first_moment", "First moment"),
+            ("second_moment", "Second moment"),
+            ("update", "Update values"),
+        )
     ),
     Chart(
         "cam_maps", "maps", "Maps of the first binary layer", "One column per filter, one row per snapshot.",

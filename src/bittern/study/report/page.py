@@ -1,8 +1,7 @@
 """The report: one self-contained HTML page on one run, or several side by side, and the same as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any
 
@@ -14,23 +13,12 @@ from bittern import __version__
 from bittern.study.instruments import INSTRUMENTS, MEASURES
 from bittern.study.instruments.base import Measure
 from bittern.study.read import StudyData
-from bittern.study.report.charts import SECTIONS, TOYS, Drawn, draw_all
+from bittern.study.report.charts import CHARTS, SECTIONS, TOYS, DrawnChart, draw_all
 from bittern.study.report.diagnosis import Diagnosis, diagnose
 from bittern.study.report.plots import reference_measures
-from bittern.study.report.published import PUBLISHED, final_accuracy, format_percent, format_plain
+from bittern.study.report.published import PUBLISHED, RunFigure, final_accuracy, format_percent, format_plain
 
 _TEMPLATE, _STYLE = "page.html.j2", "page.css"
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A figure of every run, as text, beside those that were published."""
-
-    name: str
-    note: str
-    measured: tuple[str, ...]
-    published: tuple[tuple[str, str], ...] = ()
-    source: str = ""
 
 
 class Report:
@@ -48,7 +36,7 @@ class Report:
         """The page. It refers to nothing outside itself."""
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         folder = files(__package__)
-        drawn, undrawn = draw_all(self.runs) if self.runs else ([], [])
+        drawn, undrawn = draw_all(self.runs, CHARTS) if self.runs else ([], [])
         drawn += draw_all([], TOYS)[0] if self._toys else []
         return environment.from_string(folder.joinpath(_TEMPLATE).read_text("utf-8")).render(
             style=Markup(folder.joinpath(_STYLE).read_text("utf-8")),
@@ -56,12 +44,12 @@ class Report:
             runs=self.runs,
             facts=[_facts(run) for run in self.runs],
             diagnoses=self.diagnoses,
-            table=[row for row in self._published() if any(row.measured)],
+            table=self._table(PUBLISHED),
             sections=_by_section(drawn),
             missing=[(run.name, run.missing) for run in self.runs if run.missing],
             undrawn=undrawn,
             measures=self._measures(),
-            others=self._others(),
+            others=self._table(self._own_figures()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -80,18 +68,19 @@ class Report:
                 for run, diagnosis in zip(self.runs, self.diagnoses, strict=True)
             ],
             "published": [
-                {"figure": row.name, "source": row.source, "values": dict(row.values)}
+                {"figure": row.name, "source": row.source, "values": dict(row.published)}
                 for row in PUBLISHED
-                if row.values
+                if row.published
             ],
         }
 
-    def _published(self) -> list[TableRow]:
+    def _table(self, figures: Sequence[RunFigure]) -> list[tuple[RunFigure, list[str]]]:
+        """Those that a run has, with the text of each run's."""
         rows = []
-        for row in PUBLISHED:
-            values = [row.measured(run, self.runs) for run in self.runs]
-            measured = tuple("" if value is None else row.text(value) for value in values)
-            rows.append(TableRow(row.name, row.note, measured, row.values, row.source))
+        for figure in figures:
+            values = [figure.measured(run, self.runs) for run in self.runs]
+            if any(value is not None for value in values):
+                rows.append((figure, ["" if value is None else figure.text(value) for value in values]))
         return rows
 
     def _measures(self) -> list[tuple[Measure, str]]:
@@ -109,20 +98,22 @@ class Report:
             if row["name"] not in MEASURES
         }
 
-    def _others(self) -> list[TableRow]:
-        """The last values of measures that have no chart, because they are of a user's instruments."""
+    def _own_figures(self) -> list[RunFigure]:
+        """The last means of measures that have no chart, because they are of a user's instruments."""
         own = self._own_measures()
         read = {name for run in self.runs for name in run.measures} - set(MEASURES) - set(reference_measures(self.runs))
-        rows = []
-        for name in sorted(read):
-            means = [run.mean(name)[1][-1:] for run in self.runs]
-            equation = own[name][0].equation if name in own else ""
-            measured = tuple(format_plain(float(*mean)) if np.isfinite(mean).any() else "" for mean in means)
-            rows.append(TableRow(name, equation, measured))
-        return rows
+        return [
+            RunFigure(name, own[name][0].equation if name in own else "", partial(_last_mean, name), format_plain)
+            for name in sorted(read)
+        ]
 
 
-def _by_section(drawn: Sequence[Drawn]) -> list[tuple[str, str, str, list[Drawn]]]:
+def _last_mean(measure: str, run: StudyData, runs: Sequence[StudyData]) -> float | None:
+    means = run.mean(measure)[1]
+    return float(means[-1]) if len(means) and np.isfinite(means[-1]) else None
+
+
+def _by_section(drawn: Sequence[DrawnChart]) -> list[tuple[str, str, str, list[DrawnChart]]]:
     """Name, heading, text and charts of each section that has charts."""
     return [
         (name, heading, text, shown)

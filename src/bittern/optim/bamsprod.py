@@ -90,11 +90,11 @@ class BAMSProd(BinaryOptimizer):
 
     e in [0, 1) is XNOR-Net's error min_a ||w_o - a sign(w_o)||^2, relative to ||w_o||^2. As |g| is never more than
     sqrt(vmax / (1 - beta2)), ebar = 0 makes the range inactive, which leaves AMSGrad without bias correction; ebar -> 1
-    narrows it to sqrt(vmax). Two corollaries (docs/optimizers.md), on which the tests insist: a step moves no weight by
+    narrows it to sqrt(vmax). Two corollaries (docs/optimizers.md), which the tests check: a step moves no weight by
     more than lr times the largest kappa so far, and the constraint takes O(sqrt(T)) from the sum of the gradients, so
     that AMSGrad's regret bound survives it.
 
-    After Liu et al. 2020, BAMSProd, arXiv:2009.13799, whose full text was not at hand: its numbers may not be expected.
+    After Liu et al. 2020, BAMSProd, arXiv:2009.13799, whose full text was not available: do not expect its results.
     AMSGrad: Reddi et al. 2018, On the Convergence of Adam and Beyond, algorithm 2. XNOR-Net: arXiv:1603.05279.
 
     Filters are what dimension 0 counts; a parameter of fewer than two dimensions is one filter. State: m, v, vmax, and

@@ -1,7 +1,7 @@
 """``BAMSProd``, a reconstruction: AMSGrad whose gradients are held in a range that follows the quantization error."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -40,8 +40,8 @@ def bamsprod(
     for done in steps:
         done.add_(1)
     shares = [_share(done, horizon) for done in steps]
-    state = (exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
-    for (w, g, m, v, vmax), ebars, of_horizon in _filter_lists(params, grads, *state, errors, shares, foreach=foreach):
+    tensors = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
+    for (w, g, m, v, vmax), ebars, of_horizon in _filter_lists(tensors, errors, shares, foreach):
         if maximize:
             g = negated(g)
         average_(ebars, [quantization_error(as_filters(x)) for x in w], 1 - rho)
@@ -58,23 +58,14 @@ def bamsprod(
 
 
 def _filter_lists(
-    params: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    max_exp_avg_sqs: list[Tensor],
-    errors: list[Tensor],
-    shares: list[Number],
-    *,
-    foreach: bool | None,
-) -> Iterator[tuple[tuple[list[Tensor], ...], list[Tensor], list[Number]]]:
+    tensors: Sequence[list[Tensor]], errors: list[Tensor], shares: list[Number], foreach: bool | None
+) -> Iterator[tuple[Sequence[list[Tensor]], list[Tensor], list[Number]]]:
     """As ``lists``, but in pieces of whole filters, with their errors and the share of the horizon."""
-    tensors = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
-    if use_foreach(params, foreach):
+    if use_foreach(tensors[0], foreach):
         yield tensors, errors, shares
         return
     for i, rows, pieces in filter_blocks(*tensors):
-        yield tuple([piece] for piece in pieces), [errors[i][rows]], [shares[i]]
+        yield [[piece] for piece in pieces], [errors[i][rows]], [shares[i]]
 
 
 class BAMSProd(BinaryOptimizer):

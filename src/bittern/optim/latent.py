@@ -56,10 +56,7 @@ class LatentOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; ``ags`` and ``sad`` change ``grad`` in place, as gradient clipping does."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         tracked = self._change_gradients()
         self._torch_step()
         for p, was_negative, momentum in tracked:

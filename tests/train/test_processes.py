@@ -97,7 +97,7 @@ def log(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_run_of_two_that_is_stopped_and_gone_on_with_ends_the_same(tmp_path: Path) -> None:
+def test_a_run_of_two_that_is_stopped_and_resumed_ends_the_same(tmp_path: Path) -> None:
     augmented = {"augmentation": "shift1"}  # whose random stream is another in each process
     train(tmp_path / "whole", 2, augmented)
     child = start(tmp_path / "parts", 2, augmented, checkpoint_seconds=0.0)
@@ -118,7 +118,7 @@ def test_images_that_any_of_the_processes_cannot_read_are_counted_and_named(tmp_
     write_folder(data, {"train": 34, "test": 9})
     for number in range(5):
         (data / "train" / "bee" / f"cut{number}.png").write_bytes(b"cut short")
-    told = {}
+    found = {}
     for processes in (1, 2):
         out = tmp_path / f"run{processes}"
         code = f"""
@@ -132,10 +132,10 @@ Path({str(out)!r} + (".first" if first else ".other")).write_text(said)
 """
         launch(out, processes, code).communicate(timeout=120)
         said = out.with_suffix(".first").read_text()
-        told[processes] = (sorted(re.findall(r"cut\d.png", said)), log(out)[-1]["skipped"])
+        found[processes] = (sorted(re.findall(r"cut\d.png", said)), log(out)[-1]["skipped"])
     assert (tmp_path / "run2.other").read_text() == ""
-    assert told[2] == told[1]
-    assert len(told[1][0]) == int(told[1][1]) > 3
+    assert found[2] == found[1]
+    assert len(found[1][0]) == int(found[1][1]) > 3
 
 
 def test_a_gradient_that_is_not_finite_in_one_of_the_processes_stops_them_all_alike(tmp_path: Path) -> None:

@@ -36,19 +36,19 @@ def test_every_optimizer_trains_the_binary_weights_of_a_recipe(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", LATENT_FREE)
-def test_a_latent_free_optimizer_goes_on_after_a_stop_as_if_nothing_had_happened(name: str, tmp_path: Path) -> None:
-    def begin(out: Path, **arguments: Any) -> Any:
+def test_a_latent_free_optimizer_is_resumed_bit_for_bit(name: str, tmp_path: Path) -> None:
+    def start(out: Path, **arguments: Any) -> Any:
         row = recipe(binary(binary_optimizer=name, epochs=2))
         return run(row, None, out, accelerator="cpu", **arguments)
 
-    begin(tmp_path / "whole")
+    start(tmp_path / "whole")
     with pytest.raises(CutShortError):
-        begin(tmp_path / "parts", progress=At(14, cut_short), checkpoint_seconds=0.0)
-    begin(tmp_path / "parts", resume=True)
+        start(tmp_path / "parts", progress=At(14, cut_short), checkpoint_seconds=0.0)
+    start(tmp_path / "parts", resume=True)
     assert same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_clipping_and_decay_are_for_the_weights_that_they_are_meant_for() -> None:
+def test_clipping_and_decay_apply_to_the_weights_that_they_are_for() -> None:
     model = create("digits-resnet", widths=(8, 8), depths=(1, 1))
     optimizer, _ = build_optimizer(binary(options={"clip": 0.5}, weight_decay=0.1), model)
     names = {id(p): n for n, p in model.named_parameters()}
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_stage_that_cannot_be_is_refused_when_it_is_made(changes: dict[str, Any], message: str) -> None:
+def test_an_impossible_stage_is_refused_when_it_is_made(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(binary(), **changes)
 

@@ -33,9 +33,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("overrides", [{"ema": 0.9}, {"mixup": 0.2}, {"cutmix": 1}, {"accumulate": 2}], ids=str)
-def test_runs_with_every_extra_go_on_after_a_stop_as_if_nothing_had_happened(
-    overrides: dict[str, Any], tmp_path: Path
-) -> None:
+def test_runs_with_each_extra_are_resumed_bit_for_bit(overrides: dict[str, Any], tmp_path: Path) -> None:
     train(tmp_path / "whole", overrides=overrides)
     with pytest.raises(CutShortError):
         train(tmp_path / "parts", overrides=overrides, progress=At(27, cut_short), checkpoint_seconds=0.0)
@@ -58,7 +56,7 @@ def test_mixing_by_cutmix_puts_pixels_of_other_images_in_their_places_and_shares
 
 @pytest.mark.slow
 def test_a_compiled_network_trains_to_a_run_like_any_other(tmp_path: Path) -> None:
-    # In a process of its own: torch's compiler warns of torch's own habits, which are errors here.
+    # In its own process: torch's compiler raises deprecation warnings, which are errors here.
     code = f"from train.tiny import train; train({str(tmp_path / 'run')!r}, epochs=1, overrides={{'compile': True}})"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

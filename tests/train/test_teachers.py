@@ -24,21 +24,21 @@ from bittern.train.stages import enter_stage
 from train.tiny import At, CutShortError, binary, context, cut_short, recipe, same_weights, steps, train
 
 
-def test_a_teacher_that_is_given_is_learned_from_and_kept_as_it_is(tmp_path: Path) -> None:
+def test_a_student_comes_closer_to_its_teacher_than_a_network_without_one(tmp_path: Path) -> None:
     teacher_run = train(tmp_path / "teacher", epochs=3)
     row = recipe(binary(epochs=3, teacher="given"), label_smoothing=0.0)
-    taught = run(row, None, tmp_path / "taught", accelerator="cpu", teacher=teacher_run.folder)
+    student = run(row, None, tmp_path / "student", accelerator="cpu", teacher=teacher_run.folder)
     alone = run(recipe(binary(epochs=3)), None, tmp_path / "alone", accelerator="cpu")
-    assert "teacher.sha256" in taught.info.settings
+    assert "teacher.sha256" in student.info.settings
     teacher, test = load_run(teacher_run.folder).model, open_dataset("digits").splits["test"].take(300)
-    x = taught.info.preprocessing(test.images)
+    x = student.info.preprocessing(test.images)
 
     def divergence(folder: Path) -> float:
         with torch.no_grad():
             student = load_run(folder).model(x).log_softmax(1)
             return nn.functional.kl_div(student, teacher(x).softmax(1), reduction="batchmean").item()
 
-    assert divergence(taught.folder) < divergence(alone.folder)
+    assert divergence(student.folder) < divergence(alone.folder)
 
 
 UNLIKE: dict[str, tuple[dict[str, Any], str]] = {
@@ -71,7 +71,7 @@ def test_a_run_with_fewer_classes_cannot_teach(tmp_path: Path) -> None:
         run(recipe(binary(teacher="given")), None, tmp_path / "run", accelerator="cpu", teacher=tmp_path / "teacher")
 
 
-def test_any_network_can_teach_and_another_one_cannot_take_its_place_on_resuming(tmp_path: Path) -> None:
+def test_any_network_can_teach_and_resuming_with_another_is_refused(tmp_path: Path) -> None:
     class Teacher(nn.Module):
         def __init__(self, scale: float) -> None:
             super().__init__()
@@ -86,7 +86,7 @@ def test_any_network_can_teach_and_another_one_cannot_take_its_place_on_resuming
         run(row, None, tmp_path / "run", accelerator="cpu", teacher=Teacher(3.0), resume=True)
 
 
-def test_a_teacher_is_asked_for_where_one_is_needed_and_refused_where_not(tmp_path: Path) -> None:
+def test_a_teacher_is_required_by_recipes_with_one_and_refused_by_others(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="learns from a teacher; give its run folder"):
         run(recipe(binary(teacher="given")), None, tmp_path / "run")
     with pytest.raises(ValueError, match="'digits' does not use a teacher"):

@@ -1,7 +1,7 @@
 """``BAMSProd``, a reconstruction: AMSGrad whose gradients are held in a range that follows the quantization error."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -40,8 +40,8 @@ def bamsprod(
     for done in steps:
         done.add_(1)
     shares = [_share(done, horizon) for done in steps]
-    state = (exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
-    for (w, g, m, v, vmax), ebars, of_horizon in _filter_lists(params, grads, *state, errors, shares, foreach=foreach):
+    tensors = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
+    for (w, g, m, v, vmax), ebars, of_horizon in _filter_lists(tensors, errors, shares, foreach):
         if maximize:
             g = negated(g)
         average_(ebars, [quantization_error(as_filters(x)) for x in w], 1 - rho)
@@ -58,23 +58,14 @@ def bamsprod(
 
 
 def _filter_lists(
-    params: list[Tensor],
-    grads: list[Tensor],
-    exp_avgs: list[Tensor],
-    exp_avg_sqs: list[Tensor],
-    max_exp_avg_sqs: list[Tensor],
-    errors: list[Tensor],
-    shares: list[Number],
-    *,
-    foreach: bool | None,
-) -> Iterator[tuple[tuple[list[Tensor], ...], list[Tensor], list[Number]]]:
+    tensors: Sequence[list[Tensor]], errors: list[Tensor], shares: list[Number], foreach: bool | None
+) -> Iterator[tuple[Sequence[list[Tensor]], list[Tensor], list[Number]]]:
     """As ``lists``, but in pieces of whole filters, with their errors and the share of the horizon."""
-    tensors = (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs)
-    if use_foreach(params, foreach):
+    if use_foreach(tensors[0], foreach):
         yield tensors, errors, shares
         return
     for i, rows, pieces in filter_blocks(*tensors):
-        yield tuple([piece] for piece in pieces), [errors[i][rows]], [shares[i]]
+        yield [[piece] for piece in pieces], [errors[i][rows]], [shares[i]]
 
 
 class BAMSProd(BinaryOptimizer):
@@ -90,11 +81,11 @@ class BAMSProd(BinaryOptimizer):
 
     e in [0, 1) is XNOR-Net's error min_a ||w_o - a sign(w_o)||^2, relative to ||w_o||^2. As |g| is never more than
     sqrt(vmax / (1 - beta2)), ebar = 0 makes the range inactive, which leaves AMSGrad without bias correction; ebar -> 1
-    narrows it to sqrt(vmax). Two corollaries (docs/optimizers.md), on which the tests insist: a step moves no weight by
+    narrows it to sqrt(vmax). Two corollaries (docs/optimizers.md), which the tests check: a step moves no weight by
     more than lr times the largest kappa so far, and the constraint takes O(sqrt(T)) from the sum of the gradients, so
     that AMSGrad's regret bound survives it.
 
-    After Liu et al. 2020, BAMSProd, arXiv:2009.13799, whose full text was not at hand: its numbers may not be expected.
+    After Liu et al. 2020, BAMSProd, arXiv:2009.13799, whose full text was not available: do not expect its results.
     AMSGrad: Reddi et al. 2018, On the Convergence of Adam and Beyond, algorithm 2. XNOR-Net: arXiv:1603.05279.
 
     Filters are what dimension 0 counts; a parameter of fewer than two dimensions is one filter. State: m, v, vmax, and

@@ -88,10 +88,7 @@ class BinaryOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; returns what ``closure``, which computes the loss and the gradients anew, returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             self._check_capture(group)
             params = [p for p in group["params"] if p.grad is not None]

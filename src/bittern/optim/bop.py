@@ -1,4 +1,4 @@
-"""``Bop``: flips a binary weight when the average of its gradients insists."""
+"""``Bop``: flips a binary weight when the average of its gradients is large and has its sign."""
 
 from collections.abc import Mapping
 from typing import ClassVar

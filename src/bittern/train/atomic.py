@@ -1,4 +1,4 @@
-"""Files of a run: written as a whole or not at all, with an error that says how to go on."""
+"""Files of a run: written as a whole or not at all, with an error that says how to continue."""
 
 from pathlib import Path
 

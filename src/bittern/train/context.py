@@ -17,7 +17,7 @@ from bittern.train.recipe import MIXED_PRECISIONS, Recipe, Stage
 
 @dataclass(frozen=True)
 class Context:
-    """A run as it was asked for, in this process.
+    """A run as it was requested, in this process.
 
     Attributes:
         train, test: the splits, on the device of the run where they are in memory.

@@ -38,7 +38,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 def describe_divergence(context: Context, stage: ActiveStage, loss: float, images: Tensor) -> tuple[str, str]:
     """What diverged in a step with ``loss`` in this process, and which layer breaks first on its ``images``.
 
-    All processes must ask together.
+    All processes must call it together.
     """
     with context.autocast():
         x = like_weights(context.prepare(images.to(context.ranks.device)), stage.model)
@@ -70,9 +70,9 @@ def broken_state(stage: ActiveStage, tensors: Mapping[str, Tensor]) -> list[str]
 def first_broken_layer(model: nn.Module, images: Tensor) -> str:
     """Runs ``images`` once more and says which layer breaks.
 
-    A parameter or buffer that is not finite is named as well: the last step has spoilt it.
+    A parameter or buffer that is not finite, which the last step must have broken, is named as well.
     """
-    spoilt = not_finite(model.state_dict())
+    broken = not_finite(model.state_dict())
     found: list[str] = []
 
     def watch(name: str) -> Any:
@@ -90,7 +90,7 @@ def first_broken_layer(model: nn.Module, images: Tensor) -> str:
         for hook in hooks:
             hook.remove()
     layer = f"the first output that is not finite is that of layer {found[0]!r}" if found else "every output is finite"
-    return layer + (f", and {spoilt[0]!r} is not finite{_and_others(spoilt)}" if spoilt else "")
+    return layer + (f", and {broken[0]!r} is not finite{_and_others(broken)}" if broken else "")
 
 
 def _and_others(names: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ class Ranks:
         return DistributedDataParallel(model, [self.device] if self.device.type == "cuda" else None)
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether a process raised it. All processes must ask at the same point."""
+        """For each flag, whether a process raised it. All processes must call it at the same point."""
         if self.world == 1:
             return list(flags)
         raised = torch.tensor(flags, dtype=torch.int32, device=self.device)

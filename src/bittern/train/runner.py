@@ -113,8 +113,19 @@ def run(
         if saved:
             check_data(folder, saved.state["data"], images)
         train, test = (_on_device(data.splits[name], ranks.device) for name in ("train", "test"))
-        network = None if network is None else network.to(ranks.device)
-        context = Context(recipe, seed, folder, ranks, data.info, train, test, identity, images, network, first_weights)
+        context = Context(
+            recipe=recipe,
+            seed=seed,
+            folder=folder,
+            ranks=ranks,
+            info=data.info,
+            train=train,
+            test=test,
+            identity=identity,
+            data_identity=images,
+            teacher=None if network is None else network.to(ranks.device),
+            start=first_weights,
+        )
         training = _Run(context, reporter, stop, observers, checkpoint_seconds)
         if saved:
             training.restore(saved)
@@ -167,7 +178,7 @@ def _own_random_stream() -> AbstractContextManager[None]:
 class _Run:
     """Position, stage under way and means of a run, from its first step or a checkpoint to the end of its recipe.
 
-    Reporter and observers hear everything from here, and all files but the result are written from here.
+    It alone calls reporter and observers, and writes every file but the result.
     """
 
     def __init__(
@@ -287,7 +298,7 @@ class _Run:
         return len(self._skipped)
 
     def _save_or_stop_if_due(self, stage: ActiveStage) -> None:
-        """Before a step: saves if a checkpoint is due or the run was told to stop, which it then does. All together."""
+        """Before a step, in all processes: saves if a checkpoint is due, and ends the run if it was told to stop."""
         at, context = self._position, self._context
         due = at.batch > 0 and time.monotonic() - self._saved_at > self._checkpoint_seconds
         stop, due = context.ranks.any(self._stop.received is not None, due)

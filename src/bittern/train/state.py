@@ -14,7 +14,7 @@ from bittern.train.stages import ActiveStage, build_stage, create_network
 
 
 def collect(context: Context, stage: ActiveStage, means: EpochMeans) -> dict[str, Tensor]:
-    """Everything that the next step depends on but the position, by flat name. All processes must ask together.
+    """Everything that the next step depends on but the position, by flat name. All processes must call it together.
 
     What differs between processes is [processes, ...]; in one process that dimension is missing.
     """

@@ -17,9 +17,6 @@ from study.small import study_data
 GAP = "step,ff,ff_last\n1,0,0\n4,0,0\n5,0,0\n"
 
 
-ODD = '{"kind": "sample", "step": 1, "values": {"ff": 3}}\n'
-
-
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 

@@ -5,17 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bittern.study import StudyError
+from bittern.study.files import write_arrays
 from bittern.study.read import read_study
 from bittern.study.report import Report
 from study.small import study_data
 
 GAP = "step,ff,ff_last\n1,0,0\n4,0,0\n5,0,0\n"
-
-
-ODD = '{"kind": "sample", "step": 1, "values": {"ff": 3}}\n'
 
 
 def cut(path: Path) -> None:
@@ -110,3 +109,24 @@ def test_means_over_activations_are_even(tmp_path: Path) -> None:
     assert run.mean("saturation")[1].tolist() == [0.5]
     run.samples[0][1]["saturation"] = {"a": 1.0, "b": 0.5}
     assert run.mean("saturation")[1].tolist() == [0.75]
+
+
+def test_a_study_of_format_1_is_read(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    info = {"format": 1, "layers": [{"name": "conv", "weights": 8, "filters": 2}], "instruments": ["saturation"]}
+    (tmp_path / "study.json").write_text(json.dumps(info))
+    (tmp_path / "steps.csv").write_text("step,ff,ff_last\n1,0.25,0.5\n2,0,0\n")
+    lines = [
+        {"kind": "stage", "step": 0, "stage": "1", "optimizers": [], "binarized": True, "latent_free": False},
+        {"kind": "sample", "step": 1, "values": {"c2i": {"conv": 0.75}, "saturation": {"sign": None}}},
+        {"kind": "epoch", "step": 2, "stage": "step1", "epoch": 1},
+    ]
+    (tmp_path / "readings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_arrays(tmp_path / "snapshots" / "00000001.npz", {"update_cam|conv": np.array([0.5, 1.0])})
+    found = read_study(tmp_path)
+    assert found.ff.tolist() == [[1, 0.25, 0.5], [2, 0, 0]]
+    assert found.mean("c2i")[1].tolist() == [0.75]
+    assert np.isnan(found.series("saturation").values).all()
+    assert found.arrays("update_cam")[1]["conv"].tolist() == [0.5, 1.0]
+    assert (found.after_first_epoch(), found.weights, found.latent_free) == (2, {"conv": 8}, False)
+    assert found.missing == ["curves of loss and accuracy: there is no log.csv"]

@@ -31,10 +31,11 @@ class Ranks:
         self.device = _device(accelerator)
         self.world = world_size()
         if self.world > 1 and not distributed.is_initialized():
-            backend = "nccl" if self.device.type == "cuda" else "gloo"
-            distributed.init_process_group(backend)
-            if backend == "nccl":  # which warns at exit if the group was not destroyed
-                atexit.register(distributed.destroy_process_group)
+            if self.device.type == "cuda":
+                distributed.init_process_group("nccl", device_id=self.device)
+                atexit.register(distributed.destroy_process_group)  # NCCL warns at exit of a group that is left
+            else:
+                distributed.init_process_group("gloo")
         self.rank = distributed.get_rank() if self.world > 1 else 0
         """0 is the process that writes files and reports."""
 

@@ -48,27 +48,14 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
             known |= {key: default, f"{stage.name}.{key}": default}
     values = {key: _parse(key, value, like=find("setting", key, known)) for key, value in overrides.items()}
 
-    def changed(stage: Stage) -> Stage:
-        chosen = {key: values[key] for key in _stage_settings(stage) if key in values}
-        chosen |= {
-            key: values[f"{stage.name}.{key}"] for key in _stage_settings(stage) if f"{stage.name}.{key}" in values
-        }
-        new: dict[str, Any] = {field: dict(getattr(stage, field)) for field in _OPTIONS}
-        for key, value in chosen.items():
-            field, _, option = key.partition(".")
-            if option:
-                new[field][option] = value
-            else:
-                new[field] = value
-        return replace(stage, **new)
-
     options = {
         key.removeprefix(_MODEL_PREFIX): values.get(key, value)
         for key, value in known.items()
         if key.startswith(_MODEL_PREFIX)
     }
     plain = {key: values[key] for key in _RECIPE_KEYS if key in values}
-    return replace(recipe, stages=tuple(map(changed, recipe.stages)), model_options=options, **plain)
+    stages = tuple(_with_values(stage, values) for stage in recipe.stages)
+    return replace(recipe, stages=stages, model_options=options, **plain)
 
 
 def _with_optimizers(stage: Stage, overrides: Mapping[str, Any]) -> Stage:
@@ -79,6 +66,19 @@ def _with_optimizers(stage: Stage, overrides: Mapping[str, Any]) -> Stage:
         if name != getattr(stage, owner):
             changes |= {owner: name, field: {}}
     return replace(stage, **changes)
+
+
+def _with_values(stage: Stage, values: Mapping[str, Any]) -> Stage:
+    new: dict[str, Any] = {field: dict(getattr(stage, field)) for field in _OPTIONS}
+    for key in _stage_settings(stage):
+        chosen = f"{stage.name}.{key}" if f"{stage.name}.{key}" in values else key
+        if chosen in values:
+            field, _, option = key.partition(".")
+            if option:
+                new[field][option] = values[chosen]
+            else:
+                new[field] = values[chosen]
+    return replace(stage, **new)
 
 
 def _stage_settings(stage: Stage) -> dict[str, Any]:

@@ -127,17 +127,17 @@ def curves(out: Path) -> dict[str, list[tuple[float, float]]]:
     from bittern.study import flip_rate
     from bittern.study.instruments import get_instrument
     from bittern.study.read import read_study
-    from bittern.study.report.published import cams_after_first_epoch
+    from bittern.study.report.published import first_map_after_first_epoch
 
     found = read_study(out)
     saturation, latent = found.series("saturation"), found.arrays("latent_weights")
-    first_cams = cams_after_first_epoch(found, "update_cam")
+    first_cams = first_map_after_first_epoch(found, "update_cam")
     windows = zip(np.array_split(saturation.steps, _POINTS), np.array_split(saturation.values, _POINTS), strict=True)
     points = {
         "pi": [(w[-1, 0], flip_rate(w[:, 2]).mean()) for w in np.array_split(found.ff, _POINTS) if len(w)],
         "saturation": [(steps.mean(), values[:, 0].mean()) for steps, values in windows if len(steps)],
         "latent": [],
-        "update_cam": list(enumerate(np.sort(first_cams[1]), 1)) if first_cams else [],
+        "update_cam": list(enumerate(np.sort(first_cams), 1)) if first_cams is not None else [],
     }
     if latent:
         counts = np.sum(list(latent[max(latent)].values()), axis=0)

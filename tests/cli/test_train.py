@@ -10,7 +10,7 @@ from bittern.cli.train import parse_settings
 from cli.invoke import TINY, bittern, bittern_process
 
 
-def test_a_run_is_trained_and_told(tmp_path: Path) -> None:
+def test_a_run_is_trained_and_reported(tmp_path: Path) -> None:
     outcome = bittern("train", "digits", "--out", tmp_path / "run", "--seed", "3", *TINY)
     assert outcome.code == 0
     assert "of the test images are right" in outcome.out

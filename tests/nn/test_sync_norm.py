@@ -68,3 +68,11 @@ def test_converting_keeps_parameters_and_names() -> None:
     assert {n: id(p) for n, p in model.named_parameters()} == {n: id(p) for n, p in before.items()}
     assert list(model.state_dict()) == list(network().state_dict())
     assert copy.deepcopy(model)(images()).shape == (10, 4, 2, 2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch's SyncBatchNorm needs a GPU")
+def test_on_a_gpu_it_is_torchs_own() -> None:
+    model = network().cuda()
+    SyncedBatchNorm.convert(model)
+    assert [type(model[i]) for i in (0, 2)] == [nn.SyncBatchNorm] * 2
+    assert list(model.state_dict()) == list(network().state_dict())

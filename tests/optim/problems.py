@@ -8,8 +8,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bittern.ops.binarize import binarize
-from bittern.optim import create_optimizer
+from bittern.optim import OPTIMIZERS, create_optimizer, list_optimizers
+from bittern.optim.base import BinaryOptimizer
 
+NAMES = list_optimizers()
+OURS = [name for name in NAMES if OPTIMIZERS[name].cls.__module__.startswith("bittern")]
+WHOLLY_OURS = [name for name in OURS if issubclass(OPTIMIZERS[name].cls, BinaryOptimizer)]
+"""The others' steps are torch's."""
+LATENT_FREE = [name for name in NAMES if OPTIMIZERS[name].latent_free]
+SHAPES = ((6, 4, 3, 3), (5, 8), (7,), ())
 SETTINGS: dict[str, dict[str, Any]] = {
     "sgd": {"lr": 0.05},
     "adam": {"lr": 0.01},
@@ -45,6 +52,14 @@ def train(optimizer: Optimizer, params: list[nn.Parameter], steps: range) -> Non
     for t in steps:
         gradients(params, t)
         optimizer.step()
+
+
+def values(params: list[nn.Parameter]) -> list[Tensor]:
+    return [p.detach().clone() for p in params]
+
+
+def same(a: list[nn.Parameter], b: list[nn.Parameter]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 class Regression:

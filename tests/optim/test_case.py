@@ -1,7 +1,6 @@
 import copy
 import io
 import pickle
-import warnings
 from typing import Any
 
 import pytest
@@ -202,30 +201,6 @@ def test_scaled_losses_take_the_same_steps() -> None:
             scaler.update()
         runs.append(weights(net))
     assert same(*runs)
-
-
-@pytest.mark.slow  # to import it
-def test_fabric_takes_it() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from lightning_fabric import Fabric
-
-        fabric = Fabric(accelerator="cpu", devices=1)
-    net, alone = network(), network()
-    optimizer, plain = cases(net), cases(alone)
-    model, stepper = fabric.setup(net, optimizer)
-    x = torch.randn(4, 6)
-    for _ in range(3):
-        stepper.zero_grad()
-        fabric.backward(model(x).square().mean())
-        stepper.step()
-        plain.zero_grad()
-        alone(x).square().mean().backward()
-        plain.step()
-    assert same(weights(net), weights(alone))
-    state = copy.deepcopy(stepper.state_dict())
-    assert len(state["param_groups"]) == 2
-    stepper.load_state_dict(state)
 
 
 def test_it_prints_its_cases() -> None:

@@ -113,7 +113,7 @@ def test_a_key_that_no_group_has_and_one_that_is_no_number_are_refused() -> None
 
 
 def test_counting_steps_needs_their_number() -> None:
-    with pytest.raises(ValueError, match="step needs to know how many come"):
+    with pytest.raises(ValueError, match="step needs the number of steps"):
         HyperparameterScheduler(optimizer(), {"gamma": "linear"}).step()
     with pytest.raises(ValueError, match="steps must be at least 1"):
         HyperparameterScheduler(optimizer(), {"gamma": "linear"}, steps=0)
@@ -133,7 +133,7 @@ def test_a_resumed_scheduler_goes_on_from_the_values_at_the_start() -> None:
     resumed.load_state_dict(state)
     resumed.step()
     assert other.param_groups[0]["gamma"] == bop.param_groups[0]["gamma"]
-    with pytest.raises(ValueError, match="other groups or other keys"):
+    with pytest.raises(ValueError, match="other groups or keys"):
         HyperparameterScheduler(other, {"threshold": "linear"}, steps=10).load_state_dict(state)
 
 

@@ -1,9 +1,11 @@
 """Networks and loops small enough to be followed by hand."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,9 +13,11 @@ from torch import Tensor, nn
 from bittern.nn import BinaryLinear, RSign
 from bittern.ops import binarize
 from bittern.study import Watch, watch
+from bittern.study.files import READINGS_FILE
 from bittern.study.instruments.base import Instrument
 from bittern.study.layers import LatentWeight
 from bittern.study.look import Look
+from bittern.study.read import StudyData
 
 
 class Own(nn.Module):
@@ -96,3 +100,20 @@ def observed(instrument: Instrument, x: Tensor, module: nn.Module | None = None,
     """A look at one activation that entered a sign."""
     sums = {instrument.name: {"site": instrument.observe(module or nn.Identity(), x, True)}}
     return Look(1, [], sums=sums, window_ends=window_ends)
+
+
+def readings(folder: Path, kind: str = "sample") -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / READINGS_FILE).read_text().splitlines()]
+    return [row for row in rows if row["kind"] == kind]
+
+
+def study_data(
+    tmp_path: Path, measure: str, values: list[list[float]], *, latent_free: bool = False, ff: Any = (), first: int = 5
+) -> StudyData:
+    """A study of two layers that read ``measure`` every 10 steps, an epoch being 20."""
+    samples = [(10 * (i + 1), {measure: dict(zip(("a", "b"), row, strict=False))}) for i, row in enumerate(values)]
+    epochs = [{"step": 20 * n, "stage": "s", "epoch": n} for n in range(1, 9)]
+    layers = [{"name": "a", "weights": 30, "filters": 3}, {"name": "b", "weights": 10, "filters": 1}]
+    steps = np.array([[i + 1, v, v] for i, v in enumerate(ff)], float).reshape(len(ff), 3)
+    stage = {"step": first, "stage": "s", "latent_free": latent_free}
+    return StudyData(tmp_path, "run", {"layers": layers}, steps, samples, epochs, [stage], [], {})

@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bittern.study.files import write_arrays
-from bittern.study.landscape import LANDSCAPE_FILE, Landscape, directions, landscape, landscape_of_run, read_landscape
+from bittern.study.landscape import (
+    LANDSCAPE_FILE,
+    Landscape,
+    landscape,
+    landscape_of_run,
+    random_directions,
+    read_landscape,
+)
 from study.small import network
 
 
@@ -23,7 +30,7 @@ def batches() -> Iterator[tuple[Tensor, Tensor]]:
 def test_directions_have_the_lengths_of_the_filters() -> None:
     weights = [torch.randn(4, 3, 2, 2), torch.randn(5, 7), torch.randn(4)]
     weights[1][2] = 0.0
-    for direction in directions(weights, 2, seed=0):
+    for direction in random_directions(weights, 2, seed=0):
         for w, d in zip(weights[:2], direction[:2], strict=True):
             torch.testing.assert_close(d.flatten(1).norm(dim=1), w.flatten(1).norm(dim=1))
         assert not direction[2].any()  # a value per channel does not move
@@ -31,8 +38,8 @@ def test_directions_have_the_lengths_of_the_filters() -> None:
 
 def test_directions_are_those_of_the_seed() -> None:
     weights = [torch.randn(4, 3)]
-    assert torch.equal(directions(weights, 1, 3)[0][0], directions(weights, 1, 3)[0][0])
-    assert not torch.equal(directions(weights, 1, 3)[0][0], directions(weights, 1, 4)[0][0])
+    assert torch.equal(random_directions(weights, 1, 3)[0][0], random_directions(weights, 1, 3)[0][0])
+    assert not torch.equal(random_directions(weights, 1, 3)[0][0], random_directions(weights, 1, 4)[0][0])
 
 
 def test_the_middle_is_the_trained_network_and_the_weights_stay() -> None:
@@ -62,7 +69,7 @@ def test_a_line_through_a_linear_model_is_its_softplus() -> None:
             return torch.cat((x @ self.w, torch.zeros(len(x), 1)), 1)
 
     model = Two()
-    (direction,) = directions([model.w.detach()], 1, 0)
+    (direction,) = random_directions([model.w.detach()], 1, 0)
     d = direction[0].item()
     assert abs(d) == pytest.approx(1)
     found = landscape(

@@ -16,8 +16,7 @@ from torch import nn
 
 from bittern.study import TrainingObserver
 from bittern.study.read import read_study
-from bittern.train import Observer, TrainingInterrupted, run
-from bittern.train.trainer import Position
+from bittern.train import Observer, Position, TrainingInterrupted, run
 from study.conftest import TINY
 
 
@@ -100,7 +99,7 @@ except TrainingError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    message = r"cannot write what the study saw .*File too large.* checkpoint is intact.*--resume"
+    message = r"cannot write the study .*File too large.* checkpoint is intact.*--resume"
     assert re.search(message, done.stdout), done
     watching = TrainingObserver(sample_every=5, snapshot_every=2)
     run("digits", None, out, epochs=2, overrides=TINY, accelerator="cpu", resume=True, observers=[watching])

@@ -9,13 +9,11 @@ import torch
 import torch.distributed
 import torch.distributed.device_mesh
 from torch import nn
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from bittern.nn import BinaryLinear
 from bittern.study import ranks, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
-from bittern.study.read import read_study
 from processes import in_two_processes
 
 STEPS, ROWS = 12, 16
@@ -41,13 +39,8 @@ def train(model: nn.Module, out: Path, part: slice) -> None:
                 watched.epoch(1)
 
 
-def process(rank: int, folder: Path, sharded: bool) -> None:
-    if sharded:
-        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (2,))
-        model: nn.Module = fully_shard(network(), mesh=mesh)
-    else:
-        model = DistributedDataParallel(network())
-    train(model, folder / "two", slice(rank, None, 2))
+def process(rank: int, folder: Path) -> None:
+    train(DistributedDataParallel(network()), folder / "two", slice(rank, None, 2))
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
@@ -56,11 +49,11 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
     order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
     sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
-    added = ranks.add_up(sums)
+    added = ranks.sum_over_processes(sums)
     assert list(added["saturation"]) == order
     assert {site: part.tolist() for site, part in added["saturation"].items()} == {
         site: [2 * i, 20 + 2 * i] for i, site in enumerate(order)
@@ -70,7 +63,7 @@ def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPat
 def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     with pytest.raises(ValueError, match="one process, not 2"):
@@ -80,7 +73,7 @@ def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
-    in_two_processes(process, tmp_path, False)
+    in_two_processes(process, tmp_path)
     train(network(), tmp_path / "one", slice(None))
     assert (tmp_path / "two" / STEPS_FILE).read_text() == (tmp_path / "one" / STEPS_FILE).read_text()
     one, two = samples(tmp_path / "one"), samples(tmp_path / "two")
@@ -92,13 +85,3 @@ def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
             known = {layer: value for layer, value in layers.items() if value is not None}
             assert b["values"][measure].keys() == layers.keys()
             assert {layer: b["values"][measure][layer] for layer in known} == pytest.approx(known, rel=1e-3, abs=1e-6)
-
-
-@pytest.mark.slow
-def test_of_weights_that_are_sharded_the_first_process_sees_its_part(tmp_path: Path) -> None:
-    in_two_processes(process, tmp_path, True)
-    found = read_study(tmp_path / "two")
-    assert found.ff[:, 0].tolist() == list(range(1, STEPS + 1))
-    assert any("sharded" in line for line in found.missing)
-    assert {"update_mean", "c2i", "saturation"} <= found.measures
-    assert len(found.arrays("latent_cam")[STEPS]["1"]) == 4  # of 8 filters

@@ -3,7 +3,7 @@
 import pytest
 
 from bittern.study import schedule
-from bittern.study.schedule import LADDER, Cost, Kind, Schedule
+from bittern.study.schedule import LADDER, Cost, SamplingSchedule, StepKind
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run(clock: list[float], cost: Cost, every: int, steps: int, *, plain: float,
         clock[0] += plain
         began = clock[0]
         clock[0] += sample if sampled else own
-        cost.add(Kind.SAMPLE if sampled else Kind.PLAIN, began)
+        cost.add(StepKind.SAMPLE if sampled else StepKind.PLAIN, began)
 
 
 @pytest.mark.parametrize("on_cpu", [True, False])
@@ -49,7 +49,7 @@ def test_nothing_is_said_before_something_is_known(clock: list[float]) -> None:
 
 @pytest.mark.parametrize(("sample", "every"), [(0.1, 10), (1.0, 20), (10.0, 200), (1e4, LADDER[-1])])
 def test_the_distance_of_the_samples_keeps_to_the_budget(clock: list[float], sample: float, every: int) -> None:
-    cost, plan = Cost(on_cpu=True), Schedule(10, 10, 0.1, adapt=True)
+    cost, plan = Cost(on_cpu=True), SamplingSchedule(10, 10, 0.1, adapt=True)
     run(clock, cost, 10, 40, plain=1.0, own=0.0, sample=sample)
     plan.revise(cost)
     assert plan.every == every
@@ -57,14 +57,14 @@ def test_the_distance_of_the_samples_keeps_to_the_budget(clock: list[float], sam
 
 
 def test_a_fixed_distance_stays(clock: list[float]) -> None:
-    cost, plan = Cost(on_cpu=True), Schedule(7, 10, 0.1, adapt=False)
+    cost, plan = Cost(on_cpu=True), SamplingSchedule(7, 10, 0.1, adapt=False)
     run(clock, cost, 10, 40, plain=1.0, own=0.0, sample=100.0)
     plan.revise(cost)
     assert plan.every == 7
 
 
 def test_samples_and_snapshots_come_at_multiples_and_the_first_step_is_one() -> None:
-    plan = Schedule(5, 2, 0.1, adapt=False)
+    plan = SamplingSchedule(5, 2, 0.1, adapt=False)
     kinds = [plan.kind(step, first=step == 1) for step in range(1, 21)]
-    assert [i for i, kind in enumerate(kinds, 1) if kind is Kind.SNAPSHOT] == [1, 10, 20]
-    assert [i for i, kind in enumerate(kinds, 1) if kind is Kind.SAMPLE] == [5, 15]
+    assert [i for i, kind in enumerate(kinds, 1) if kind is StepKind.SNAPSHOT] == [1, 10, 20]
+    assert [i for i, kind in enumerate(kinds, 1) if kind is StepKind.SAMPLE] == [5, 15]

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_run_of_birealnet_float_fits_as_the_teacher_of_r2b() -> None:
     maps = []
     for recipe in recipes:
         model = create(recipe.model, precision=recipe.stages[0].precision, image_size=64, num_classes=3).eval()
-        with Features(model, recipes[0].attention_layers) as features, torch.no_grad():
+        with closing(Features(model, recipes[0].attention_layers)) as features, torch.no_grad():
             model(torch.rand(1, 3, 64, 64))
         maps.append(features.maps)
     assert attention_loss(*maps).isfinite()
@@ -148,7 +149,7 @@ def test_a_bad_override_is_refused_with_the_rule(key: str, value: object, messag
 
 
 def test_a_batch_is_not_mixed_twice() -> None:
-    with pytest.raises(ValueError, match=r"mixup or cutmix must be 0, got 0.2 and 1.0: a batch is mixed once"):
+    with pytest.raises(ValueError, match=r"mixup or cutmix must be 0, .* got 0.2 and 1.0"):
         with_overrides(get_recipe("digits"), {"mixup": 0.2, "cutmix": 1})
 
 

@@ -1,4 +1,4 @@
-"""What `run` leaves behind, and when it refuses to begin. The helpers `train` and `At` are in tiny.py."""
+"""What `run` leaves behind, and when it refuses to start. The helpers `train` and `At` are in tiny.py."""
 
 import csv
 import dataclasses
@@ -14,17 +14,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bittern.data import DataError, Dataset, Split, load, open_dataset
-from bittern.train import Observer, RunError, TrainingError, load_run, run, with_overrides
+from bittern.train import Observer, Position, RunError, TrainingError, get_recipe, load_run, run
 from bittern.train.ranks import Ranks
-from bittern.train.recipes import get_recipe
-from bittern.train.trainer import Position, Trainer
+from bittern.train.stages import enter_stage
 from data.hf_parquet import write_cifar10
-from train.tiny import TINY, At, train
-
-
-def tiny_trainer(dataset: Dataset | None = None) -> Trainer:
-    recipe = with_overrides(get_recipe("digits"), TINY)
-    return Trainer(recipe, dataset or open_dataset("digits"), seed=0, ranks=Ranks("cpu", "32-true"))
+from train.tiny import At, context, recipe, steps, train
 
 
 def numbered_digits() -> Dataset:
@@ -63,7 +57,7 @@ def test_the_accuracy_in_the_info_is_that_of_the_model_read_back(finished: Path)
     with torch.no_grad():
         predictions = trained.model(trained.info.preprocessing(test.images)).argmax(1)
     accuracy = (predictions == test.labels).double().mean().item()
-    # Another memory layout rounds logits otherwise, which may turn a tie.
+    # Another memory layout rounds logits differently, which may break a tie the other way.
     assert accuracy == pytest.approx(trained.info.metrics["test_accuracy"], abs=1.5 / len(test))
 
 
@@ -101,7 +95,7 @@ def test_the_signal_handlers_of_the_caller_are_put_back(tmp_path: Path) -> None:
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_run_goes_on_in_a_thread_where_signals_cannot_be_handled(tmp_path: Path) -> None:
+def test_a_run_works_in_a_thread_where_signals_cannot_be_handled(tmp_path: Path) -> None:
     results = []
     thread = threading.Thread(target=lambda: results.append(train(tmp_path / "run", epochs=1)))
     thread.start()
@@ -125,11 +119,11 @@ def test_processes_agree_twice_a_step_on_stopping_and_on_the_loss(
     assert len(asked) == 2 * len(reporter.steps)
 
 
-def test_the_test_split_is_looked_at_as_often_as_the_recipe_says_and_at_each_stages_end(tmp_path: Path) -> None:
+def test_the_test_split_is_evaluated_as_often_as_the_recipe_says_and_at_the_end_of_each_stage(tmp_path: Path) -> None:
     reporter = At()
     train(tmp_path / "run", epochs=3, progress=reporter, overrides={"evaluate_every": 2})
-    looked = [row["test_accuracy"] is not None for row in reporter.rows]
-    assert looked == [False, True, True] * 2
+    evaluated = [row["test_accuracy"] is not None for row in reporter.rows]
+    assert evaluated == [False, True, True] * 2
 
 
 @pytest.mark.parametrize("mixed_precision", ["bf16"])
@@ -149,22 +143,20 @@ def test_the_cifar_recipe_trains_on_a_folder_of_parquet_files(tmp_path: Path) ->
     assert load_run(tmp_path / "run").model(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
-def test_step_two_begins_with_the_weights_of_step_one() -> None:
-    trainer = tiny_trainer()
-    trainer.enter(Position())
-    trainer.step(*next(trainer.epoch(Position())), Position())
-    before = {name: t.clone() for name, t in trainer.model.state_dict().items()}
-    trainer.enter(Position(stage=1))
-    assert trainer.model.blocks[0].conv.binarize_weight
-    assert all(torch.equal(t, before[name]) for name, t in trainer.model.state_dict().items())
+def test_step_two_starts_from_the_weights_of_step_one() -> None:
+    made = context(recipe())
+    first = enter_stage(made, 0, None)
+    steps(made, first, 1)
+    before = {name: t.clone() for name, t in first.model.state_dict().items()}
+    second = enter_stage(made, 1, first)
+    assert second.model.blocks[0].conv.binarize_weight
+    assert all(torch.equal(t, before[name]) for name, t in second.model.state_dict().items())
 
 
-def test_every_epoch_has_an_order_of_its_own_in_which_each_image_comes_once() -> None:
-    trainer = tiny_trainer(numbered_digits())
+def test_every_epoch_has_its_own_order_with_each_image_once() -> None:
+    made = context(recipe(), numbered_digits())
     orders = [
-        torch.cat([labels for _, labels in trainer.epoch(Position(stage, epoch))])
-        for stage in (0, 1)
-        for epoch in (0, 1)
+        torch.cat([labels for _, labels in made.epoch(Position(stage, epoch))]) for stage in (0, 1) for epoch in (0, 1)
     ]
     assert all(len(order.unique()) == len(order) == 11 * 128 for order in orders)
     assert len({tuple(order.tolist()) for order in orders}) == 4
@@ -178,7 +170,7 @@ def test_a_batch_larger_than_the_data_is_the_whole_data(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(RunError, match="is not empty; choose another folder, or go on with the run in it by --resume"):
+    with pytest.raises(RunError, match=r"is not empty; choose another folder, or resume .* --resume"):
         train(tmp_path)
     with pytest.raises(RunError, match=r"notes\.txt is a file"):
         train(tmp_path / "notes.txt")
@@ -190,10 +182,10 @@ def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("accelerator", ["cuda", "tpu"])
-def test_an_accelerator_that_is_not_there_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_unknown_accelerator_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ValueError, match=rf"accelerator '{accelerator}' cannot be used \(.*\); try 'auto' or 'cpu'"):
-        Ranks(accelerator, "32-true")
+        Ranks(accelerator)
 
 
 def test_unusable_data_stops_the_run_before_anything_is_written(tmp_path: Path) -> None:

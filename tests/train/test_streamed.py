@@ -1,4 +1,4 @@
-"""Training on images that are read and decoded while it goes on."""
+"""Training on images that are read and decoded during training."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bittern.train import RunError, RunResult, Stage, load_run, loop, run
+from bittern.train import RunError, RunResult, Stage, load_run, run, runner
 from bittern.train.ranks import Ranks
 from bittern.train.recipe import Recipe
 from data.image_files import write_folder, write_shards
@@ -92,7 +92,7 @@ def test_a_run_that_reads_everything_lists_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "skipped.csv").exists()
 
 
-def test_a_run_stopped_in_mid_epoch_reads_on_where_it_stood(folder: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_within_an_epoch_resumes_at_the_next_image(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path / "whole")
     with pytest.raises(CutShortError):
         train(folder, tmp_path / "parts", progress=At(6, cut_short), checkpoint_seconds=0.0)
@@ -121,13 +121,13 @@ OTHER_DATA: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize(("change", "difference"), OTHER_DATA.values(), ids=OTHER_DATA)
-def test_a_run_does_not_go_on_with_other_data(
+def test_resuming_with_different_data_is_refused(
     change: Callable[[Path], Any], difference: str, folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(CutShortError):
         train(folder, tmp_path / "run", progress=At(2, cut_short), checkpoint_seconds=0.0)
     change(folder)
-    with pytest.raises(RunError, match=rf"begun on other data \({difference}.*\); resume it on those, or"):
+    with pytest.raises(RunError, match=rf"different data \({difference}.*\); resume"):
         train(folder, tmp_path / "run", resume=True)
 
 
@@ -138,7 +138,7 @@ def test_shards_are_trained_on_by_a_recipe_for_folders(tmp_path: Path) -> None:
     assert (result.info.dataset, result.info.settings["dataset"]) == ("image-shards", "image-shards")
     assert load_run(tmp_path / "run").info.dataset == "image-shards"
     assert 0 <= result.info.metrics["test_accuracy"] <= 1
-    with pytest.raises(RunError, match=r"begun otherwise \(dataset: image-shards -> images\); resume it as"):
+    with pytest.raises(RunError, match=r"different settings \(dataset: image-shards -> images\); resume"):
         train(tmp_path / "data", tmp_path / "run", epochs=1, resume=True)
 
 
@@ -156,7 +156,7 @@ def test_the_first_process_goes_ahead_where_it_leaves_an_index_for_the_others(
         yield
 
     monkeypatch.setattr(Ranks, "first_alone", first_alone)
-    monkeypatch.setattr(loop, "Trainer", lambda *_: cut_short())
+    monkeypatch.setattr(runner, "Context", lambda **_: cut_short())
     with pytest.raises(CutShortError):
         train(tmp_path / "data", tmp_path / "run", overrides={"dataset": dataset})
     assert bool(ahead) == bool(list((tmp_path / "data").glob(".bittern-index*")))

@@ -20,7 +20,7 @@ _EXTRAS = {
     "cli": ("typer", "rich", "PIL"),
     "export": ("executorch", "torchao", "flatbuffers", "ruamel", "tabulate"),
     "import": ("h5py",),
-    "train": ("torch", "lightning_fabric", "torchmetrics", "safetensors", "pyarrow", "sklearn", "matplotlib", "jinja2"),
+    "train": ("torch", "safetensors", "pyarrow", "sklearn", "matplotlib", "jinja2"),
 }
 """Extra of the package -> the modules it installs."""
 

@@ -1,4 +1,4 @@
-"""``bittern study``: what the instruments saw while runs trained, as one page."""
+"""``bittern study``: reports what the instruments saw while runs trained, as one page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +15,11 @@ _PAGE = "study.html"
 
 def command(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, trained with --study; side by side.")
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Run folders, trained with --study, to compare.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The page; study.html in the only RUN, or here.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page. Default: study.html, in RUN if there is only one."),
     ] = None,
     landscape: Annotated[
         bool, typer.Option("--landscape", help="Compute each run's loss surface first; finished runs only.")
@@ -26,19 +27,19 @@ def command(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set, for --landscape.")
     ] = None,
-    points: Annotated[int, typer.Option(min=3, help="Points of the surface along each direction.")] = 21,
-    toys: Annotated[bool, typer.Option("--toys", help="Add the two toy problems; without RUN, only those.")] = False,
+    points: Annotated[int, typer.Option(min=3, help="Points of the loss surface in each direction.")] = 21,
+    toys: Annotated[bool, typer.Option("--toys", help="Add two toy problems; without RUN, show only those.")] = False,
     json: Json = False,
 ) -> None:
     """Report what happened inside a network while it trained.
 
-    FILE is one page that needs nothing else: curves, maps, the published figures, and what to try.
+    FILE is one self-contained page: curves, maps, a comparison with published figures, and what to try.
     """
     runs = runs or []
     if not runs and not toys:
         raise ValueError("name at least one run folder, or ask for --toys")
     if len({path.resolve() for path in runs}) < len(runs):
-        raise ValueError("a run is named twice; name it once")
+        raise ValueError("a run folder is named twice; name each only once")
     from bittern._files import write_atomically
     from bittern.study.read import read_study
     from bittern.study.report import Report
@@ -68,7 +69,7 @@ def _print(report: "Report") -> None:
         for finding in diagnosis.findings:
             print_line(f"  {plain(finding.text)}")
         if not diagnosis.findings:
-            print_line("  nothing stands out" if diagnosis.passed else "  no rule applies to what was measured")
+            print_line("  nothing stands out" if diagnosis.passed else "  no rule could be checked on these measures")
         for line in run.missing:
             print_line(f"  [dim]missing: {plain(line)}[/dim]")
 

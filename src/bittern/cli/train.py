@@ -10,7 +10,7 @@ from bittern.cli._output import Json, percent_text, plain, print_json, print_lin
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What to train; `bittern recipes` lists all.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What to train; `bittern recipes` lists them.")],
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for the result.")],
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set, where it needs one.")
@@ -19,11 +19,12 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another setting; `bittern recipes RECIPE` lists all."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `bittern recipes RECIPE` lists them."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in RUN stands.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in RUN from its checkpoint.")] = False,
     teacher: Annotated[
-        Path | None, typer.Option("--teacher", metavar="RUN", help="Run whose network teaches, for recipes with one.")
+        Path | None,
+        typer.Option("--teacher", metavar="RUN", help="Run whose network is the teacher, for recipes with one."),
     ] = None,
     start: Annotated[
         Path | None,
@@ -33,18 +34,18 @@ def command(
         int | None, typer.Option(min=0, help="Processes that decode images, for data sets that are streamed.")
     ] = None,
     checkpoint_seconds: Annotated[
-        float, typer.Option("--checkpoint-every", min=0, metavar="SECONDS", help="Between checkpoints in mid-epoch.")
+        float,
+        typer.Option("--checkpoint-every", min=0, metavar="SECONDS", help="Time between checkpoints within an epoch."),
     ] = 60.0,
-    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto, as Lightning Fabric names them.")] = "auto",
-    strategy: Annotated[str, typer.Option(help="Under torchrun: ddp or fsdp.")] = "auto",
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
     study: Annotated[
-        bool, typer.Option("--study", help="Watch what happens inside; `bittern study RUN` reports it.")
+        bool, typer.Option("--study", help="Record what happens inside; `bittern study RUN` reports it.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Train a recipe into a run folder.
 
-    Ctrl-C saves a checkpoint; --resume goes on from it, to the same final weights. Several processes:
+    Ctrl-C saves a checkpoint; --resume continues from it, to the same final weights. For several processes:
     torchrun --nproc-per-node=N --no-python bittern train ...
     """
     overrides = parse_settings(settings or [])
@@ -69,7 +70,6 @@ def command(
             progress=RichReporter(messages()),
             checkpoint_seconds=checkpoint_seconds,
             accelerator=accelerator,
-            strategy=strategy,
             workers=workers,
             teacher=teacher,
             start=start,
@@ -80,7 +80,7 @@ def command(
         raise typer.Exit(INTERRUPTED) from error
     except TrainingError as error:
         raise FailedError(str(error)) from error
-    if not result.first:  # one process of several speaks
+    if not result.first:  # one of several processes reports
         return
     info = result.info
     if json:

@@ -1,4 +1,4 @@
-"""BatchNorm over the batches of all processes, on any device (torch's own SyncBatchNorm needs a GPU)."""
+"""BatchNorm over the batches of all processes, on CPUs: torch's own ``SyncBatchNorm`` needs a GPU."""
 
 from typing import Any
 
@@ -32,19 +32,21 @@ class SyncedBatchNorm(_BatchNorm):
 
         mean = sum_r sum(x_r) / n,   var = sum_r sum((x_r - mean)^2) / n      r: process, n: values of a channel in all
 
-    Outside training, or in one process, it is BatchNorm. Made by ``convert``, which keeps the names of ``state_dict``.
+    Outside training, or in one process, it is BatchNorm.
     """
 
     @classmethod
     def convert(cls, model: nn.Module) -> None:
-        """Replaces every BatchNorm inside ``model`` by one of this class that shares its tensors."""
+        """Replaces every BatchNorm inside ``model`` by a synchronized one that shares its tensors and their names.
+
+        It is of this class, or torch's ``SyncBatchNorm`` where the BatchNorm is on a GPU.
+        """
         for parent in list(model.modules()):
             for name, norm in list(parent.named_children()):
-                if isinstance(norm, _BatchNorm) and not isinstance(norm, cls):
-                    synced = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
-                    for key in ("weight", "bias"):
-                        setattr(synced, key, getattr(norm, key))
-                    for key in ("running_mean", "running_var", "num_batches_tracked"):
+                if isinstance(norm, _BatchNorm) and not isinstance(norm, cls | nn.SyncBatchNorm):
+                    kind = nn.SyncBatchNorm if _on_gpu(norm) else cls
+                    synced = kind(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+                    for key in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
                         setattr(synced, key, getattr(norm, key))
                     synced.train(norm.training)
                     setattr(parent, name, synced)
@@ -82,3 +84,7 @@ class SyncedBatchNorm(_BatchNorm):
         momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
         self.running_var.lerp_(unbiased_var.to(self.running_var.dtype), momentum)
+
+
+def _on_gpu(norm: nn.Module) -> bool:
+    return any(tensor.device.type == "cuda" for tensor in (*norm.parameters(), *norm.buffers()))

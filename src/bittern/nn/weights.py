@@ -28,11 +28,6 @@ def check_weight_transform(transform: str, scale: str, weights: int) -> None:
         )
 
 
-def centred(weight: Tensor) -> Tensor:
-    """``weight`` [O, ...] minus the mean of each filter; "balanced" and "adabin" take the signs of that."""
-    return weight - weight.mean(list(range(1, weight.dim())), keepdim=True)
-
-
 def standardize(weight: Tensor, correction: int) -> tuple[Tensor, Tensor, Tensor]:
     """``(W - mean) / spread`` [O, ...], ``spread`` and ``mean`` [O, 1 ...] of each filter; all three differentiable.
 

@@ -1,7 +1,7 @@
 """Cutting parameters into pieces that stay in a core's cache while a chain of elementwise operations passes over them.
 
-On a CPU an optimizer's step is bound by memory: each operation on a whole layer reads and writes it all. A piece is
-read and written once, however long the chain is.
+On a CPU an optimizer's step is bound by memory: every operation on a whole layer reads and writes all of it. A piece is
+read from and written to memory once, however long the chain is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ PIECE = 262144
 def blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
     """For each parameter: pieces [n] of its tensors (weights, gradient, state), all at the same place.
 
-    Writing to a piece writes to the tensor. What is not dense, equally laid out and on the CPU comes as it is.
+    Writing to a piece writes to the tensor. Tensors that are sparse, on a GPU or not laid out alike come whole.
     """
     for of_parameter in zip(*tensors, strict=True):
         flat = _in_memory_order(of_parameter)
@@ -45,7 +45,7 @@ def filter_blocks(*tensors: Sequence[Tensor]) -> Iterator[tuple[int, slice, tupl
 
 
 def as_filters(x: Tensor) -> Tensor:
-    """``x`` as it is if dimension 0 counts its filters, else as one filter [1, n]."""
+    """``x`` itself if dimension 0 counts its filters, else ``x`` as one filter [1, n]."""
     return x if x.dim() > 1 else x.view(1, -1)
 
 

@@ -1,41 +1,63 @@
-"""``BinaryOptimizer``: what the optimizers of binary weights share. Bookkeeping; the updates are pure functions."""
+"""``BinaryOptimizer``: the bookkeeping that the optimizers of binary weights share. Updates are pure functions."""
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from bittern.optim._checks import check_ranges
-from bittern.optim._flip import make_binary_
 
 
 class BinaryOptimizer(Optimizer):
-    """Gathers parameters, gradients and state of each group and hands them to ``_update``.
+    """Gathers parameters, gradients and state of each group and hands them to ``update``.
 
-    State is made at a parameter's first step. It is float32 for parameters of float16 and bfloat16, where averages with
-    small weights would stand still; -1 and +1 lose nothing in these types.
+    State is made at a parameter's first step. It is float32 for parameters of float16 and bfloat16, in which averages
+    with small weights would stand still; -1 and +1 lose nothing in these types.
 
-    Where ``latent_free``, the parameters are -1 and +1 from the moment they are handed over (``binarize`` of what they
-    were) and after each step. Gradients must then pass ``binarize`` at |w| = 1: by "ste" or "identity".
+    If ``latent_free``, the parameters are -1 and +1 from the moment they are handed over (``binarize`` of what they
+    were) and after each step. Gradients must then pass ``binarize`` at |w| = 1: use "ste" or "identity".
+
+    Args:
+        maximize: climbs instead of descending.
+        foreach: list operations on whole parameters; None for what is faster, which is on a GPU.
+        capturable: a CUDA graph may hold the step.
+        hyperparameters: of the optimizer, by the names of ``update``; ``betas`` are ``beta1`` and ``beta2``.
     """
 
     latent_free: ClassVar[bool] = True
+    update: ClassVar[Callable[..., None]]
+    """Makes a step in place: (parameters, gradients, one list for each name in ``buffers`` and ``more_state``, then
+    ``maximize``, ``foreach`` and the hyper-parameters as keywords)."""
     buffers: ClassVar[tuple[str, ...]]
     """Names of the state tensors that are as large as the parameter and start at 0."""
+    more_state: ClassVar[tuple[str, ...]] = ()
+    """Names of other state tensors, which ``_first_state`` makes."""
     ranges: ClassVar[Mapping[str, str]]
     """Interval of each hyper-parameter."""
+    _keywords: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        parameters = inspect.signature(cls.update).parameters.values()
+        cls._keywords = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+    def __init__(
+        self, params: ParamsT, *, maximize: bool, foreach: bool | None, capturable: bool, **hyperparameters: Any
+    ) -> None:
+        options = {"maximize": maximize, "foreach": foreach, "capturable": capturable}
+        super().__init__(params, {**_with_single_betas(hyperparameters), **options})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As in torch. A group's ``betas`` are its ``beta1`` and ``beta2``, which may be scheduled one by one."""
         if "betas" in param_group:
             if "beta1" not in self.defaults:
                 raise ValueError(f"{type(self).__name__} has no betas")
-            beta1, beta2 = param_group["betas"]
-            param_group = {key: value for key, value in param_group.items() if key != "betas"}
-            param_group |= {"beta1": beta1, "beta2": beta2}
+            param_group = _with_single_betas(param_group)
         check_ranges(self.ranges, {**self.defaults, **param_group})
         super().add_param_group(param_group)
         for p in self.param_groups[-1]["params"]:
@@ -66,16 +88,15 @@ class BinaryOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step; returns what ``closure``, which computes the loss and the gradients anew, returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             self._check_capture(group)
             params = [p for p in group["params"] if p.grad is not None]
             if params:
                 states = [self._state_of(p, group) for p in params]
-                self._update(group, params, [self._gradient(p) for p in params], states)
+                columns = [[state[name] for state in states] for name in (*self.buffers, *self.more_state)]
+                options = {name: group[name] for name in self._keywords}
+                type(self).update(params, [self._gradient(p) for p in params], *columns, **options)
         return loss
 
     def _state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
@@ -87,22 +108,13 @@ class BinaryOptimizer(Optimizer):
     def _first_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {name: torch.zeros_like(p, dtype=_state_dtype(p)) for name in self.buffers}
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        states: Sequence[dict[str, Any]],
-    ) -> None:
-        raise NotImplementedError
-
     def _gradient(self, p: Tensor) -> Tensor:
         grad = p.grad
         assert grad is not None
         if grad.layout != torch.strided or grad.is_complex():
             raise RuntimeError(
-                f"{type(self).__name__} needs dense real gradients, got {grad.layout}, {grad.dtype} "
-                f"for a parameter of shape {tuple(p.shape)}; make the layer's gradients dense (sparse=False)"
+                f"{type(self).__name__} needs dense real gradients, got {grad.layout}, {grad.dtype} for a parameter of "
+                f"shape {tuple(p.shape)}; make the layer's gradients dense (sparse=False)"
             )
         return grad.to(_state_dtype(p))
 
@@ -111,8 +123,8 @@ class BinaryOptimizer(Optimizer):
             return
         if torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
-                f"a CUDA graph would hold this step of {type(self).__name__} with today's hyper-parameters for good; "
-                "pass capturable=True, and those that change as 0-dimensional tensors on the device"
+                f"a CUDA graph would keep the current hyper-parameters of {type(self).__name__} for good; pass "
+                "capturable=True, and those that change as 0-dimensional tensors on the device"
             )
 
 
@@ -120,6 +132,13 @@ def _state_dtype(p: Tensor) -> torch.dtype:
     return torch.promote_types(p.dtype, torch.float32)
 
 
-def column(states: Sequence[dict[str, Any]], name: str) -> list[Tensor]:
-    """The state tensors called ``name``."""
-    return [state[name] for state in states]
+def make_binary_(weight: Tensor) -> None:
+    """w <- -1 if w < 0 else +1, the sign that the layers apply: 0, -0.0 and NaN give +1."""
+    weight.lt_(0).mul_(-2).add_(1)
+
+
+def _with_single_betas(options: dict[str, Any]) -> dict[str, Any]:
+    if "betas" not in options:
+        return options
+    beta1, beta2 = options["betas"]
+    return {**{key: value for key, value in options.items() if key != "betas"}, "beta1": beta1, "beta2": beta2}

@@ -1,17 +1,30 @@
-"""``Bop``: flips a binary weight when the average of its gradients insists."""
+"""``Bop``: flips a binary weight when the average of its gradients is large and has its sign."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from bittern.optim._blocks import blocks
 from bittern.optim._checks import Number
-from bittern.optim._flip import flip_, foreach_flip_
-from bittern.optim._lists import average_, foreach_average_, use_foreach
-from bittern.optim.base import BinaryOptimizer, column
+from bittern.optim._lists import average_, flip_, lists
+from bittern.optim.base import BinaryOptimizer
+
+
+def bop(
+    params: list[Tensor],
+    grads: list[Tensor],
+    momenta: list[Tensor],
+    *,
+    gamma: Number,
+    threshold: Number,
+    maximize: bool = False,
+    foreach: bool | None = None,
+) -> None:
+    """One step of ``Bop`` in place. ``params`` are -1 and +1; ``grads`` and ``momenta`` are of one type."""
+    for w, g, m in lists(params, grads, momenta, maximize=maximize, foreach=foreach):
+        average_(m, g, gamma)
+        flip_(w, m, threshold)
 
 
 class Bop(BinaryOptimizer):
@@ -31,9 +44,10 @@ class Bop(BinaryOptimizer):
     Args:
         gamma: adaptivity, in [0, 1]; 1 / gamma steps are remembered. The paper lowers it during training.
         threshold: at least 0; 1e-8 to 1e-6 in the paper.
-        foreach: list operations (None: on a GPU). capturable: a CUDA graph may hold the step.
+        maximize, foreach, capturable: as in ``BinaryOptimizer``.
     """
 
+    update = staticmethod(bop)
     buffers = ("momentum",)
     ranges: ClassVar[Mapping[str, str]] = {"gamma": "[0, 1]", "threshold": "[0, inf)"}
 
@@ -47,64 +61,6 @@ class Bop(BinaryOptimizer):
         foreach: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        options = {"maximize": maximize, "foreach": foreach, "capturable": capturable}
-        super().__init__(params, {"gamma": gamma, "threshold": threshold, **options})
-
-    def _update(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        states: Sequence[dict[str, Any]],
-    ) -> None:
-        bop(
-            params,
-            grads,
-            column(states, "momentum"),
-            gamma=group["gamma"],
-            threshold=group["threshold"],
-            maximize=group["maximize"],
-            foreach=group["foreach"],
+        super().__init__(
+            params, maximize=maximize, foreach=foreach, capturable=capturable, gamma=gamma, threshold=threshold
         )
-
-
-def bop(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    *,
-    gamma: Number,
-    threshold: Number,
-    maximize: bool = False,
-    foreach: bool | None = None,
-) -> None:
-    """One step of ``Bop`` in place. ``params`` are -1 and +1; ``grads`` and ``momenta`` are of one type."""
-    step = _multi_tensor_bop if use_foreach(params, foreach) else _single_tensor_bop
-    step(params, grads, momenta, gamma=gamma, threshold=threshold, maximize=maximize)
-
-
-def _single_tensor_bop(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    *,
-    gamma: Number,
-    threshold: Number,
-    maximize: bool,
-) -> None:
-    for w, g, m in blocks(params, grads, momenta):
-        average_(m, -g if maximize else g, gamma)
-        flip_(w, m, threshold)
-
-
-def _multi_tensor_bop(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    *,
-    gamma: Number,
-    threshold: Number,
-    maximize: bool,
-) -> None:
-    foreach_average_(momenta, torch._foreach_neg(grads) if maximize else grads, gamma)
-    foreach_flip_(params, momenta, threshold)

@@ -1,4 +1,4 @@
-"""``CaseOptimizer``: several optimizers in one, each for the parameters that its predicate claims."""
+"""``CaseOptimizer``: several optimizers in one, each for the parameters that its case claims."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -22,10 +22,11 @@ class CaseOptimizer(Optimizer):
             default=lambda params: Adam(params, lr=1e-3),
         )
 
-    A parameter that two cases claim, or none while there is no ``default``, is refused, and so is a case that claims
-    nothing. ``param_groups`` holds the groups of all, in the order of the cases (default last), and ``state`` is one;
-    so learning rate schedulers, ``GradScaler`` and checkpoints treat it as any torch optimizer. (Torch's learning rate
-    schedulers want ``lr`` in every group: for Bop use ``HyperparameterScheduler``, or the case that has one.)
+    A parameter that two cases claim is refused, and so is one that none claims if there is no ``default``, and a case
+    that claims nothing. ``param_groups`` holds the groups of all, in the order of the cases (default last), and they
+    share one ``state``; so learning rate schedulers, ``GradScaler`` and checkpoints treat it as any torch optimizer.
+    (Torch's learning rate schedulers need ``lr`` in every group: for Bop use ``HyperparameterScheduler``, or give them
+    the case that has one.)
 
     Attributes:
         optimizers: those of the cases in order, then the default's if it has parameters.
@@ -42,13 +43,15 @@ class CaseOptimizer(Optimizer):
         for name, p in named_parameters:
             claims = [i for i, (predicate, _) in enumerate(cases) if predicate(name, p)]
             if len(claims) > 1:
-                raise ValueError(f"parameter {name!r} is claimed by cases {', '.join(map(str, claims))}; let one do so")
+                raise ValueError(
+                    f"parameter {name!r} is claimed by cases {', '.join(map(str, claims))}; let only one claim it"
+                )
             if not claims and default is None:
                 raise ValueError(f"no case claims parameter {name!r}; add one, or give a default")
             claimed[claims[0] if claims else -1].append((name, p))
         for i, parameters in enumerate(claimed[:-1]):
             if not parameters:
-                raise ValueError(f"case {i} claims no parameter; correct its predicate, or leave it out")
+                raise ValueError(f"case {i} claims no parameter; correct its predicate or remove it")
         factories = [factory for _, factory in cases]
         if claimed[-1] and default is not None:
             factories.append(default)
@@ -71,10 +74,7 @@ class CaseOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step of each; ``closure`` is called once."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for optimizer in self.optimizers:
             optimizer.step()
         return loss

@@ -1,17 +1,32 @@
 """``CEMA``: flips a binary weight by the sign of a doubly filtered gradient."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from bittern.optim._blocks import blocks
 from bittern.optim._checks import Number
-from bittern.optim._flip import flip_, foreach_flip_
-from bittern.optim._lists import average_, foreach_average_, use_foreach
-from bittern.optim.base import BinaryOptimizer, column
+from bittern.optim._lists import average_, flip_, lists
+from bittern.optim.base import BinaryOptimizer
+
+
+def cema(
+    params: list[Tensor],
+    grads: list[Tensor],
+    momenta: list[Tensor],
+    inertias: list[Tensor],
+    *,
+    alpha: Number,
+    gamma: Number,
+    maximize: bool = False,
+    foreach: bool | None = None,
+) -> None:
+    """One step of ``CEMA`` in place. ``params`` are -1 and +1; all others are of one type."""
+    for w, g, m, h in lists(params, grads, momenta, inertias, maximize=maximize, foreach=foreach):
+        average_(m, g, gamma)
+        average_(h, m, alpha)
+        flip_(w, h, 0.0)
 
 
 class CEMA(BinaryOptimizer):
@@ -28,6 +43,7 @@ class CEMA(BinaryOptimizer):
     defaults are ours.
     """
 
+    update = staticmethod(cema)
     buffers = ("momentum", "inertia")
     ranges: ClassVar[Mapping[str, str]] = {"gamma": "[0, 1]", "alpha": "[0, 1]"}
 
@@ -41,70 +57,4 @@ class CEMA(BinaryOptimizer):
         foreach: bool | None = None,
         capturable: bool = False,
     ) -> None:
-        options = {"maximize": maximize, "foreach": foreach, "capturable": capturable}
-        super().__init__(params, {"alpha": alpha, "gamma": gamma, **options})
-
-    def _update(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        grads: list[Tensor],
-        states: Sequence[dict[str, Any]],
-    ) -> None:
-        cema(
-            params,
-            grads,
-            column(states, "momentum"),
-            column(states, "inertia"),
-            alpha=group["alpha"],
-            gamma=group["gamma"],
-            maximize=group["maximize"],
-            foreach=group["foreach"],
-        )
-
-
-def cema(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    inertias: list[Tensor],
-    *,
-    alpha: Number,
-    gamma: Number,
-    maximize: bool = False,
-    foreach: bool | None = None,
-) -> None:
-    """One step of ``CEMA`` in place. ``params`` are -1 and +1; all others are of one type."""
-    step = _multi_tensor_cema if use_foreach(params, foreach) else _single_tensor_cema
-    step(params, grads, momenta, inertias, alpha=alpha, gamma=gamma, maximize=maximize)
-
-
-def _single_tensor_cema(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    inertias: list[Tensor],
-    *,
-    alpha: Number,
-    gamma: Number,
-    maximize: bool,
-) -> None:
-    for w, g, m, h in blocks(params, grads, momenta, inertias):
-        average_(m, -g if maximize else g, gamma)
-        average_(h, m, alpha)
-        flip_(w, h, 0.0)
-
-
-def _multi_tensor_cema(
-    params: list[Tensor],
-    grads: list[Tensor],
-    momenta: list[Tensor],
-    inertias: list[Tensor],
-    *,
-    alpha: Number,
-    gamma: Number,
-    maximize: bool,
-) -> None:
-    foreach_average_(momenta, torch._foreach_neg(grads) if maximize else grads, gamma)
-    foreach_average_(inertias, momenta, alpha)
-    foreach_flip_(params, inertias, 0.0)
+        super().__init__(params, maximize=maximize, foreach=foreach, capturable=capturable, alpha=alpha, gamma=gamma)

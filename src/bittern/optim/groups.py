@@ -18,8 +18,8 @@ class ParameterSplit:
 
     Attributes:
         parameters: all of them, in the network's order.
-        binary: latent weights: the network reads their signs.
-        scales_and_thresholds: what belongs to binary layers and activations per channel: scales, shifts, slopes.
+        binary: latent weights, whose signs the network uses.
+        scales_and_thresholds: per-channel scales, shifts and slopes of binary layers and activations.
         rest: real-valued filters and matrices, normalization, biases.
     """
 
@@ -33,9 +33,9 @@ class ParameterSplit:
     ) -> list[dict[str, Any]]:
         """All parameters as two groups of an optimizer, what decays and what does not.
 
-        Filters and matrices (2 dimensions or more) decay; what holds one value per channel - BatchNorm, shifts, slopes,
-        scales, biases - does not. The code of AdamBNN decays shifts too, and no matrices: ``decay_shifts`` is for the
-        scales and thresholds whose names begin with "shift", ``decay_matrices`` for what has 2 dimensions.
+        Filters and matrices (2 dimensions or more) decay; parameters with one value per channel - BatchNorm, shifts,
+        slopes, scales, biases - do not. AdamBNN's code also decays shifts, and not matrices: ``decay_shifts`` is for
+        scales and thresholds whose names begin with "shift", ``decay_matrices`` for parameters of 2 dimensions.
         """
 
         def decays(name: str, p: nn.Parameter) -> bool:
@@ -53,11 +53,11 @@ class ParameterSplit:
 def split_parameters(model: nn.Module) -> ParameterSplit:
     """The parameters of ``model`` by the roles that its modules give them.
 
-    A module names its own parameters in the attributes ``latent_weights`` and ``scales_and_thresholds``, tuples of
-    strings; a name whose parameter is None is passed over, and one that ``torch.nn.utils.parametrize`` computes stands
-    for its original. What a parametrization whose ``binarizes`` is True computes comes from a latent weight, in any
-    layer. If a module's ``binarize_weight`` is False, its weights are not latent. A parameter that two modules share is
-    latent if one of them says so.
+    A module lists its own parameters in the attributes ``latent_weights`` and ``scales_and_thresholds``, tuples of
+    names; a parameter that is None is skipped, and one that ``torch.nn.utils.parametrize`` computes stands for its
+    original. The original behind a parametrization whose ``binarizes`` is True is a latent weight, in any layer. If a
+    module's ``binarize_weight`` is False, its weights are not latent. A parameter that two modules share is latent if
+    one of them declares it so.
     """
     declared = declared_parameters(model, LATENT_WEIGHTS)
     latent = {id(p) for _, module, _, p in declared if getattr(module, "binarize_weight", True)}
@@ -74,7 +74,7 @@ def declared_parameters(model: nn.Module, role: str) -> Iterator[tuple[str, nn.M
     """``(path, module, name, parameter)`` for each parameter to which a module of ``model`` gives ``role``.
 
     Raises:
-        ValueError: a module names what it does not have.
+        ValueError: a module lists a parameter that it does not have.
     """
     for path, module in model.named_modules():
         for name in names_in_role(module, role):

@@ -1,4 +1,4 @@
-"""Torch's SGD and Adam with what training on latent weights adds to them: clipping, and OvSW's gradients."""
+"""Torch's SGD and Adam, with what training latent weights adds: clipping, and OvSW's changes of the gradients."""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from bittern.optim._checks import Number, check_clip, check_range
-from bittern.optim._lists import use_foreach
+from bittern.optim._lists import clip_, use_foreach
 from bittern.optim.ovsw import decay_silent_, scale_gradient_, track_flips_
 
 Silence = tuple[float, float, float]
@@ -18,7 +18,7 @@ _SILENCE = {"strength": "[0, inf)", "threshold": "[0, 1]", "momentum": "[0, 1)"}
 
 
 class LatentOptimizer(Optimizer):
-    """The step of a torch optimizer, with what the options ``clip``, ``ags`` and ``sad`` of its groups ask for.
+    """The step of a torch optimizer, with the options ``clip``, ``ags`` and ``sad`` of its groups.
 
     Args:
         clip: bound of the parameters, w <- clip(w, -clip, clip) after each step (Courbariaux et al. 2015,
@@ -27,7 +27,7 @@ class LatentOptimizer(Optimizer):
         sad: (strength, threshold, momentum) of its silence awareness decay (``ovsw.decay_silent_``; strength 2e-5 in
             its code), which adds a state tensor, ``flip_rate``; None for none.
 
-    They are for latent weights: leave them off in groups of other parameters.
+    They are for latent weights: turn them off in groups of other parameters.
     """
 
     def _take_options(self, lr: Number, clip: float | None, ags: float | None, sad: Silence | None) -> None:
@@ -41,7 +41,7 @@ class LatentOptimizer(Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         if group["fused"] is None and group["foreach"] is None and all(map(_suits_fused_cpu, group["params"])):
-            group["fused"] = True  # on a CPU torch would take its loop over whole layers, several times slower
+            group["fused"] = True  # torch's default on a CPU, a loop over whole layers, is several times slower
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -51,27 +51,24 @@ class LatentOptimizer(Optimizer):
                 group.setdefault(key, value)
             on_cpu = [p for p in group["params"] if p.device.type == "cpu"]
             if group["fused"] and not all(map(_suits_fused_cpu, on_cpu)):
-                group["fused"] = None  # chosen for other parameters
+                group["fused"] = None  # was chosen for other parameters
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step; with ``ags`` or ``sad`` it changes ``grad`` itself, as clipping of gradients does."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        """One step; ``ags`` and ``sad`` change ``grad`` in place, as gradient clipping does."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
         tracked = self._change_gradients()
         self._torch_step()
         for p, was_negative, momentum in tracked:
             state = self.state[p]
-            if "flip_rate" not in state:  # not before torch's step, which takes an empty state for a new one
+            if "flip_rate" not in state:  # after torch's step, which treats only an empty state as a new one
                 state["flip_rate"] = torch.zeros_like(p)
             track_flips_(state["flip_rate"], was_negative, p, momentum)
         self._clip()
         return loss
 
     def _torch_step(self) -> None:
-        # Without the wrappers of torch.optim: they would run the hooks that this step has run already.
+        # Without the wrappers of torch.optim, which would run the hooks a second time.
         inspect.unwrap(super().step)(self)
 
     def _change_gradients(self) -> list[tuple[Tensor, Tensor, float]]:
@@ -93,7 +90,7 @@ class LatentOptimizer(Optimizer):
         return tracked
 
     def _lay_out(self, p: Tensor) -> None:
-        """Puts gradient and state into the memory order of ``p``: fused steps walk all of them side by side."""
+        """Puts gradient and state into the memory order of ``p``, which fused steps rely on."""
         if p.grad is not None and p.grad.stride() != p.stride():
             p.grad = torch.empty_like(p).copy_(p.grad)
         if p not in self.state:
@@ -109,8 +106,7 @@ class LatentOptimizer(Optimizer):
             if group["clip"] is None or not params:
                 continue
             if use_foreach(params, group["foreach"]):
-                torch._foreach_clamp_min_(params, -group["clip"])
-                torch._foreach_clamp_max_(params, group["clip"])
+                clip_(params, group["clip"])
             else:
                 for p in params:
                     p.clamp_(-group["clip"], group["clip"])
@@ -129,7 +125,7 @@ def _check(group: dict[str, Any]) -> None:
 
 
 def _suits_fused_cpu(p: Tensor) -> bool:
-    """Whether the state that torch makes for ``p`` lies in memory as it does: fused steps walk both side by side."""
+    """Whether the state that torch makes for ``p`` has its memory order, which fused steps rely on."""
     if p.device.type != "cpu" or not p.is_floating_point() or type(p) not in (Tensor, torch.nn.Parameter):
         return False
     return torch.empty_like(p, device="meta").stride() == p.stride()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 MIN_GRADIENT, MIN_WEIGHT = 1e-6, 1e-3
-"""Least norms of a filter's gradient and weights that the ratio is taken of."""
+"""Lower bounds of the norms of a filter's gradient and weights in the ratio."""
 
 
 def scale_gradient_(grad: Tensor, weight: Tensor, delta: float) -> None:

@@ -23,9 +23,9 @@ class OptimizerInfo:
 
     Attributes:
         latent_free: the parameters are -1 and +1 instead of latent weights.
-        state: tensors per parameter, each as large as it; with ``defaults``.
-        use: when to take it.
-        defaults: options that ``create_optimizer`` passes on where the caller says nothing.
+        state: state tensors as large as the parameter, with ``defaults``.
+        use: when to choose it.
+        defaults: options of ``create_optimizer`` that differ from the class's.
     """
 
     name: str
@@ -49,7 +49,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             1,
             "m = momentum m + g; w -= lr m",
-            "the plainest; with `clip`, or weights wander where their signs no longer change",
+            "the simplest; use `clip`, or weights drift where their signs no longer change",
             "Rumelhart et al. 1986, Learning representations by back-propagating errors",
             {"momentum": 0.9},
         ),
@@ -80,7 +80,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             "Adam; w -= lr weight_decay w",
             "real-valued parameters beside a latent-free optimizer",
             "Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101",
-            {"foreach": True},  # by itself torch takes its slowest form on a CPU
+            {"foreach": True},  # torch's own default is its slowest form on a CPU
         ),
         OptimizerInfo(
             "bop",
@@ -88,7 +88,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             True,
             1,
             "m = (1 - gamma) m + gamma g; flip where w m > threshold",
-            "the least state; wants a falling gamma and a threshold that fits the gradients' scale",
+            "the least state; needs a falling gamma and a threshold that fits the gradients' scale",
             "Helwegen et al. 2019, Latent Weights Do Not Exist, arXiv:1906.02107",
         ),
         OptimizerInfo(
@@ -134,7 +134,7 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             False,
             3,
             "AMSGrad with g clipped to kappa sqrt(vmax), kappa by the filter's quantization error (reconstruction)",
-            "an experiment: filters whose weights are very unlike in size; no published figures stand behind it",
+            "an experiment, for filters whose weights differ much in size; no published figures to compare with",
             "reconstruction after the abstract of Liu et al. 2020, BAMSProd, arXiv:2009.13799",
         ),
     )
@@ -160,5 +160,5 @@ def create_optimizer(name: str, params: ParamsT, **options: Any) -> Optimizer:
         find(f"option of {name}", option, known)
     defaults = dict(row.defaults)
     if options.get("fused"):
-        defaults.pop("foreach", None)  # of which torch takes one
+        defaults.pop("foreach", None)  # torch takes one of the two
     return row.cls(params, **{**defaults, **options})

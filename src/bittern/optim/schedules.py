@@ -1,4 +1,4 @@
-"""Schedules of hyper-parameters: factors over the course of training, named so that a recipe can hold them."""
+"""Schedules of hyper-parameters: factors over the progress of training, by names that a recipe can hold."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,9 +13,9 @@ from bittern._lookup import find
 
 
 class Schedule(ABC):
-    """A factor for each moment of training: ``schedule(progress)``, where progress goes from 0 to 1.
+    """A factor at each moment of training: ``schedule(progress)``, with progress from 0 to 1.
 
-    It is 1 at 0, except behind a warm-up; ``end`` is the factor at 1, and may be more than 1.
+    It starts at 1, except in a warm-up; ``end`` is the factor at 1, and may be more than 1.
     ``torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step / steps))`` uses it for a learning rate.
     """
 
@@ -78,7 +78,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         if not 0 < self.end < math.inf:
-            raise ValueError(f"end must be more than 0, got {self.end}; a geometric course never reaches 0")
+            raise ValueError(f"end must be more than 0, got {self.end}; an exponential never reaches 0")
 
     def factor(self, p: float) -> float:
         return float(self.end**p)
@@ -86,7 +86,7 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True, init=False)
 class Step(Schedule):
-    """A staircase: ``Step(0.1, 0.5, 0.75)`` is 1, from the middle on 0.1, and in the last quarter 0.01."""
+    """``Step(0.1, 0.5, 0.75)`` is 1 at first, 0.1 from the middle on, and 0.01 in the last quarter."""
 
     equation = "ratio^(number of milestones <= p)"
     ratio: float
@@ -105,7 +105,7 @@ class Step(Schedule):
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """``p / share`` for the first ``share`` of the training, then the whole of ``schedule`` in what is left."""
+    """``p / share`` during the first ``share`` of the training, then all of ``schedule`` in the rest."""
 
     equation = "p / share, then schedule((p - share) / (1 - share))"
     schedule: Schedule
@@ -152,12 +152,12 @@ def get_schedule(text: str) -> Schedule:
 class HyperparameterScheduler:
     """Multiplies hyper-parameters of an optimizer's groups by schedules: ``lr``, ``gamma``, ``threshold`` ...
 
-    Each group that has the key follows, from the value that it has now. A 0-dimensional tensor is written in place. For
-    some groups of a ``CaseOptimizer`` give one of its ``optimizers``.
+    In each group that has the key, it multiplies the current value; a 0-dimensional tensor is written in place. To
+    schedule some groups of a ``CaseOptimizer``, pass one of its ``optimizers``.
 
     Args:
-        schedules: by key of the groups; as text for ``get_schedule``, or as they are.
-        steps: steps of the training, if ``step`` is to count them; otherwise call ``set_progress``.
+        schedules: by key of the groups; each a schedule, or text for ``get_schedule``.
+        steps: steps of the training, if ``step`` counts them; otherwise call ``set_progress``.
     """
 
     def __init__(self, optimizer: Optimizer, schedules: Mapping[str, Schedule | str], steps: int | None = None) -> None:
@@ -175,14 +175,14 @@ class HyperparameterScheduler:
         self.set_progress(0.0)
 
     def step(self) -> None:
-        """Call it after each step of the optimizer. After the last one, the values stay."""
+        """Call it after each step of the optimizer; after the last one, values stay as they are."""
         if self.steps is None:
-            raise ValueError("step needs to know how many come: give steps, or call set_progress")
+            raise ValueError("step needs the number of steps: pass steps, or call set_progress")
         self.steps_done += 1
         self.set_progress(min(self.steps_done / self.steps, 1.0))
 
     def set_progress(self, progress: float) -> None:
-        """Sets the values of the moment when ``progress`` in [0, 1] of the training is done."""
+        """Sets the values at ``progress`` in [0, 1] of the training."""
         for group, start in zip(self.optimizer.param_groups, self._start, strict=True):
             for key, value in start.items():
                 now = value * self.schedules[key](progress)
@@ -196,9 +196,11 @@ class HyperparameterScheduler:
         return {"steps_done": self.steps_done, "start": [dict(start) for start in self._start]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from ``state``. Load the optimizer's own first."""
+        """Continues from ``state``. Load the optimizer's own state first."""
         if [set(start) for start in state["start"]] != [set(start) for start in self._start]:
-            raise ValueError("the state is of a scheduler for other groups or other keys; make it as it was made then")
+            raise ValueError(
+                "the state is of a scheduler with other groups or keys; make this one for the same groups and schedules"
+            )
         self.steps_done = state["steps_done"]
         self._start = [dict(start) for start in state["start"]]
         if self.steps is not None:

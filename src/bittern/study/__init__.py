@@ -10,7 +10,7 @@ from bittern.study.instruments import Instrument as Instrument
 from bittern.study.instruments import Measure as Measure
 from bittern.study.instruments import get_instrument as get_instrument
 from bittern.study.instruments import list_instruments as list_instruments
-from bittern.study.instruments.flips import c2i as c2i
+from bittern.study.instruments.correlation import c2i as c2i
 from bittern.study.instruments.flips import flip_rate as flip_rate
 from bittern.study.instruments.mismatch import agreement as agreement
 from bittern.study.instruments.quantization import quantization_error as quantization_error

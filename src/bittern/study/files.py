@@ -1,8 +1,8 @@
-"""The files of a study, as they are written while the training goes on.
+"""The files of a study, as they are written while the training runs.
 
-    study.json              format, layers, measures, schedule, what the watch cost      replaced as a whole
-    steps.csv               a line for every step: flip-flop ratios                      appended
-    readings.jsonl          a line for every sample, epoch and stage                     appended
+    study.json              format, layers, measures, schedule, cost of watching         replaced as a whole
+    steps.csv               a line per step: flip-flop ratios                            appended
+    readings.jsonl          a line per sample, epoch and stage                           appended
     snapshots/STEP.npz      maps and histograms, "measure|layer" -> [n]                  one by one, as a whole
     state.npz               what a resumed run needs                                     replaced as a whole
 
@@ -26,7 +26,6 @@ from bittern._files import write_atomically
 from bittern.study.errors import StudyError
 
 FORMAT = 1
-STUDY_FOLDER = "study"
 INFO_FILE, STEPS_FILE, READINGS_FILE, STATE_FILE = "study.json", "steps.csv", "readings.jsonl", "state.npz"
 SNAPSHOTS = "snapshots"
 STEPS_HEADER = "step,ff,ff_last"
@@ -37,10 +36,10 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class StudyWriter:
-    """Writes into ``folder``, after cutting off what lies behind step ``step``: 0 to start, more to resume.
+    """Writes into ``folder``, after removing what lies beyond step ``step``: 0 to start, more to resume.
 
     Raises:
-        StudyError: the folder holds data of another format, or an earlier study though ``step`` is 0.
+        StudyError: the folder holds data of another format, or an earlier study although ``step`` is 0.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -58,13 +57,13 @@ class StudyWriter:
         (self.folder / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
         if not path.exists():
             return {}
-        if step == 0 and (self.folder / STEPS_FILE).exists() and _last_step(self.folder / STEPS_FILE) > 0:
-            raise StudyError(f"{self.folder} holds a study already; choose another folder, or remove it")
+        if step == 0 and _has_steps(self.folder / STEPS_FILE):
+            raise StudyError(f"{self.folder} already holds a study; choose another folder, or remove it")
         try:
             info = json.loads(path.read_bytes())
             version = info["format"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StudyError(f"{path} is damaged ({error!r}); remove {self.folder} to begin a new study") from error
+            raise StudyError(f"{path} is damaged ({error!r}); remove {self.folder} to start a new study") from error
         if version != FORMAT:
             raise StudyError(f"{path} has format {version}, this Bittern writes {FORMAT}; remove {self.folder}")
         self._cut(step)
@@ -75,7 +74,7 @@ class StudyWriter:
             path = self.folder / name
             if not path.exists():
                 continue
-            lines = path.read_text("utf-8", errors="replace").split("\n")[:-1]  # what has no line break is broken
+            lines = path.read_text("utf-8", errors="replace").split("\n")[:-1]  # a line without line break is broken
             kept = [line for line in lines if (at := step_of(line)) is not None and at <= step]
             write_atomically(path, "".join(line + "\n" for line in kept).encode())
         for path in (self.folder / SNAPSHOTS).glob("*.npz"):
@@ -83,29 +82,29 @@ class StudyWriter:
                 path.unlink()
 
     def describe(self, info: Mapping[str, Any]) -> None:
-        """Replaces ``study.json``, but for what is not named in ``info``."""
+        """Rewrites ``study.json`` with the entries of ``info``; its other entries stay."""
         self.info |= info
-        content = json.dumps({"format": FORMAT, **finite(self.info)}, indent=1, allow_nan=False)
+        content = json.dumps({"format": FORMAT, **make_finite(self.info)}, indent=1, allow_nan=False)
         write_atomically(self.folder / INFO_FILE, content.encode())
 
-    def steps(self, first: int, rows: npt.NDArray[np.float64]) -> None:
+    def write_steps(self, first: int, rows: npt.NDArray[np.float64]) -> None:
         """FF of steps ``first``, ``first + 1`` ...: [n, 2]."""
         self._steps.write("".join(f"{first + i},{ff:.6g},{last:.6g}\n" for i, (ff, last) in enumerate(rows)))
         self._steps.flush()
 
-    def reading(self, kind: str, step: int, **what: Any) -> None:
-        line = json.dumps(finite({"kind": kind, "step": step, **what}), allow_nan=False)
+    def write_reading(self, kind: str, step: int, **what: Any) -> None:
+        line = json.dumps(make_finite({"kind": kind, "step": step, **what}), allow_nan=False)
         self._readings.write(line + "\n")
         self._readings.flush()
 
-    def snapshot(self, step: int, arrays: Arrays) -> None:
+    def write_snapshot(self, step: int, arrays: Arrays) -> None:
         write_arrays(self.folder / SNAPSHOTS / f"{step:08d}.npz", arrays)
 
     def save_state(self, arrays: Arrays) -> None:
         write_arrays(self.folder / STATE_FILE, arrays)
 
     def load_state(self) -> dict[str, npt.NDArray[Any]]:
-        """What ``save_state`` wrote; nothing if it is missing or damaged: then all counting starts anew."""
+        """What ``save_state`` wrote; empty if it is missing or damaged: then all counting starts afresh."""
         return read_arrays(self.folder / STATE_FILE) or {}
 
     def close(self) -> None:
@@ -116,7 +115,7 @@ class StudyWriter:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Replaces ``path`` by an ``.npz`` of ``arrays``, as a whole."""
+    """Atomically replaces ``path`` by an ``.npz`` of ``arrays``."""
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **dict(arrays))
     write_atomically(path, file.getvalue())
@@ -131,23 +130,32 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]] | None:
         return None
 
 
-def finite(value: Any) -> Any:
+def make_finite(value: Any) -> Any:
     """``value`` for JSON: floats in six digits, NaN and infinity as None."""
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
+        return {str(key): make_finite(item) for key, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return [finite(item) for item in value]
+        return [make_finite(item) for item in value]
     return value
 
 
-def _step_of_row(line: str) -> int | None:
-    """Of a line of ``steps.csv``; the header counts as step 0, a broken line as none."""
+def parse_steps_row(line: str) -> tuple[int, float, float] | None:
+    """Step and flip-flop ratios of a line of ``steps.csv``; None for the header, ValueError for a broken line."""
     if line == STEPS_HEADER:
-        return 0
-    first, *rest = line.split(",")
-    return int(first) if first.isdigit() and len(rest) == 2 else None
+        return None
+    step, ff, last = line.split(",")
+    return int(step), float(ff), float(last)
+
+
+def _step_of_row(line: str) -> int | None:
+    """The header counts as step 0, a broken line has none."""
+    try:
+        row = parse_steps_row(line)
+    except ValueError:
+        return None
+    return row[0] if row else 0
 
 
 def _step_of_reading(line: str) -> int | None:
@@ -157,6 +165,5 @@ def _step_of_reading(line: str) -> int | None:
         return None
 
 
-def _last_step(path: Path) -> int:
-    steps = (_step_of_row(line) for line in path.read_text("utf-8", errors="replace").splitlines())
-    return max((step for step in steps if step is not None), default=0)
+def _has_steps(path: Path) -> bool:
+    return path.exists() and any(_step_of_row(line) for line in path.read_text("utf-8", errors="replace").splitlines())

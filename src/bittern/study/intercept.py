@@ -1,7 +1,8 @@
-"""What enters the signs of a network while it trains, without a change to the network."""
+"""Intercepts what enters the signs of a network while it trains, without changing the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ class Interception:
     """Between ``open`` and ``close``, calls ``visitor`` for each activation that is binarized while ``model`` trains.
 
     A site is the path of the innermost module that runs, such as ``"layer3.conv1"``; its second sign in one call is
-    ``"layer3.conv1#2"``. Signs of weights, also of weights that are standardised first, are no activations: whatever is
-    computed from parameters and buffers alone is left out. Passes in eval mode or without gradients are not looked at.
+    ``"layer3.conv1#2"``. Signs of weights are not activations, not even of weights that are standardized first:
+    whatever is computed from parameters and buffers alone is skipped, and so are passes in eval mode or without
+    gradients.
     """
 
     def __init__(self, model: nn.Module, visitor: Visitor) -> None:
@@ -34,7 +36,7 @@ class Interception:
         self._handles.append(root.register_forward_hook(self._end, always_call=True))
         for path, module in root.named_modules():
             if module is not root:
-                self._handles.append(module.register_forward_pre_hook(_entering(self, path)))
+                self._handles.append(module.register_forward_pre_hook(partial(self._enter, path)))
                 self._handles.append(module.register_forward_hook(self._leave, always_call=True))
 
     def close(self) -> None:
@@ -43,7 +45,7 @@ class Interception:
         self._handles = []
         self._stop()
 
-    def enter(self, path: str, module: nn.Module) -> None:
+    def _enter(self, path: str, module: nn.Module, inputs: Any) -> None:
         if self._mode is not None:
             self._mode.running.append(_Call(path, module))
 
@@ -65,13 +67,15 @@ class Interception:
             self._mode = None
 
 
-def _entering(interception: Interception, path: str) -> Callable[[nn.Module, Any], None]:
-    return lambda module, inputs: interception.enter(path, module)
+def can_intercept(model: nn.Module) -> bool:
+    """Not if ``model``, or a part of it, is compiled: hooks that come and go would recompile it again and again."""
+    parts = model.modules()
+    return not any(hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) for part in parts)
 
 
 @dataclass
 class _Call:
-    """A module that runs; ``signs``: how many activations it has binarized so far."""
+    """A running module; ``signs``: how many activations it has binarized so far."""
 
     path: str
     module: nn.Module
@@ -93,7 +97,7 @@ class _Mode(TorchDispatchMode):
             call.signs += 1
             self._visitor(call.path if call.signs == 1 else f"{call.path}#{call.signs}", call.module, args[0])
         result = func(*args, **(kwargs or {}))
-        for tensor in _tensors(result):  # memory of what is gone is used again
+        for tensor in _tensors(result):  # freed memory is reused
             (self._constant.add if constant else self._constant.discard)(_storage(tensor))
         return result
 

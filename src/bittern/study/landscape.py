@@ -1,4 +1,4 @@
-"""Loss landscapes: the loss around the trained weights, in random directions of the filters' own size."""
+"""Loss landscapes: the loss around the trained weights, in random directions scaled to each filter."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,35 +12,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bittern._run_files import STUDY_FOLDER
 from bittern.study.errors import StudyError
-from bittern.study.files import STUDY_FOLDER, read_arrays, write_arrays
+from bittern.study.files import read_arrays, write_arrays
+from bittern.study.look import per_filter
 
 LANDSCAPE_FILE = "landscape.npz"
 
-Progress = Callable[[int, int], None]
-"""Called as ``progress(points done, points in all)``."""
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Landscape:
     """``loss`` and ``accuracy`` [len(beta), len(alpha)] at w + alpha d + beta e; one row with beta 0 for a line."""
 
-    alpha: npt.NDArray[np.float64]
-    beta: npt.NDArray[np.float64]
-    loss: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
+    alpha: Floats
+    beta: Floats
+    loss: Floats
+    accuracy: Floats
 
-    def arrays(self) -> dict[str, npt.NDArray[np.float64]]:
+    def arrays(self) -> dict[str, Floats]:
         return {"alpha": self.alpha, "beta": self.beta, "loss": self.loss, "accuracy": self.accuracy}
 
 
-def directions(parameters: Sequence[Tensor], count: int, seed: int) -> list[list[Tensor]]:
-    """``count`` random directions, each filter of the length of the weights' filter::
+def random_directions(parameters: Sequence[Tensor], count: int, seed: int) -> list[list[Tensor]]:
+    """``count`` random directions, each filter as long as that of the weights::
 
         d_o <- n_o ||w_o|| / ||n_o||,  n normal;   0 for what holds one value per channel (biases, BatchNorm, shifts)
 
-    Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, arXiv:1712.09913, section 4. The same for a seed
-    wherever the weights are.
+    Li et al. 2018, Visualizing the Loss Landscape of Neural Nets, arXiv:1712.09913, section 4. They depend on the seed
+    and not on the device.
     """
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -51,9 +52,8 @@ def directions(parameters: Sequence[Tensor], count: int, seed: int) -> list[list
             if w.dim() < 2:
                 direction.append(torch.zeros_like(w))
                 continue
-            over = list(range(1, w.dim()))
-            norms = [torch.linalg.vector_norm(t, dim=over, keepdim=True) for t in (w, noise)]
-            direction.append(noise * (norms[0] / norms[1].clamp(min=torch.finfo(w.dtype).tiny)))
+            length, of_noise = (torch.linalg.vector_norm(t, dim=per_filter(t), keepdim=True) for t in (w, noise))
+            direction.append(noise * (length / of_noise.clamp(min=torch.finfo(w.dtype).tiny)))
         found.append(direction)
     return found
 
@@ -67,12 +67,16 @@ def landscape(
     points: int = 21,
     span: float = 1.0,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Landscape:
     """Cross-entropy and accuracy of ``model``, in eval mode, over ``batches()`` of (inputs, labels) at each point.
 
-    Coordinates are ``points`` values from -span to span; an odd number has the weights themselves in the middle. Of a
-    binary network the latent weights move, so the surface has steps where signs change. The weights end as they were.
+    Coordinates are ``points`` values from -span to span; with an odd number the middle one is the weights themselves.
+    In a binary network the latent weights move, so the surface has steps where signs change. The weights end as they
+    were. ``progress`` is called as ``progress(points done, points in all)``.
+
+    Raises:
+        ValueError: ``dimensions``, ``points`` or ``span`` out of range, or no batch.
     """
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions}")
@@ -83,16 +87,16 @@ def landscape(
     alpha = np.linspace(-span, span, points)
     beta = alpha if dimensions == 2 else np.zeros(1)
     parameters = list(model.parameters())
-    first, *others = directions(parameters, dimensions, seed)
-    second = others[0] if others else None
+    chosen = random_directions(parameters, dimensions, seed)
     loss, accuracy = np.zeros((len(beta), points)), np.zeros((len(beta), points))
     with _restored(model):
         origin = [p.clone() for p in parameters]
         for row, b in enumerate(beta):
             for column, a in enumerate(alpha):
                 for i, p in enumerate(parameters):
-                    value = origin[i] + a * first[i]
-                    p.copy_(value if second is None else value + b * second[i])
+                    p.copy_(origin[i])
+                    for amount, direction in zip((a, b), chosen, strict=False):
+                        p.add_(float(amount) * direction[i])
                 loss[row, column], accuracy[row, column] = _evaluate(model, batches())
                 if progress is not None:
                     progress(row * points + column + 1, loss.size)
@@ -130,10 +134,11 @@ def landscape_of_run(
     *,
     images: int = 1000,
     batch_size: int = 500,
-    progress: Progress | None = None,
     **options: Any,
 ) -> Landscape:
-    """The landscape of a finished run on the first ``images`` training images; kept in the run's ``study`` folder.
+    """The landscape of a finished run on the first ``images`` training images; saved in the run's ``study`` folder.
+
+    ``options`` are those of ``landscape``.
 
     Raises:
         ValueError: the run is not finished (RunError), it was imported, or the data cannot be read (DataError).
@@ -143,13 +148,16 @@ def landscape_of_run(
 
     run = load_run(run_folder)
     if run.info.dataset is None:
-        raise StudyError(f"{run_folder} does not say on which data it was trained; a landscape needs them")
+        raise StudyError(
+            f"{run_folder} does not say which data set it was trained on, which a landscape needs; call "
+            "bittern.study.landscape.landscape(model, batches) instead"
+        )
     split = load(run.info.dataset, data_dir, ("train",))["train"]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     x = run.info.preprocessing(split.images[:images].to(device)).contiguous(memory_format=torch.channels_last)
     labels = split.labels[:images].to(device)
     parts = list(zip(x.split(batch_size), labels.split(batch_size), strict=True))
-    found = landscape(run.model.to(device), lambda: iter(parts), progress=progress, **options)
+    found = landscape(run.model.to(device), lambda: iter(parts), **options)
     folder = Path(run_folder) / STUDY_FOLDER
     folder.mkdir(exist_ok=True)
     write_arrays(folder / LANDSCAPE_FILE, found.arrays())
@@ -157,9 +165,8 @@ def landscape_of_run(
 
 
 def read_landscape(folder: Path) -> Landscape | None:
-    """What ``landscape_of_run`` left in a study's folder; None if there is none, or it is damaged."""
-    arrays = read_arrays(folder / LANDSCAPE_FILE)
-    names = ("alpha", "beta", "loss", "accuracy")
-    return (
-        None if arrays is None or any(name not in arrays for name in names) else Landscape(*(arrays[n] for n in names))
-    )
+    """What ``landscape_of_run`` saved in a study's folder; None if there is none, or it is damaged."""
+    try:
+        return Landscape(**(read_arrays(folder / LANDSCAPE_FILE) or {}))
+    except TypeError:  # an array is missing or unknown
+        return None

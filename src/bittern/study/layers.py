@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from bittern.nn.weights import centred
+from bittern.optim.flips import centred, centres_weights
 from bittern.optim.groups import LATENT_WEIGHTS, declared_parameters, names_in_role
 
 
@@ -12,10 +12,11 @@ from bittern.optim.groups import LATENT_WEIGHTS, declared_parameters, names_in_r
 class LatentWeight:
     """A parameter whose sign the network uses; dimension 0 counts its filters.
 
-    ``name``: the layer's path, with the parameter's name behind it only where the layer has several. ``binarized``:
-    False where the layer uses the real value for now (step 1 of two-step training). ``latent_free``: every value is
-    -1 or +1, as optimizers without latent weights keep them. ``centred``: the layer takes each filter's mean off before
-    the sign (``weight_transform`` of ``bittern.nn``).
+    Attributes:
+        name: the layer's path, followed by the parameter's name only where the layer has several.
+        binarized: False where the layer uses the real value for now (step 1 of two-step training).
+        latent_free: every value is -1 or +1, as optimizers without latent weights keep them.
+        centred: the layer subtracts each filter's mean before the sign.
     """
 
     name: str
@@ -26,26 +27,23 @@ class LatentWeight:
 
     @property
     def values(self) -> Tensor:
-        """This process' part of the parameter, without gradient; all of it where it is not sharded."""
-        return local(self.parameter.detach())
+        """The parameter, without gradient."""
+        return self.parameter.detach()
 
     def before_sign(self, values: Tensor) -> Tensor:
-        """``values`` of the parameter, or a change of them, as they come to the sign."""
+        """``values`` of the parameter, or a change of them, as they reach the sign."""
         return centred(values) if self.centred else values
 
 
-def local(tensor: Tensor) -> Tensor:
-    """This process' part of a tensor that is sharded over several (``torch.distributed.tensor.DTensor``)."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The network inside DistributedDataParallel, Lightning Fabric's module or ``torch.compile``'s."""
     while True:
         if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
             model = inner
-        elif hasattr(model, "_forward_module") or type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
-            model = model.get_submodule("_forward_module" if hasattr(model, "_forward_module") else "module")
+        elif hasattr(model, "_forward_module"):
+            model = model.get_submodule("_forward_module")
+        elif type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
+            model = model.get_submodule("module")
         else:
             return model
 
@@ -59,29 +57,26 @@ def latent_weights(model: nn.Module) -> list[LatentWeight]:
     found = find_latent_weights(model)
     if not found:
         raise ValueError(
-            f"{type(model).__name__} has no binary layer to watch: no module of it has the class attribute "
-            f'{LATENT_WEIGHTS}; use bittern.nn\'s layers, or give yours {LATENT_WEIGHTS} = ("weight",)'
+            f"{type(model).__name__} has no binary layer to watch: none of its modules has the class attribute "
+            f'{LATENT_WEIGHTS}; use the layers of bittern.nn, or give yours {LATENT_WEIGHTS} = ("weight",)'
         )
     return found
 
 
 def find_latent_weights(model: nn.Module) -> list[LatentWeight]:
     """As ``latent_weights``; empty for a network without binary layers."""
-    found: list[LatentWeight] = []
+    found: dict[int, LatentWeight] = {}
     for path, module, name, parameter in declared_parameters(model, LATENT_WEIGHTS):
-        if any(parameter is weight.parameter for weight in found):
-            continue
         label = path or type(module).__name__
-        found.append(
-            LatentWeight(
-                label if len(names_in_role(module, LATENT_WEIGHTS)) == 1 else f"{label}.{name}",
-                parameter,
-                bool(getattr(module, "binarize_weight", True)),
-                _only_signs(parameter),
-                getattr(module, "weight_transform", "none") != "none",
-            )
+        weight = LatentWeight(
+            label if len(names_in_role(module, LATENT_WEIGHTS)) == 1 else f"{label}.{name}",
+            parameter,
+            binarized=bool(getattr(module, "binarize_weight", True)),
+            latent_free=_only_signs(parameter),
+            centred=centres_weights(module),
         )
-    return found
+        found.setdefault(id(parameter), weight)
+    return list(found.values())
 
 
 def _only_signs(parameter: Tensor) -> bool:

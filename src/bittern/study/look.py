@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bittern.study.layers import LatentWeight, local
+from bittern.study.layers import LatentWeight
 
 MOMENTS = {
     "exp_avg": "first_moment",
@@ -21,15 +21,15 @@ MOMENTS = {
 
 
 class Look:
-    """Values of ``weights`` after step ``step``, in float32; each is fetched when first asked for.
+    """The ``weights`` after step ``step``, with what the step made of them; all tensors in float32.
 
     Args:
-        before: the values before the step; None where they were not kept.
+        before: the values before the step, by name; where they were not kept, there is no ``update``.
         sums: instrument -> site -> what its ``observe`` returned, added up over the step's forward passes and all
             processes.
-        window_ends: whether a window ends here, of those over which some instruments count: ``snapshot_every`` samples,
-            so longer where samples are rarer, and shorter where a run began or was resumed. A snapshot out of turn ends
-            none.
+        window_ends: whether a window ends here. Some instruments count over a window: ``snapshot_every`` samples,
+            which is longer where samples are rarer, and shorter where a run started or was resumed. A snapshot out of
+            turn ends none.
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class Look:
     def gradient(self, weight: LatentWeight) -> Tensor | None:
         """Of the step, as the optimizer saw it; None if the layer got none."""
         grad = weight.parameter.grad
-        return None if grad is None else local(grad.detach()).float()
+        return None if grad is None else grad.detach().float()
 
     def update(self, weight: LatentWeight) -> Tensor | None:
-        """w_t - w_{t-1}: learning rate, decay and clipping included."""
+        """w_t - w_{t-1}, including learning rate, decay and clipping."""
         if weight.name not in self._updates and weight.name in self._before:
             self._updates[weight.name] = self.value(weight) - self._before[weight.name]
         return self._updates.get(weight.name)
 
     def moments(self, weight: LatentWeight) -> dict[str, Tensor]:
-        """Those of the optimizer's buffers that are in ``MOMENTS``, by what they are."""
+        """The optimizer's buffers that are listed in ``MOMENTS``, by what they are."""
         found: dict[str, Tensor] = {}
         for optimizer in self._optimizers:
             state: Mapping[str, Any] = optimizer.state.get(weight.parameter, {})
             for name, value in state.items():
                 if name in MOMENTS and isinstance(value, Tensor) and value.shape == weight.parameter.shape:
-                    found[MOMENTS[name]] = local(value.detach()).float()
+                    found[MOMENTS[name]] = value.detach().float()
         return found
 
     def sums(self, instrument: str) -> Mapping[str, Tensor]:
@@ -83,6 +83,6 @@ def per_filter(values: Tensor) -> list[int]:
 
 
 def histogram(values: Tensor, low: float, high: float, bins: int) -> Tensor:
-    """Counts of ``values`` [bins] between ``low`` and ``high``; what lies beyond counts in the outermost bins."""
+    """Counts of ``values`` [bins] between ``low`` and ``high``; the outermost bins also hold everything beyond."""
     index = ((values.flatten() - low) * (bins / (high - low))).nan_to_num_(nan=0.0).clamp_(0, bins - 1).long()
     return torch.bincount(index, minlength=bins)

@@ -4,50 +4,48 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from bittern.study.files import STUDY_FOLDER
-from bittern.study.layers import find_latent_weights, unwrapped
-from bittern.study.ranks import is_first
+from bittern._distributed import is_first
+from bittern._run_files import STUDY_FOLDER
+from bittern.study.layers import find_latent_weights, unwrap
 from bittern.study.watch import Watch
 from bittern.train.errors import TrainingError
 from bittern.train.observer import Observer
-
-if TYPE_CHECKING:
-    from bittern.train.trainer import Position
+from bittern.train.position import Position
 
 
 class TrainingObserver(Observer):
     """Watches every stage of a run and writes into its folder, under ``study``; ``options`` are those of ``watch``.
 
-    Stages without binary layers, such as a float first step, are passed over.
+    Stages without binary layers, such as a float first step, are skipped.
     """
 
     def __init__(self, **options: Any) -> None:
         self._options = options
         self._watch: Watch | None = None
 
-    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: "Position") -> None:
+    def start(self, model: nn.Module, optimizer: Optimizer, folder: Path, at: Position) -> None:
         self.close()
-        if at.step == 0 and is_first():  # what an attempt left that ended before its first checkpoint
+        if at.step == 0 and is_first():  # left by an attempt that ended before its first checkpoint
             shutil.rmtree(folder / STUDY_FOLDER, ignore_errors=True)
-        if not find_latent_weights(unwrapped(model)):
+        if not find_latent_weights(unwrap(model)):
             return
-        # A stage is told from the one before by its number: its first step may be the step where a run was resumed.
+        # A stage is told apart by its number: its first step may be the step where a run was resumed.
         with _writing():
             self._watch = Watch(
                 model, optimizer, folder / STUDY_FOLDER, step=at.step, stage=str(at.stage + 1), **self._options
             )
 
-    def step(self, at: "Position") -> None:
+    def step(self, at: Position) -> None:
         if self._watch is not None:
             with _writing():
                 self._watch.step()
 
-    def epoch(self, at: "Position", row: Mapping[str, Any]) -> None:
+    def epoch(self, at: Position, row: Mapping[str, Any]) -> None:
         if self._watch is not None:
             with _writing():
                 self._watch.epoch(row["epoch"], row["stage"])
@@ -61,11 +59,11 @@ class TrainingObserver(Observer):
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """A disk that takes no more ends the run as it does where a checkpoint is written."""
+    """A full disk ends the run as it does where a checkpoint is written."""
     try:
         yield
     except OSError as error:
         raise TrainingError(
-            f"cannot write what the study saw ({error}); the last checkpoint is intact. Make room, then go on with "
+            f"cannot write the study ({error}); the last checkpoint is intact. Free some space, then continue with "
             "--resume"
         ) from error

@@ -1,26 +1,18 @@
-"""Several processes that train one network: what each must do alike, and what is added up."""
+"""Several processes that train one network: what they add up and agree on."""
 
 import torch
 import torch.distributed
 from torch import Tensor
 
+from bittern._distributed import world_size
+
 Sums = dict[str, dict[str, Tensor]]
 """Instrument -> site -> sums [n]."""
 
 
-def world() -> int:
-    """Processes that train the network, 1 without ``torch.distributed``."""
-    together = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if together else 1
-
-
-def is_first() -> bool:
-    return world() == 1 or torch.distributed.get_rank() == 0
-
-
-def add_up(sums: Sums) -> Sums:
-    """The sums over all processes, in one exchange, in the order of ``sums``; all must bring the same sites."""
-    if world() == 1:
+def sum_over_processes(sums: Sums) -> Sums:
+    """The sums over all processes, in one exchange, in the order of ``sums``; all must pass the same sites."""
+    if world_size() == 1:
         return sums
     keys = sorted((instrument, site) for instrument, sites in sums.items() for site in sites)
     if not keys:
@@ -32,9 +24,9 @@ def add_up(sums: Sums) -> Sums:
     return {instrument: {site: found[instrument, site] for site in sites} for instrument, sites in sums.items()}
 
 
-def agreed(number: int, device: torch.device) -> int:
+def broadcast_from_first(number: int, device: torch.device) -> int:
     """``number`` of the first process."""
-    if world() == 1:
+    if world_size() == 1:
         return number
     shared = torch.tensor([number], device=device)
     torch.distributed.broadcast(shared, 0)

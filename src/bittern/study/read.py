@@ -1,4 +1,4 @@
-"""What a study's folder holds, read back: whatever is there, and a line on each thing that is not."""
+"""Reads a study's folder: whatever is there, and a line on each thing that is not."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bittern._run_files import LOG_FILE, MODEL_INFO_FILE, STUDY_FOLDER
 from bittern.study.errors import StudyError
 from bittern.study.files import (
     FORMAT,
@@ -19,15 +20,10 @@ from bittern.study.files import (
     SEPARATOR,
     SNAPSHOTS,
     STEPS_FILE,
-    STEPS_HEADER,
-    STUDY_FOLDER,
+    parse_steps_row,
     read_arrays,
 )
-from bittern.study.instruments import INSTRUMENTS
-
-_OF_ACTIVATIONS = {measure.name for row in INSTRUMENTS.values() if row.observes for measure in row.measures}
-
-LOG_FILE, RUN_FILE = "log.csv", "model.json"  # of bittern.train, which need not be there
+from bittern.study.instruments import INSTRUMENT_OF
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,10 +42,15 @@ class Series:
 
 @dataclass(frozen=True)
 class StudyData:
-    """One run. ``missing``: what was looked for and is not there, or cannot be read, in sentences.
+    """One run.
 
-    ``ff``: [steps, 3], of (step, flip-flop ratio, that of the last layer). ``samples``: (step, measure -> layer ->
-    value). ``log``: the rows of the run's log.csv, ``run``: its model.json.
+    Attributes:
+        info: ``study.json``.
+        ff: [steps, 3], of (step, flip-flop ratio, that of the last layer).
+        samples: (step, measure -> layer -> value).
+        log: the rows of the run's ``log.csv``, numbers as numbers.
+        run: its ``model.json``.
+        missing: what was expected and is absent or unreadable, in sentences.
     """
 
     folder: Path
@@ -68,6 +69,11 @@ class StudyData:
         """Whether the network, in its last stage, reads the signs of its latent weights and not their values."""
         return bool(self.stages[-1].get("binarized", True)) if self.stages else True
 
+    @property
+    def latent_free(self) -> bool:
+        """Whether its weights, in the last stage, are -1 and +1 themselves."""
+        return bool(self.stages and self.stages[-1].get("latent_free"))
+
     @cached_property
     def measures(self) -> set[str]:
         return {measure for _, values in self.samples for measure in values}
@@ -82,17 +88,15 @@ class StudyData:
         found = [(step, values[measure]) for step, values in self.samples if measure in values]
         layers = tuple(dict.fromkeys(layer for _, row in found for layer in row))
         table = [[np.nan if (v := row.get(layer)) is None else v for layer in layers] for _, row in found]
-        return Series(
-            np.array([step for step, _ in found], float),
-            layers,
-            np.array(table, float).reshape(len(found), len(layers)),
-        )
+        steps = np.array([step for step, _ in found], float)
+        return Series(steps, layers, np.array(table, float).reshape(len(found), len(layers)))
 
     def mean(self, measure: str) -> tuple[Floats, Floats]:
-        """Steps, and the mean over layers by their number of weights; over the sites of activations all count alike."""
+        """Steps, and the mean over layers weighted by their size; over sites of activations all count alike."""
         series = self.series(measure)
         sizes = np.array([self.weights.get(layer, 0) for layer in series.layers], float)
-        weights = sizes if sizes.all() and measure not in _OF_ACTIVATIONS else np.ones(len(series.layers))
+        of_activations = measure in INSTRUMENT_OF and INSTRUMENT_OF[measure].observes
+        weights = sizes if sizes.all() and not of_activations else np.ones(len(series.layers))
         known = np.isfinite(series.values)
         total = (known * weights).sum(1)
         means = np.where(known, series.values, 0) @ weights / np.where(total > 0, total, np.nan)
@@ -106,16 +110,12 @@ class StudyData:
 
     def arrays(self, measure: str) -> dict[int, dict[str, npt.NDArray[Any]]]:
         """Step -> layer -> array, for every snapshot that has the measure."""
-        found: dict[int, dict[str, npt.NDArray[Any]]] = {}
-        for step, arrays in self._loaded.items():
-            layers = {
-                name.split(SEPARATOR, 1)[1]: array
-                for name, array in arrays.items()
-                if name.split(SEPARATOR, 1)[0] == measure
-            }
-            if layers:
-                found[step] = layers
-        return found
+        prefix = measure + SEPARATOR
+        found = {
+            step: {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            for step, arrays in self._loaded.items()
+        }
+        return {step: layers for step, layers in found.items() if layers}
 
     @cached_property
     def _loaded(self) -> dict[int, dict[str, npt.NDArray[Any]]]:
@@ -142,94 +142,91 @@ def read_study(path: str | Path) -> StudyData:
     """Reads a run folder, or a study's own, whatever is left of it.
 
     Raises:
-        StudyError: there is no such folder, or neither study nor log in it.
+        StudyError: there is no such folder, or neither a study nor a log in it.
     """
     given = Path(path)
     if not given.is_dir():
         raise StudyError(f"run folder {given} {'is a file' if given.exists() else 'does not exist'}")
     own = (given / INFO_FILE).is_file() or (given / STEPS_FILE).is_file()
     folder, run_folder = (given, given.parent) if own else (given / STUDY_FOLDER, given)
+    name = given.resolve().name
     missing: list[str] = []
-    log = _log(run_folder / LOG_FILE, missing)
+    log = _read_log(run_folder / LOG_FILE, missing)
     watched = any((folder / name).is_file() for name in (INFO_FILE, STEPS_FILE, READINGS_FILE))
     if not watched:
         if not log:
             raise StudyError(f"{given} holds neither a study nor a {LOG_FILE}; train with `bittern train --study`")
         missing.append("all instruments: the run was trained without --study")
-    info = _json(folder / INFO_FILE, missing) if watched else {}
+    info = _read_json(folder / INFO_FILE, missing) if watched else {}
     if info and info.get("format") != FORMAT:
         missing.append(
             f"all instruments: {INFO_FILE} has format {info.get('format')}, this Bittern reads {FORMAT}; "
             "use the version that wrote it"
         )
-        info, folder = {}, folder / "unreadable"
-    files = folder if watched else folder / "nothing"
-    samples, epochs, stages = _readings(files / READINGS_FILE, missing)
+        info, watched, folder = {}, False, folder / "unreadable"
+    samples, epochs, stages = _read_readings(folder / READINGS_FILE, missing) if watched else ([], [], [])
     data = StudyData(
-        folder,
-        given.resolve().parent.name + "/" + given.name if own and given.name == STUDY_FOLDER else given.resolve().name,
-        info,
-        _steps(files / STEPS_FILE, missing),
-        samples,
-        epochs,
-        stages,
-        log,
-        _json(run_folder / RUN_FILE, []),
-        missing,
+        folder=folder,
+        name=f"{given.resolve().parent.name}/{name}" if own and given.name == STUDY_FOLDER else name,
+        info=info,
+        ff=_read_steps(folder / STEPS_FILE, missing) if watched else np.zeros((0, 3)),
+        samples=samples,
+        epochs=epochs,
+        stages=stages,
+        log=log,
+        run=_read_json(run_folder / MODEL_INFO_FILE, []),
+        missing=missing,
     )
-    gaps = np.diff(data.ff[:, 0], prepend=data.ff[:1, 0] - 1) - 1
-    if gaps.any():
-        missing.append(
-            f"{int(gaps.sum())} steps of {STEPS_FILE}: the run was killed before they were written, or made them "
-            "without --study"
-        )
-    missing += _uncovered(data) + info.get("notes", [])
-    if info and not (run_folder / RUN_FILE).is_file() and not own:
+    missing += [*_unwatched(data), *info.get("notes", [])]
+    if info and not own and not (run_folder / MODEL_INFO_FILE).is_file():
         missing.append("the end: the run is not finished; this is what there is so far")
     return data
 
 
-def _uncovered(run: StudyData) -> list[str]:
-    """Steps before and behind those that were watched, but for whole stages without binary weights."""
+def _unwatched(run: StudyData) -> list[str]:
+    """Steps within, before and after those that were watched, except for whole stages without binary weights."""
     if not len(run.ff):
         return []
+    found = []
+    gaps = int((np.diff(run.ff[:, 0], prepend=run.ff[0, 0] - 1) - 1).sum())
+    if gaps:
+        found.append(
+            f"{gaps} steps of {STEPS_FILE}: the run was killed before they were written, or made them without --study"
+        )
     rows = [row for row in run.log if isinstance(row.get("step"), float)]
     ends = {a["step"] for a, b in zip(rows, [*rows[1:], {}], strict=False) if a.get("stage") != b.get("stage")}
 
-    def passed_over(edge: int, beyond: list[dict[str, Any]]) -> bool:
+    def has_no_binary_weights(edge: int, beyond: list[dict[str, Any]]) -> bool:
         return edge in ends and all(row.get("flip_rate") is None for row in beyond)
 
     first, last = int(run.ff[0, 0]), int(run.ff[-1, 0])
-    before, behind = ([row for row in rows if row["step"] < first], [row for row in rows if row["step"] > last])
-    found = []
-    if first > 1 and not passed_over(first - 1, before):
-        found.append(f"steps 1 to {first - 1}: the study began after them, and counts from there")
-    if behind and not passed_over(last, behind):
-        found.append(f"steps {last + 1} to {behind[-1]['step']:.0f}: the run went on without --study")
+    before, after = ([row for row in rows if row["step"] < first], [row for row in rows if row["step"] > last])
+    if first > 1 and not has_no_binary_weights(first - 1, before):
+        found.append(f"steps 1 to {first - 1}: the study started after them, and counts from there")
+    if after and not has_no_binary_weights(last, after):
+        found.append(f"steps {last + 1} to {after[-1]['step']:.0f}: the run continued without --study")
     return found
 
 
-def _json(path: Path, missing: list[str]) -> dict[str, Any]:
+def _read_json(path: Path, missing: list[str]) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
         if isinstance(value, dict):
             return value
-        missing.append(f"{path.name}: it is not what Bittern writes")
+        missing.append(f"{path.name}: not in the format that Bittern writes")
     except FileNotFoundError:
-        missing.append(f"{path.name}: there is no such file")
+        missing.append(f"{path.name}: no such file")
     except (OSError, ValueError) as error:
-        missing.append(f"{path.name}: it is damaged ({error})")
+        missing.append(f"{path.name}: damaged ({error})")
     return {}
 
 
-def _lines(path: Path, missing: list[str], parse: Callable[[str], Any]) -> list[Any]:
-    """Every line that ``parse`` takes; those that it does not take are counted in ``missing``."""
-    if not path.parent.is_dir():
-        return []
+def _read_lines(path: Path, missing: list[str], parse: Callable[[str], Any]) -> list[Any]:
+    """What ``parse`` makes of each line; those that it cannot parse are counted in ``missing``."""
     try:
         text = path.read_text("utf-8", errors="replace")
     except OSError:
-        missing.append(f"{path.name}: there is no such file")
+        missing.append(f"{path.name}: no such file")
         return []
     found, broken = [], 0
     for line in text.splitlines():
@@ -242,20 +239,16 @@ def _lines(path: Path, missing: list[str], parse: Callable[[str], Any]) -> list[
     return found
 
 
-def _steps(path: Path, missing: list[str]) -> Floats:
-    def parse(line: str) -> list[float] | None:
-        if line == STEPS_HEADER:
-            return None
-        step, ff, last = line.split(",")
-        return [float(step), float(ff), float(last)]
-
-    rows = [row for row in _lines(path, missing, parse) if row is not None]
+def _read_steps(path: Path, missing: list[str]) -> Floats:
+    rows = [row for row in _read_lines(path, missing, parse_steps_row) if row is not None]
     return np.array(rows, float).reshape(len(rows), 3)
 
 
-def _readings(
+def _read_readings(
     path: Path, missing: list[str]
 ) -> tuple[list[tuple[int, dict[str, dict[str, float | None]]]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Samples, epochs and stages."""
+
     def parse(line: str) -> dict[str, Any]:
         row: dict[str, Any] = json.loads(line)
         int(row["step"])
@@ -264,7 +257,7 @@ def _readings(
                 layers.items()
         return row
 
-    rows = _lines(path, missing, parse)
+    rows = _read_lines(path, missing, parse)
     samples: dict[int, dict[str, dict[str, float | None]]] = {}
     for row in rows:
         if row["kind"] == "sample":
@@ -274,8 +267,8 @@ def _readings(
     return sorted(samples.items()), epochs, list(stages.values())
 
 
-def _log(path: Path, missing: list[str]) -> list[dict[str, Any]]:
-    """Rows of log.csv with numbers for what are numbers, None for what is empty."""
+def _read_log(path: Path, missing: list[str]) -> list[dict[str, Any]]:
+    """Rows of log.csv, numbers as numbers, None for empty cells."""
     try:
         with open(path, newline="", encoding="utf-8", errors="replace") as file:
             rows = list(csv.DictReader(file))
@@ -286,9 +279,7 @@ def _log(path: Path, missing: list[str]) -> list[dict[str, Any]]:
 
 
 def _number(text: str | None) -> Any:
-    if not text:
-        return None
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
         return text

@@ -1,6 +1,6 @@
-"""Two problems small enough to see through: where SGD stops and Adam goes on, and where Adam goes wrong.
+"""Two toy problems: one where SGD stops and Adam continues, and one where Adam fails.
 
-Both call the optimizers that training uses, on parameters of one value.
+Both run the optimizers that training uses, on parameters of one or two values.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Path2 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TwoNodes:
-    """The two-node problem: ``paths`` by optimizer, and the surface that is descended, [len(y), len(x)]."""
+    """The two-node problem: ``paths`` by optimizer, and the surface that they descend, [len(y), len(x)]."""
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
@@ -32,33 +32,33 @@ START = (0.0, 2.4)
 
 
 def node_gradient(x: float, y: float, noise: tuple[float, float]) -> tuple[float, float]:
-    """Gradient of clip(x, -1, 1) + clip(y, -1, 1) where the batch moves each node by its ``noise``: 1 or 0 each."""
+    """Gradient of clip(x, -1, 1) + clip(y, -1, 1) where a batch moves each node by its ``noise``: 1 or 0 each."""
     return float(abs(x + noise[0]) <= 1), float(abs(y + noise[1]) <= 1)
 
 
 def two_nodes(steps: int = 120, lr: float = 0.06, spread: float = 1.0, seed: int = 1) -> TwoNodes:
     """Descends f(x, y) = sign(x) + sign(y), as the estimator sees it, from (0, 2.4) with SGD and with Adam.
 
-    ``y`` starts where its gradient is zero, and gets one only in the batches that happen to move it into [-1, 1]. The
-    gradients that SGD meets on its way are given to both. Adam divides by their root mean square, so the rare ones
+    ``y`` starts where its gradient is zero, and gets one only in the batches that happen to move it into [-1, 1]. Both
+    receive the gradients that SGD encounters on its path. Adam divides by their root mean square, so the rare ones
     count, and y crosses zero.
 
     After Liu et al. 2021, AdamBNN, arXiv:2106.11309, figure 6, which does not say how batches differ: here each adds
-    normal noise of deviation ``spread`` to both nodes. The default seed is one that shows the effect: of seeds 0 to 7
-    Adam crosses zero with seven, SGD with one; in all of them Adam ends lower.
+    normal noise of standard deviation ``spread`` to both nodes. The default seed shows the effect: of seeds 0 to 7
+    Adam crosses zero with seven, SGD with one; with all of them Adam ends lower.
     """
     noise = torch.randn(steps, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * spread
     gradients: list[tuple[float, float]] = []
 
-    def met(point: npt.NDArray[np.float64], step: int) -> tuple[float, float]:
+    def gradient(point: npt.NDArray[np.float64], step: int) -> tuple[float, float]:
         if step == len(gradients):
             gradients.append(node_gradient(point[0], point[1], (float(noise[step, 0]), float(noise[step, 1]))))
         return gradients[step]
 
     x, y = np.linspace(-4.5, 3, 76), np.linspace(-3, 3, 61)
     paths = {
-        "SGD": _follow(lambda p: torch.optim.SGD(p, lr=lr), START, steps, met),
-        "Adam": _follow(lambda p: torch.optim.Adam(p, lr=lr), START, steps, met),
+        "SGD": _descend(lambda p: torch.optim.SGD(p, lr=lr), steps, gradient),
+        "Adam": _descend(lambda p: torch.optim.Adam(p, lr=lr), steps, gradient),
     }
     return TwoNodes(x, y, np.clip(x, -1, 1)[None, :] + np.clip(y, -1, 1)[:, None], paths)
 
@@ -74,12 +74,12 @@ class Counterexample:
 def counterexample(steps: int = 6000, scale: float = 3.0, start: float = 1.0) -> Counterexample:
     """A binary weight b = sign(w) on losses that Adam cannot learn::
 
-        f_t(b) = C b  if t mod 3 = 1,  else -b          C = 3: the mean is least at b = -1
+        f_t(b) = C b  if t mod 3 = 1,  else -b          C = 3: the mean is smallest at b = -1
 
-    The large gradient comes every third step, and Adam's square root shrinks it more than the two small ones between:
-    it ends at +1, the worst point, with regret 2 (C - 2) / 3. AMSGrad, which keeps the largest second moment, does not.
-    Reddi et al. 2018, On the Convergence of Adam and Beyond, theorem 1, with b = sign(w) and the gradient of b given to
-    w, which is kept in [-1, 1]; learning rates fall with the root of the step.
+    The large gradient comes every third step, and Adam's square root shrinks it more than the two small ones in
+    between: it ends at +1, the worst point, with regret 2 (C - 2) / 3. AMSGrad, which keeps the largest second moment,
+    does not. Reddi et al. 2018, On the Convergence of Adam and Beyond, theorem 1, with b = sign(w), and the gradient of
+    b passed on to w, which is kept in [-1, 1]; learning rates fall with the root of the step.
     """
     rates: dict[str, tuple[str, dict[str, Any]]] = {
         "SGD": ("sgd", {"lr": 0.9}),
@@ -108,17 +108,16 @@ def counterexample(steps: int = 6000, scale: float = 3.0, start: float = 1.0) ->
     return Counterexample(weights, regret)
 
 
-def _follow(
-    optimizer: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
-    start: tuple[float, float],
+def _descend(
+    build: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
     steps: int,
     gradient: Callable[[npt.NDArray[np.float64], int], tuple[float, float]],
 ) -> Path2:
-    point = nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    stepper = optimizer([point])
+    point = nn.Parameter(torch.tensor(START, dtype=torch.float64))
+    optimizer = build([point])
     path = [point.detach().numpy().copy()]
     for step in range(steps):
         point.grad = torch.tensor(gradient(path[-1], step), dtype=torch.float64)
-        stepper.step()
+        optimizer.step()
         path.append(point.detach().numpy().copy())
     return np.array(path)

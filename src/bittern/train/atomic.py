@@ -1,4 +1,4 @@
-"""Files of a run: written as a whole or not at all, with an error that says how to go on."""
+"""Files of a run: written as a whole or not at all, with an error that says how to continue."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from bittern.train.errors import TrainingError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces ``path`` by ``content``, making its folder where needed.
+    """Replaces ``path`` with ``content``; creates its folder if needed.
 
     Raises:
         TrainingError: the disk is full or not writable. ``path`` is as it was, and no temporary file is left.
@@ -17,6 +17,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         _files.write_atomically(path, content)
     except OSError as error:
         raise TrainingError(
-            f"cannot write {path} of {len(content) / 1e6:.1f} MB ({error.strerror}); what was written before, the last "
-            "checkpoint included, is intact. Make room, then go on with --resume"
+            f"cannot write {path} of {len(content) / 1e6:.1f} MB ({error.strerror}); everything written before, the "
+            "last checkpoint included, is intact. Free some space, then resume with --resume"
         ) from error

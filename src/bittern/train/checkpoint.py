@@ -1,7 +1,7 @@
 """Checkpoints to resume from: safetensors and JSON, no pickle.
 
-``checkpoint.json`` names the tensor file that belongs to it and its SHA-256. It is written last and replaced by a
-rename, so a process that dies at any moment leaves the checkpoint before or the one after.
+``checkpoint.json`` names its tensor file and that file's SHA-256. It is written last and replaced by a rename, so a
+process that dies at any moment leaves either the previous checkpoint or the new one.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ from torch import Tensor
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
 
-FORMAT = 2
+FORMAT = 3
 _INDEX = "checkpoint.json"
 _TENSORS = "state-{step:08d}-{digest:.8}.safetensors"
-"""Two checkpoints of a step, one at the end of a stage and one at the start of the next, are two files."""
+"""The digest keeps two checkpoints of one step apart: at the end of a stage, and at the start of the next."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """``tensors`` by flat name, and ``state``, whatever else JSON can hold."""
+    """``tensors`` by flat name, and ``state``, everything else, as JSON holds it."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
@@ -51,8 +51,8 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
     digest = hashlib.sha256(content).hexdigest()
     name = _TENSORS.format(step=step, digest=digest)
     index = {"format": FORMAT, "tensors": name, "sha256": digest, "state": checkpoint.state}
-    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
-        left.unlink()
+    for partial in folder.glob(".*.tmp"):  # of a process that was killed while writing
+        partial.unlink()
     write_atomically(folder / name, content)
     write_atomically(folder / _INDEX, json.dumps(index, indent=1).encode())
     for old in folder.glob("*.safetensors"):
@@ -67,20 +67,27 @@ def load(folder: Path) -> Checkpoint:
         index = json.loads(path.read_bytes())
         version, name, digest, state = (index[key] for key in ("format", "tensors", "sha256", "state"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is not a checkpoint of Bittern ({error!r}); start without it") from error
+        raise RunError(
+            f"{path} is not a checkpoint of Bittern ({error!r}); start a new run in another folder"
+        ) from error
     if version != FORMAT:
-        raise RunError(f"{path} has format {version}, this Bittern reads {FORMAT}; use the version that wrote it")
+        raise RunError(
+            f"{path} has format {version}, this version of Bittern reads format {FORMAT}; resume with the version that "
+            "wrote it, or start a new run in another folder"
+        )
     try:
         content = (folder / Path(name).name).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise RunError(f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start without it")
+            raise RunError(
+                f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start a new run in another folder"
+            )
         return Checkpoint(load_tensors(content), state)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{folder / name} cannot be read ({error}); start without it") from error
+        raise RunError(f"{folder / name} cannot be read ({error}); start a new run in another folder") from error
 
 
 def describe(folder: Path) -> str:
-    """Where the checkpoint in ``folder`` stands, e.g. ``"step 120 (step1: 3 epochs and 12 batches done)"``."""
+    """How far the run was, e.g. ``"step 120 (step1: 3 epochs and 12 batches done)"``."""
     try:
         state = json.loads((folder / _INDEX).read_bytes())["state"]
         done = f"{state['epoch']} epochs and {state['batch']} batches done"

@@ -2,7 +2,7 @@
 
 
 class RunError(ValueError):
-    """A run folder cannot be read or written as asked; the message names the file, the rule and the way out."""
+    """A run folder cannot be read or written as asked."""
 
 
 class TrainingError(RuntimeError):

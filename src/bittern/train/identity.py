@@ -1,9 +1,26 @@
-"""What tells one data set from another, so that a run goes on with the images that it was begun with."""
+"""What makes a run the same run: its settings and its data must not change when it is resumed."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from bittern.data import Dataset
+from bittern.train import weights
+from bittern.train.errors import RunError
+from bittern.train.recipe import Recipe
+from bittern.train.settings import settings_of
+
+
+def run_identity(recipe: Recipe, seed: int, **given: Mapping[str, Tensor] | None) -> dict[str, Any]:
+    """Recipe, seed and settings as JSON holds them, with a digest of each state dict in ``given``."""
+    settings = json.loads(json.dumps(settings_of(recipe)))
+    for name, tensors in given.items():
+        if tensors is not None:
+            settings[f"{name}.sha256"] = weights.digest(tensors)
+    return {"recipe": recipe.name, "dataset": recipe.dataset, "model": recipe.model, "seed": seed, "settings": settings}
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:
@@ -12,8 +29,37 @@ def data_identity(data: Dataset) -> dict[str, Any]:
     return {"class_names": list(data.info.class_names), "splits": splits}
 
 
-def data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two of ``data_identity``, in words; empty if nothing does."""
+def check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """RunError unless ``before`` agrees with ``now`` on every key of ``now``, single settings included."""
+
+    def flat(side: Mapping[str, Any]) -> dict[str, Any]:
+        return {**{key: side.get(key) for key in now if key != "settings"}, **side.get("settings", {})}
+
+    changed = differences(flat(before), flat(now))
+    if changed:
+        raise RunError(
+            f"the run in {folder} was started with different settings ({'; '.join(changed)}); resume it with those it "
+            "was started with, or start a new run in another folder"
+        )
+
+
+def check_data(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """RunError unless two of ``data_identity`` are equal."""
+    changed = _data_differences(before, now)
+    if changed:
+        raise RunError(
+            f"the run in {folder} was started with different data ({'; '.join(changed)}); resume it with the data it "
+            "was started with, or start a new run in another folder"
+        )
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """``"key: a -> b"`` for each key whose values differ, in order."""
+    keys = sorted({*before, *after})
+    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+
+
+def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     names = before["class_names"], now["class_names"]
     found = [f"{len(names[0])} classes -> {len(names[1])}"] if len(names[0]) != len(names[1]) else []
     if not found:

@@ -1,8 +1,7 @@
 """Losses of training: cross entropy, a teacher's distribution, and its attention."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ def distribution_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-    """How far apart student and teacher look, from feature maps [N, C_j, H_j, W_j] of the same images, as a scalar::
+    """How far the attention of student and teacher differs, from feature maps [N, C_j, H_j, W_j], as a scalar::
 
         L = sum_j 1/N sum_n || q_s / ||q_s|| - q_t / ||q_t|| ||,     q = sum_c F[c]^2 per pixel, flat
 
@@ -33,7 +32,10 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tens
     """
     sizes = [[tuple(f.shape[2:]) for f in side] for side in (student, teacher)]
     if sizes[0] != sizes[1]:
-        raise ValueError(f"attention is compared pixel by pixel: the student's maps are {sizes[0]}, not {sizes[1]}")
+        raise ValueError(
+            f"attention is compared pixel by pixel, but the student's maps are {sizes[0]} and the teacher's "
+            f"{sizes[1]}; choose layers with maps of equal sizes"
+        )
     pairs = zip(student, teacher, strict=True)
     return torch.stack([(_attention(s) - _attention(t)).norm(dim=1).mean() for s, t in pairs]).sum()
 
@@ -43,7 +45,7 @@ def _attention(features: Tensor) -> Tensor:
 
 
 class Features:
-    """While entered, keeps the latest output of each module of ``model`` that is named.
+    """Keeps in ``maps`` the latest output of each module of ``model`` that is named, until ``close``.
 
     Raises:
         ValueError: ``model`` has no such module.
@@ -56,21 +58,13 @@ class Features:
             outer = ", ".join(name for name in known if name and name.count(".") < 2) or "none"
             raise ValueError(
                 f"{type(model).__name__} has no module {', '.join(map(repr, missing))} whose features could be "
-                f"compared; it has (down to two levels): {outer}. Name those of the student in attention_layers, "
-                f"those of a given teacher in teacher_attention_layers"
+                f"compared; its modules, down to two levels, are: {outer}. Name modules of the student in "
+                f"attention_layers, modules of a given teacher in teacher_attention_layers"
             )
-        self._modules = [known[name] for name in names]
-        self._hooks: list[Any] = []
-        self.maps: list[Tensor] = []
+        self.maps = [torch.empty(0)] * len(names)
+        self._hooks = [known[name].register_forward_hook(self._keeper(i)) for i, name in enumerate(names)]
 
-    def __enter__(self) -> Self:
-        self.maps = [torch.empty(0)] * len(self._modules)
-        self._hooks = [m.register_forward_hook(self._keeper(i)) for i, m in enumerate(self._modules)]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         for hook in self._hooks:
             hook.remove()
 

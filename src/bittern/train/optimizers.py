@@ -1,4 +1,4 @@
-"""A stage's optimizer, and the course of its hyper-parameters."""
+"""A stage's optimizer and the schedules of its hyper-parameters."""
 
 import inspect
 from itertools import product
@@ -22,11 +22,11 @@ from bittern.train.recipe import Stage
 
 _MECHANICS = ("params", "foreach", "fused", "capturable", "differentiable", "maximize", "decoupled_weight_decay")
 _LATENT_ONLY = ("clip", "ags", "sad")
-"""Options that are for latent weights, and off for all other parameters."""
+"""Options for latent weights, switched off for all other parameters."""
 
 
 def keywords(optimizer: str) -> dict[str, Any]:
-    """What a recipe may set of the optimizer of this name, with the defaults."""
+    """The keywords of this optimizer that a recipe may set, with their defaults."""
     row = get_optimizer(optimizer)
     parameters = inspect.signature(row.cls).parameters.values()
     defaults = {p.name: p.default for p in parameters} | dict(row.defaults)
@@ -44,9 +44,9 @@ def learning_rate(stage: Stage, progress: float) -> float:
 
 
 def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[HyperparameterScheduler]]:
-    """``stage.optimizer`` for every parameter of ``model``, or for all but the binary weights, and what schedules it.
+    """The optimizer of every parameter of ``model``, and the schedulers of its hyper-parameters.
 
-    A latent-free ``stage.binary_optimizer`` makes the binary weights -1 and +1.
+    A latent-free ``stage.binary_optimizer`` rewrites the binary weights as -1 and +1.
 
     Raises:
         ValueError: the optimizers do not fit the stage or the network.
@@ -58,7 +58,10 @@ def build_optimizer(stage: Stage, model: nn.Module) -> tuple[Optimizer, list[Hyp
     def real(params: list[Any]) -> Optimizer:
         known = keywords(stage.optimizer)
         if stage.weight_decay and "weight_decay" not in known:
-            raise ValueError(f"{stage.name}.weight_decay must be 0 for {stage.optimizer}, which has none")
+            raise ValueError(
+                f"{stage.name}.weight_decay must be 0 for {stage.optimizer}, which has no weight decay, got "
+                f"{stage.weight_decay}"
+            )
         groups = []
         for is_latent, decays in product((True, False), (True, False)):
             chosen = [p for p in params if (id(p) in latent, id(p) in decaying) == (is_latent, decays)]
@@ -101,8 +104,8 @@ def _check_binary(stage: Stage, model: nn.Module) -> None:
             continue
         if getattr(module, "weight_transform", "none") != "none":
             raise ValueError(
-                f"{stage.binary_optimizer} holds weights of -1 and +1, of which weight_transform "
-                f"{module.weight_transform!r} of layer {name!r} makes something else; use 'none'"
+                f"{stage.binary_optimizer} holds weights of -1 and +1, which weight_transform "
+                f"{module.weight_transform!r} of layer {name!r} would change; use 'none'"
             )
         estimator = getattr(module, "weight_estimator", None)
         if estimator and not passes_at_one(estimator):

@@ -1,4 +1,4 @@
-"""What a training run tells while it goes on. A reporter that does nothing is the quiet mode."""
+"""Progress of a training run, for the user. A reporter that does nothing is the quiet mode."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Reporter:
-    """Receives the events of a run; override what you want to see. Used as a context manager around the run."""
+    """Receives the events of a run; override those you want to show. Used as a context manager around the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -22,7 +22,7 @@ class Reporter:
         return None
 
     def data(self, what: str, done: int, total: int) -> None:
-        """``done`` of ``total`` items of ``what`` are ready, e.g. decoded."""
+        """``done`` of ``total`` items of ``what`` are ready, such as decoded images."""
 
     def step(self, done: int, total: int, figures: Mapping[str, float | None]) -> None:
         """``done`` of the run's ``total`` steps are made.
@@ -42,7 +42,7 @@ class Reporter:
 class RichReporter(Reporter):
     """A progress bar with loss, accuracy, flip rate, speed and time left, and a line per epoch.
 
-    Where the console is no terminal, such as a file, a line with the same every ``line_seconds`` takes the bar's place.
+    If the console is not a terminal but, say, a file, it prints a line with the same every ``line_seconds`` instead.
     """
 
     def __init__(self, console: Console | None = None, *, line_seconds: float = 60.0) -> None:
@@ -57,10 +57,10 @@ class RichReporter(Reporter):
         )
         self._tasks: dict[str, TaskID] = {}
         self._line_seconds, self._line_at = line_seconds, monotonic()
-        self._begun: dict[str, tuple[int, float]] = {}
+        self._first_seen: dict[str, tuple[int, float]] = {}
 
     def __enter__(self) -> Self:
-        # Elsewhere than on a terminal the bar would leave an empty line behind.
+        # In a file the bar would leave an empty line.
         if self._progress.console.is_terminal:
             self._progress.start()
         return self
@@ -99,13 +99,13 @@ class RichReporter(Reporter):
             self._update_lines(what, done, total, figures)
             return
         if what not in self._tasks:
-            # The first event may come late, in a run that was resumed: time left counts from here.
+            # A resumed run begins late: the time left is estimated from here.
             self._tasks[what] = self._progress.add_task(what, total=total, completed=done, figures=figures)
         self._progress.update(self._tasks[what], completed=done, figures=figures)
 
     def _update_lines(self, what: str, done: int, total: int, figures: str) -> None:
         now = monotonic()
-        first, began = self._begun.setdefault(what, (done, now))
+        first, began = self._first_seen.setdefault(what, (done, now))
         if now - self._line_at < self._line_seconds:
             return
         self._line_at = now

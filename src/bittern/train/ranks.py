@@ -1,86 +1,64 @@
 """The processes of a run: one, or those that ``torchrun`` started."""
 
-import logging
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
-STRATEGIES = ("auto", "ddp", "fsdp")
+from bittern._distributed import world_size
+
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 Item = TypeVar("Item")
 
 
-def world_size() -> int:
-    """Processes that ``torchrun`` started, 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes files and reports."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 class Ranks:
-    """This process among all of a run, its device, and what the processes agree on. Wraps Lightning Fabric.
+    """This process among all of a run, its device, and what the processes agree on.
 
-    Args:
-        strategy: ``"ddp"`` keeps the network in every process, ``"fsdp"`` shares its weights and the optimizer's state
-            out; ``"auto"`` is ``"ddp"``.
+    The process group stays until the process ends: a ``DistributedDataParallel`` that outlives its group can hang when
+    it is destroyed (pytorch issue 56297), and observers may keep one.
 
     Raises:
-        ValueError: unknown strategy, or one that needs several processes and has one; an accelerator that is not there.
+        ValueError: an unknown accelerator, or one that this machine lacks.
     """
 
-    def __init__(self, accelerator: str, precision: str, strategy: str = "auto") -> None:
-        if strategy not in STRATEGIES:
-            raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
+    def __init__(self, accelerator: str = "auto") -> None:
+        self.device = _device(accelerator)
         self.world = world_size()
-        if self.world == 1 and strategy != "auto":
-            raise ValueError(f"strategy {strategy!r} is for several processes; start them by torchrun")
-        from lightning_fabric import Fabric  # takes seconds to import
-
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces mixed precision on stderr
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        try:
-            self.fabric = Fabric(
-                accelerator=accelerator,
-                devices=local,
-                num_nodes=self.world // local,
-                precision=precision,  # type: ignore[arg-type]
-                strategy=_strategy(strategy) if self.world > 1 else "auto",
-            )
-        except (RuntimeError, ImportError) as error:
-            raise ValueError(f"accelerator {accelerator!r} cannot be used ({error}); try 'auto' or 'cpu'") from error
-        self.fabric.launch()
-        self.sharded = strategy == "fsdp"
-
-    @property
-    def rank(self) -> int:
+        if self.world > 1 and not distributed.is_initialized():
+            if self.device.type == "cuda":
+                distributed.init_process_group("nccl", device_id=self.device)
+                atexit.register(distributed.destroy_process_group)  # NCCL warns at exit of a group that is left
+            else:
+                distributed.init_process_group("gloo")
+        self.rank = distributed.get_rank() if self.world > 1 else 0
         """0 is the process that writes files and reports."""
-        return self.fabric.global_rank
 
-    @property
-    def device(self) -> torch.device:
-        return self.fabric.device
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """``model`` with gradients averaged over the processes; in one process ``model`` itself."""
+        if self.world == 1:
+            return model
+        return DistributedDataParallel(model, [self.device] if self.device.type == "cuda" else None)
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether a process raised it. All must ask at the same point."""
+        """For each flag, whether a process raised it. All processes must call it at the same point."""
         if self.world == 1:
             return list(flags)
         raised = torch.tensor(flags, dtype=torch.int32, device=self.device)
-        torch.distributed.all_reduce(raised)
+        distributed.all_reduce(raised)
         return [bool(count) for count in raised.tolist()]
 
-    def sum(self, values: Sequence[float]) -> list[float]:
+    def sum(self, *values: float) -> list[float]:
         """Each value's sum over the processes, in float64."""
         if self.world == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        torch.distributed.all_reduce(total)
+        distributed.all_reduce(total)
         return total.tolist()
 
     def join(self, items: Sequence[Item]) -> list[Item]:
@@ -88,17 +66,22 @@ class Ranks:
         if self.world == 1:
             return list(items)
         parts: list[Any] = [None] * self.world
-        torch.distributed.all_gather_object(parts, list(items))
+        distributed.all_gather_object(parts, list(items))
         return [item for part in parts for item in part]
+
+    def barrier(self) -> None:
+        """Waits until every process has come here."""
+        if self.world > 1:
+            distributed.barrier()
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """What is inside is done by the first process, then by all others."""
+        """The first process runs the body before all others do."""
         if self.rank:
-            self.fabric.barrier()
+            self.barrier()
         yield
         if not self.rank:
-            self.fabric.barrier()
+            self.barrier()
 
     def gather(self, value: Tensor) -> Tensor:
         """``value`` of every process, of equal shapes, [world, ...] on the CPU. In one process ``value`` itself."""
@@ -106,7 +89,7 @@ class Ranks:
             return value.cpu()
         here = value.to(self.device)
         parts = [torch.empty_like(here) for _ in range(self.world)]
-        torch.distributed.all_gather(parts, here)
+        distributed.all_gather(parts, here)
         return torch.stack(parts).cpu()
 
     def mine(self, gathered: Tensor) -> Tensor:
@@ -114,17 +97,15 @@ class Ranks:
         return gathered if self.world == 1 else gathered[self.rank].clone()
 
 
-def _strategy(name: str) -> Any:
-    if name != "fsdp":
-        return "ddp"
-    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
-
-    return ModelParallelStrategy(_shard, data_parallel_size=world_size(), tensor_parallel_size=1)
-
-
-def _shard(model: nn.Module, mesh: Any) -> nn.Module:
-    from torch.distributed.fsdp import fully_shard
-
-    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # all that it shares out so far
-    fully_shard(model, mesh=mesh["data_parallel"])
-    return model
+def _device(accelerator: str) -> torch.device:
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if accelerator == "auto":
+        accelerator = next(name for name, here in present.items() if here)
+    if not present.get(accelerator, False):
+        reason = "this machine has none" if accelerator in present else f"known are {', '.join(ACCELERATORS)}"
+        raise ValueError(f"accelerator {accelerator!r} cannot be used ({reason}); try 'auto' or 'cpu'")
+    if accelerator != "cuda":
+        return torch.device(accelerator)
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device

@@ -1,8 +1,10 @@
-"""What a recipe is: data that says what to train, on what, by which optimizers, how long."""
+"""What a recipe is: data that says what to train, on what, by which optimizers and for how long."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+import torch
 
 from bittern._lookup import find
 from bittern.data import get_augmentation, get_dataset
@@ -10,8 +12,8 @@ from bittern.models import Precision, get_model
 from bittern.models.precision import check_precision
 from bittern.optim import get_optimizer, get_schedule
 
-MIXED_PRECISIONS = {"no": "32-true", "bf16": "bf16-mixed", "double": "64-true"}
-"""``Recipe.mixed_precision`` -> ``precision`` of Lightning Fabric."""
+MIXED_PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "double": torch.float64}
+"""``Recipe.mixed_precision`` -> type of the forward passes in training. Weights are float32, or float64 with it."""
 
 Teacher = Literal["none", "given", "previous"]
 Weights = Literal["previous", "random"]
@@ -19,21 +21,21 @@ Weights = Literal["previous", "random"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one set of optimizers, which starts from the weights of the stage before.
+    """A part of the training with its own optimizers. It starts from the weights of the stage before.
 
     Args:
-        lr: learning rate at the stage's start; ``schedule`` (``bittern.optim.SCHEDULES``) multiplies it from there on,
-            step by step, and ``warmup`` raises it linearly from 0 over so many epochs first.
-        weight_decay: L2, of latent weights, real filters and matrices. AdamBNN's code decays shifts too
-            (``decay_shifts``), and no matrices (``decay_matrices``). Its table 1 has a negative one, which drives
-            weights away from 0.
-        optimizer: of every parameter (``bittern.optim.list_optimizers``); ``options`` are more of its keywords.
-        binary_optimizer: of the binary weights alone; "" leaves them to ``optimizer``. ``binary_options`` are its
-            keywords, such as ``gamma``, and ``binary_schedules`` multiply those.
-        weights: ``"random"`` starts afresh instead; for a first stage that only makes a teacher.
+        lr: initial learning rate. ``schedule`` (``bittern.optim.SCHEDULES``) multiplies it step by step, after
+            ``warmup`` epochs in which it rises linearly from 0.
+        weight_decay: L2, of latent weights, real filters and matrices. AdamBNN's code also decays shifts
+            (``decay_shifts``), and not matrices (``decay_matrices``). A negative one, as in its table 1, drives weights
+            away from 0.
+        optimizer: of every parameter (``bittern.optim.list_optimizers``); ``options`` are its other keywords.
+        binary_optimizer: of the binary weights; "" leaves them to ``optimizer``. ``binary_options`` are its keywords,
+            such as ``gamma``, and ``binary_schedules`` multiply those.
+        weights: ``"random"`` discards the weights of the stage before, which then only serves as a teacher.
         teacher: whose distribution to learn: the network that the caller gives, or that of the stage before.
-        distillation: share of the teacher's distribution in the loss, the labels having the rest.
-        attention: factor of ``attention_loss`` between student and teacher, at ``Recipe.attention_layers``.
+        distillation: weight of the teacher's distribution in the loss; the labels have the rest, 1 - distillation.
+        attention: weight of ``attention_loss`` between student and teacher, at ``Recipe.attention_layers``.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Stage:
         for schedule in self.binary_schedules.values():
             get_schedule(schedule)
         latent_free = get_optimizer(self.optimizer).latent_free
-        self._check(not latent_free, "optimizer", "one for real weights too (this one can be the binary_optimizer)")
+        self._check(not latent_free, "optimizer", "one that takes real weights (use this one as binary_optimizer)")
         if self.binary_optimizer:
             get_optimizer(self.binary_optimizer)
             self._check(self.precision == "binary", "precision", f"'binary' for {self.binary_optimizer}")
@@ -87,16 +89,16 @@ class Recipe:
     """One row of the list.
 
     Args:
-        batch_size: images of an optimizer step, over all processes; ``accumulate`` passes of equal parts make it up.
-        image_size: height and width of the images, for data sets of images of any size; 0 is the data set's own.
+        batch_size: images of an optimizer step, over all processes, in ``accumulate`` passes of equal size.
+        image_size: height and width of the images, for data sets of images of any size; 0 for the data set's default.
         mixup: alpha of mixup (``bittern.data.mixup``); 0 for none.
         cutmix: alpha of cutmix (``bittern.data.cutmix``), instead of mixup; 0 for none.
         ema: decay of an exponential moving average of the weights, which is then evaluated and kept; 0 for none.
-        compile: passes the network to ``torch.compile``.
+        compile: trains through ``torch.compile``.
         attention_layers: modules of student and teacher whose features ``Stage.attention`` compares.
-        teacher_attention_layers: what stands for them in a given teacher, one for one; empty for the same names.
-        evaluate_every: epochs between looks at the test split. They only inform: the last epoch's weights are kept.
-        expected: what a run gives, and who measured it.
+        teacher_attention_layers: the corresponding modules of a given teacher, in order; empty for the same names.
+        evaluate_every: epochs between evaluations on the test split. They choose nothing: the last weights are kept.
+        expected: the result of a run, and who measured it.
     """
 
     name: str
@@ -138,11 +140,13 @@ class Recipe:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.mixup and self.cutmix:
-            raise ValueError(f"mixup or cutmix must be 0, got {self.mixup} and {self.cutmix}: a batch is mixed once")
+            raise ValueError(
+                f"mixup or cutmix must be 0, because a batch is mixed once, got {self.mixup} and {self.cutmix}"
+            )
         if self.teacher_attention_layers and len(self.teacher_attention_layers) != len(self.attention_layers):
             raise ValueError(
-                f"teacher_attention_layers must be as many as the {len(self.attention_layers)} attention_layers, or "
-                f"none for the same names, got {self.teacher_attention_layers}"
+                f"teacher_attention_layers must be empty or as many as the {len(self.attention_layers)} "
+                f"attention_layers, got {self.teacher_attention_layers}"
             )
         if self.stages[0].teacher == "previous":
             raise ValueError(f"{self.stages[0].name}.teacher must not be 'previous': no stage comes before it")

@@ -1,6 +1,6 @@
-"""A run folder: ``model.safetensors`` and ``model.json``, enough to build the network and feed it.
+"""A run folder: ``model.safetensors`` and ``model.json``, all that is needed to build the network and to feed it.
 
-`bittern train` writes it, and `bittern import` from weights that others trained.
+`bittern train` writes one, and `bittern import` makes one of weights that others trained.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 import bittern
+from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
 from bittern.data import Preprocessing
 from bittern.models import create
 from bittern.train import checkpoint
@@ -26,16 +27,13 @@ from bittern.train.errors import RunError
 from bittern.train.weights import mismatches, single
 
 FORMAT = 1
-MODEL_FILE = "model.safetensors"
-INFO_FILE = "model.json"
-CHECKPOINT_FOLDER = "checkpoint"
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where imported weights come from.
 
-    ``source``: who published such files, such as ``"Larq Zoo"``. ``file``: its name. ``sha256``: of its bytes, in hex.
+    ``source``: who published them, such as ``"Larq Zoo"``. ``file``: the file's name. ``sha256``: of its bytes, in hex.
     """
 
     source: str
@@ -116,7 +114,7 @@ def versions() -> dict[str, str]:
 
 
 def is_finished(folder: Path) -> bool:
-    return (folder / INFO_FILE).is_file()
+    return (folder / MODEL_INFO_FILE).is_file()
 
 
 def run_files(tensors: Mapping[str, Tensor], info: RunInfo) -> dict[str, bytes]:
@@ -126,11 +124,11 @@ def run_files(tensors: Mapping[str, Tensor], info: RunInfo) -> dict[str, bytes]:
     """
     content = save_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     described = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), **info.to_json()}
-    return {MODEL_FILE: content, INFO_FILE: (json.dumps(described, indent=2) + "\n").encode()}
+    return {MODEL_FILE: content, MODEL_INFO_FILE: (json.dumps(described, indent=2) + "\n").encode()}
 
 
 def save_run(folder: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:
-    """Writes both files, the tensors first; TrainingError if the disk takes no more."""
+    """Writes both files, the tensors first; TrainingError if the disk is full or not writable."""
     for name, content in run_files(tensors, info).items():
         write_atomically(folder / name, content)
 
@@ -139,17 +137,17 @@ def load_run(path: str | Path) -> Run:
     """Reads a run folder.
 
     Raises:
-        RunError: files are missing, cut short, of something else or of a newer format, or the tensors are not those of
-            the model; the message lists them.
+        RunError: a file is missing, truncated, foreign or of a newer format, or the tensors are not the model's; the
+            message lists them.
     """
     folder = Path(path)
     info, digest = read_info(folder)
     tensors = _read_tensors(folder / MODEL_FILE, digest)
     try:
-        with torch.device("meta"):  # shapes only: nothing is allocated for weights that the file does not hold
+        with torch.device("meta"):  # shapes only: the weights come from the file
             model = create(info.model, **info.options)
     except (TypeError, ValueError) as error:
-        raise RunError(f"{folder / INFO_FILE} describes a model that cannot be built: {error}") from error
+        raise RunError(f"{folder / MODEL_INFO_FILE} describes a model that cannot be built: {error}") from error
     wrong = mismatches(model.state_dict(), tensors)
     if wrong:
         raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
@@ -158,7 +156,7 @@ def load_run(path: str | Path) -> Run:
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """The weights that a run leaves, by name; while it is not finished, those that it would leave at its checkpoint.
+    """The weights of a finished run by name, or of an unfinished one those of its checkpoint.
 
     Raises:
         RunError: as `load_run`, or the checkpoint cannot be read.
@@ -171,30 +169,30 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_info(folder: Path) -> tuple[RunInfo, str]:
-    """What ``model.json`` in ``folder`` says, and the SHA-256 of the tensor file; RunError if it is not usable."""
-    path = folder / INFO_FILE
+    """The content of ``model.json`` in ``folder``, and the SHA-256 of the tensor file; RunError if it is not usable."""
+    path = folder / MODEL_INFO_FILE
     if not folder.is_dir():
         raise RunError(f"run folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
     if not path.is_file():
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
-            raise RunError(f"the run in {folder} is not finished (it stands at {where}); finish it with --resume")
+            raise RunError(f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume")
         raise RunError(
-            f"{folder} has neither {INFO_FILE} nor a checkpoint: it is not a run folder of `bittern train` or "
-            "`bittern import`"
+            f"{folder} has neither {MODEL_INFO_FILE} nor a checkpoint; give a folder that `bittern train` or "
+            "`bittern import` wrote"
         )
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:
-        raise RunError(f"{path} is cut short or not JSON ({error})") from error
+        raise RunError(f"{path} is truncated or not JSON ({error}); train or import again") from error
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise RunError(f"{path} was not written by Bittern: it has no format number")
+        raise RunError(f"{path} was not written by Bittern: it has no format number; give a run folder")
     if value["format"] > FORMAT:
-        raise RunError(f"{path} has format {value['format']}, this Bittern reads up to {FORMAT}: upgrade Bittern")
+        raise RunError(f"{path} has format {value['format']}, this version reads up to {FORMAT}; upgrade Bittern")
     try:
         return RunInfo.from_json(value), str(value["sha256"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} lacks or garbles a field: {error!r}") from error
+        raise RunError(f"{path} has a missing or invalid field: {error!r}; train or import again") from error
 
 
 def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
@@ -202,9 +200,11 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
         content = path.read_bytes()
         tensors = load_tensors(content)
     except FileNotFoundError:
-        raise RunError(f"{path} is missing") from None
+        raise RunError(f"{path} is missing; train or import again") from None
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} is cut short or not a safetensors file ({error})") from error
+        raise RunError(f"{path} is truncated or not a safetensors file ({error}); train or import again") from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise RunError(f"{path} is not the file that {INFO_FILE} was written for: their SHA-256 differ")
+        raise RunError(
+            f"{path} is not the file that {MODEL_INFO_FILE} describes: its SHA-256 differs; train or import again"
+        )
     return tensors

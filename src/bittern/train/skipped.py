@@ -5,17 +5,17 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from bittern._run_files import SKIPPED_FILE
 from bittern.train.atomic import write_atomically
 
-SKIPPED_FILE = "skipped.csv"
 _COLUMNS = ("stage", "epoch", "name", "reason")
 
 
 class SkippedImages:
-    """The images that a run skipped, and in which epoch first. Goes on with the file that a stopped run has left.
+    """The images that a run skipped, and the epoch in which it first did. Continues the file of a stopped run.
 
     Args:
-        folder: of the file, which begins with the first image; None keeps no file.
+        folder: of the file, which is made for the first image; None keeps no file.
     """
 
     def __init__(self, folder: Path | None) -> None:

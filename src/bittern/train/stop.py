@@ -1,4 +1,4 @@
-"""Ending a run on Ctrl-C or SIGTERM after the step under way, not in it."""
+"""Ctrl-C and SIGTERM end a run after the current step, not in the middle of it."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """While entered, SIGINT and SIGTERM set ``received`` to the signal's name. A second one acts as it did before.
 
-    Outside the main thread, where Python lets nobody handle signals, it never receives any.
+    Outside the main thread, where Python does not allow signal handlers, it receives none.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,7 @@
-"""Weights and optimizer state on their way between stages, processes and checkpoints: all of them, or an error."""
+"""Weights and optimizer state on their way between stages and checkpoints: all of them, or an error."""
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,27 +11,27 @@ from bittern.train.errors import RunError
 
 
 def take_over(model: nn.Module, start: Mapping[str, Tensor], what: str) -> None:
-    """Copies ``start`` into ``model``; RunError if a single tensor would be left out, on either side."""
+    """Copies ``start`` into ``model``; RunError if a tensor would be left out on either side."""
     wrong = mismatches(model.state_dict(), start)
     if wrong:
-        raise RunError(f"{what} cannot start from these weights, for some would be lost: {'; '.join(wrong)}")
+        raise RunError(f"{what} cannot start from these weights because some would be lost: {'; '.join(wrong)}")
     model.load_state_dict(start)
 
 
 def mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """What keeps ``found`` from being the ``state_dict`` that is ``expected``, in words; empty if it is."""
     shared = [name for name in expected if name in found]
-    misshapen = [
+    mismatched = [
         f"{name} is {found[name].dtype} {tuple(found[name].shape)}, expected {expected[name].dtype} "
         f"{tuple(expected[name].shape)}"
         for name in shared
         if (found[name].shape, found[name].dtype) != (expected[name].shape, expected[name].dtype)
     ]
     missing = [name for name in expected if name not in found]
-    surplus = [name for name in found if name not in expected]
+    unexpected = [name for name in found if name not in expected]
     return [
         f"{what}: {', '.join(names)}"
-        for what, names in (("missing", missing), ("surplus", surplus), ("misshapen", misshapen))
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
         if names
     ]
 
@@ -46,25 +45,15 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return content.hexdigest()
 
 
-def full(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Tensors that are shared out over processes put together again, the others as they are. All must ask together."""
-    return {name: t.full_tensor() if _is_shared_out(t) else t for name, t in tensors.items()}
-
-
-def local(tensor: Any) -> Tensor:
-    """This process' part of a tensor that is shared out over processes, any other as it is."""
-    return tensor.to_local() if _is_shared_out(tensor) else tensor  # type: ignore[no-any-return]
-
-
 def single(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """float64 as float32, the others as they are."""
     return {name: t.float() if t.dtype == torch.float64 else t for name, t in tensors.items()}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as ``<index of the parameter>.<name>``, put together. All processes must ask together."""
+    """The optimizer's state by ``<index of the parameter>.<name>``."""
     state = optimizer.state_dict()["state"]
-    return full({f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()})
+    return {f"{index}.{name}": value for index, entry in state.items() for name, value in entry.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -73,22 +62,13 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = _like(parameters[int(index)], value)
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _like(parameter: Tensor, value: Tensor) -> Tensor:
-    """``value`` laid out, and shared out, as ``parameter`` is, if it has a number for each of its elements."""
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """``value`` in the memory layout of ``parameter``, if they have one shape: fused steps walk both side by side."""
     if value.shape != parameter.shape or not value.dim():
         return value
-    if _is_shared_out(parameter):
-        from torch.distributed.tensor import distribute_tensor  # takes a while to import
-
-        return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)  # type: ignore[attr-defined]
-    # In the memory layout of the parameter, as the optimizer made it: fused steps walk both side by side.
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _is_shared_out(tensor: Any) -> bool:
-    return hasattr(tensor, "full_tensor")  # torch.distributed.tensor.DTensor

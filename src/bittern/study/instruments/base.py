@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from bittern.study.look import Look
 
-Values = dict[str, dict[str, Tensor]]
-"""Measure -> layer -> a tensor of no dimension (a scalar) or of one (a map over filters, or counts of a histogram)."""
+Readings = dict[str, dict[str, Tensor]]
+"""Measure -> layer -> a scalar, or a tensor of one dimension: a map over filters, or the counts of a histogram."""
 
 State = dict[str, npt.NDArray[np.uint8]]
 
@@ -37,8 +38,13 @@ class Measure:
 class Instrument:
     """Override what you need. Methods run without gradients; tensors that they return may stay on their device.
 
-    ``observe`` is called for every activation that passes a sign in the training's forward passes of a sampled step;
-    all else after the optimizer's step. ``final``: it can be read at the end of a stage too, from the weights alone.
+    ``observe`` is called for every activation that passes a sign in the forward passes of a sampled training step;
+    everything else runs after the optimizer's step.
+
+    Attributes:
+        default: whether ``watch`` uses the instrument unless told otherwise.
+        observes: whether ``observe`` is to be called.
+        final: whether ``read`` also works at the end of a stage, from the weights alone.
     """
 
     name: ClassVar[str]
@@ -49,7 +55,7 @@ class Instrument:
     final: ClassVar[bool] = False
 
     def begin(self, look: Look, state: Mapping[str, Any]) -> None:
-        """A stage starts with the weights of ``look``; ``state`` is what ``state()`` returned before a resumed run."""
+        """A stage starts with the weights of ``look``. ``state`` is what ``state()`` returned before a resume."""
 
     def every_step(self, look: Look) -> None:
         """Cheap work of every step."""
@@ -58,16 +64,26 @@ class Instrument:
         """Sums [n] over an activation ``x`` that is about to pass a sign in ``module``; added up over processes."""
         raise NotImplementedError
 
-    def read(self, look: Look, snapshot: bool) -> Values:
-        """The measures of a sampled step; those that are dear only if ``snapshot``."""
+    def read(self, look: Look, snapshot: bool) -> Readings:
+        """The measures of a sampled step; the expensive ones only if ``snapshot``."""
         raise NotImplementedError
 
     def state(self) -> State:
-        """What a resumed run needs to go on, in as few bytes as possible."""
+        """What a resumed run needs to continue, in as few bytes as possible."""
         return {}
 
 
-def each(look: Look, measure: Any) -> dict[str, Tensor]:
-    """``measure(weight)`` of each weight for which it is not None, by name."""
-    found = ((weight.name, measure(weight)) for weight in look.weights)
-    return {name: value for name, value in found if value is not None}
+def revived(dead_before: Tensor, dead: Tensor) -> Tensor:
+    """Share of what was dead in the window before and is not now; NaN where nothing was."""
+    return (dead_before & ~dead).sum() / dead_before.sum()
+
+
+def pack_bits(flags: Tensor) -> npt.NDArray[np.uint8]:
+    """Bits of a bool tensor, in the order of its indices."""
+    return np.packbits(flags.cpu().contiguous().numpy().reshape(-1))
+
+
+def unpack_bits(bits: npt.NDArray[np.uint8], like: Tensor) -> Tensor:
+    """The bool tensor that ``pack_bits`` took, in the shape, layout and device of ``like``."""
+    flags = torch.from_numpy(np.unpackbits(bits, count=like.numel()).astype(bool)).view(like.shape)
+    return torch.empty_like(like, dtype=torch.bool).copy_(flags)

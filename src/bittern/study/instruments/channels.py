@@ -1,18 +1,17 @@
-"""Dead channels: signs that say the same whatever the image, and whether they come back."""
+"""Dead channels: signs that are the same whatever the image, and whether they come back."""
 
 import torch
 from torch import Tensor, nn
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings, revived
 from bittern.study.look import Look
 
 
 class Channels(Instrument):
-    """Channels whose sign never changes over all images and places seen in the sampled steps of a window.
+    """Channels whose sign never changes over all images and positions seen in the sampled steps of a window.
 
-    Such a channel carries no information. ``revived``: of those that were dead in the window before, the share that is
-    not now; NaN where none was. A channel is dimension 1 of an image or sequence, the last dimension of what enters a
-    linear layer.
+    Such a channel carries no information. A channel is dimension 1 of an image or sequence, and the last dimension of
+    the input of a linear layer.
     """
 
     name = "channels"
@@ -34,19 +33,19 @@ class Channels(Instrument):
         negative = (x < 0).sum([d for d in range(x.dim()) if d != dimension])
         return torch.cat((negative, negative.new_tensor([x.numel() // x.shape[dimension]])))
 
-    def read(self, look: Look, snapshot: bool) -> Values:
+    def read(self, look: Look, snapshot: bool) -> Readings:
         for site, sums in look.sums(self.name).items():
             self._window[site] = self._window[site] + sums if site in self._window else sums
         if not look.window_ends:
             return {}
-        values: Values = {measure.name: {} for measure in self.measures}
+        readings: Readings = {measure.name: {} for measure in self.measures}
         for site, sums in self._window.items():
             negative, count = sums[:-1], sums[-1]
             dead = (negative == 0) | (negative == count)
-            values["dead_channels"][site] = dead.float().mean()
-            values["positive_share"][site] = 1 - negative / count
-            if (before := self._dead.get(site)) is not None:
-                values["revived_channels"][site] = (before & ~dead).sum() / before.sum()
+            readings["dead_channels"][site] = dead.float().mean()
+            readings["positive_share"][site] = 1 - negative / count
+            if site in self._dead:
+                readings["revived_channels"][site] = revived(self._dead[site], dead)
             self._dead[site] = dead
         self._window = {}
-        return values
+        return readings

@@ -2,7 +2,7 @@
 
 import torch
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings
 from bittern.study.look import Look, histogram
 
 _BINS, _RANGE = 301, 1.5  # an odd number: the middle bin holds zero
@@ -13,7 +13,7 @@ class Latent(Instrument):
     """The distribution of the latent weights: |w| is the confidence of a sign, in steps of the optimizer its inertia.
 
     Weights near zero flip at the next push; beyond 1 "ste" passes them no gradient. Not for weights that are -1 and +1.
-    Where a layer takes the mean of each filter off before the sign, w is what is left, and 1 no bound.
+    Where a layer subtracts each filter's mean before the sign, w is what remains, and 1 is no bound.
     """
 
     name = "latent"
@@ -30,21 +30,21 @@ class Latent(Instrument):
     )
     final = True
 
-    def read(self, look: Look, snapshot: bool) -> Values:
-        values: Values = {measure.name: {} for measure in self.measures}
+    def read(self, look: Look, snapshot: bool) -> Readings:
+        readings: Readings = {measure.name: {} for measure in self.measures}
         for weight in look.weights:
             if weight.latent_free:
                 continue
             value = weight.before_sign(look.value(weight))
             magnitude = value.abs()
             confidence = magnitude.mean()
-            values["confidence"][weight.name] = confidence
-            values["near_zero"][weight.name] = (magnitude < _NEAR * confidence).float().mean()
+            readings["confidence"][weight.name] = confidence
+            readings["near_zero"][weight.name] = (magnitude < _NEAR * confidence).float().mean()
             if not weight.centred:
-                values["beyond_one"][weight.name] = (magnitude > 1).float().mean()
+                readings["beyond_one"][weight.name] = (magnitude > 1).float().mean()
             if (update := look.update(weight)) is not None:
                 moved = weight.before_sign(update).abs().mean()
-                values["inertia"][weight.name] = confidence / moved.clamp(min=torch.finfo().tiny)
+                readings["inertia"][weight.name] = confidence / moved.clamp(min=torch.finfo().tiny)
             if snapshot:
-                values["latent_weights"][weight.name] = histogram(value, -_RANGE, _RANGE, _BINS)
-        return {name: layers for name, layers in values.items() if layers}
+                readings["latent_weights"][weight.name] = histogram(value, -_RANGE, _RANGE, _BINS)
+        return readings

@@ -1,15 +1,13 @@
-"""Channel-wise absolute means (CAM) of what an optimizer handles, and how unlike the filters are (SDAM).
+"""Channel-wise absolute means (CAM) of what an optimizer handles, and how much the filters differ (SDAM).
 
     CAM_o  = mean over (c, i, j) of |t_{o,c,i,j}|        SDAM = standard deviation of CAM_o over the filters o
 
 Liu et al. 2021, AdamBNN, arXiv:2106.11309, equation 3 (there of the latent weights; figure 5 of the update values).
 """
 
-from typing import ClassVar
-
 from torch import Tensor
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings
 from bittern.study.layers import LatentWeight
 from bittern.study.look import Look, histogram, per_filter
 
@@ -24,7 +22,7 @@ def cam(values: Tensor) -> Tensor:
 
 
 def sdam(cams: Tensor) -> Tensor:
-    """Standard deviation over the filters, with n (not n - 1) below the sum; 0 for one filter."""
+    """Standard deviation over the filters, with n (not n - 1) in the denominator; 0 for one filter."""
     return cams.std(correction=0)
 
 
@@ -38,25 +36,24 @@ def _measures(kind: str, symbol: str, unit: str) -> tuple[Measure, ...]:
 
 
 class _Magnitudes(Instrument):
-    kinds: ClassVar[tuple[str, ...] | None]
     source = "Liu et al. 2021, AdamBNN, arXiv:2106.11309, eq. 3, figures 4 and 5"
 
     def tensors(self, look: Look, weight: LatentWeight) -> dict[str, Tensor]:
         """What is measured, by kind."""
         raise NotImplementedError
 
-    def read(self, look: Look, snapshot: bool) -> Values:
-        values: Values = {}
+    def read(self, look: Look, snapshot: bool) -> Readings:
+        readings: Readings = {measure.name: {} for measure in self.measures}
         for weight in look.weights:
             for kind, tensor in self.tensors(look, weight).items():
                 cams = cam(tensor)
-                values.setdefault(f"{kind}_mean", {})[weight.name] = cams.mean()
-                values.setdefault(f"{kind}_sdam", {})[weight.name] = sdam(cams)
+                readings[f"{kind}_mean"][weight.name] = cams.mean()
+                readings[f"{kind}_sdam"][weight.name] = sdam(cams)
                 if snapshot:
-                    values.setdefault(f"{kind}_cam", {})[weight.name] = cams
+                    readings[f"{kind}_cam"][weight.name] = cams
                     exponents = tensor.abs().clamp_(min=10 ** _DECADES[0]).log10_()
-                    values.setdefault(f"{kind}_histogram", {})[weight.name] = histogram(exponents, *_DECADES, _BINS)
-        return values
+                    readings[f"{kind}_histogram"][weight.name] = histogram(exponents, *_DECADES, _BINS)
+        return readings
 
 
 class Gradients(_Magnitudes):
@@ -81,7 +78,7 @@ class Moments(_Magnitudes):
 
 
 class Updates(_Magnitudes):
-    """Update value: what the step changed, learning rate and decay included."""
+    """Update value: what the step changed, including learning rate and decay."""
 
     name = "updates"
     measures = _measures("update", "w_t - w_(t-1)", "weight")

@@ -1,4 +1,4 @@
-"""Gradient mismatch: does the network, its signs smoothed, fall as fast as the estimator's gradient says?"""
+"""Gradient mismatch: with its signs smoothed, does the loss fall as fast as the estimator's gradient says?"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings
 from bittern.study.layers import LatentWeight
 from bittern.study.look import Look
 
@@ -18,11 +18,11 @@ Loss = Callable[[], Tensor]
 
 
 class Smoothed(TorchDispatchMode):
-    """Inside it, and without gradients, ``bittern::binarize`` is the mean of a sign under normal noise::
+    """Inside this mode, and without gradients, ``bittern::binarize`` is the mean of a sign under normal noise::
 
         S(x) = E[sign(x + s n)] = erf(x / (sqrt(2) s)),   s = width * root mean square of x
 
-    The first pass fixes every s, in the order of the calls; later passes, begun by ``again``, use the same.
+    The first pass fixes every s, in the order of the calls; later passes, started by ``again``, reuse them.
     """
 
     def __init__(self, width: float) -> None:
@@ -48,12 +48,12 @@ class Smoothed(TorchDispatchMode):
 def agreement(
     model: nn.Module, loss: Loss, weights: list[LatentWeight], width: float = 0.25, step: float = 1e-2
 ) -> dict[str, Tensor]:
-    """Slope of the smoothed loss along a layer's gradient, as a share of the slope that the gradient promises::
+    """Slope of the smoothed loss along each layer's gradient, as a share of the slope that the gradient predicts::
 
         A = (L_S(w + h u) - L_S(w - h u)) / (2 h ||g||),   u = g / ||g||,  g = dL/dw by the estimators,  h = step ||w||
 
     1: the estimator is right; 0: it says nothing; below 0: the loss grows. Weights, buffers, gradients and random
-    streams are as before; two forward passes a layer.
+    streams are left unchanged. Takes two forward passes per layer.
     """
 
     def seeded() -> Tensor:
@@ -85,7 +85,7 @@ def agreement(
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """What happens inside leaves BatchNorm's statistics and the random streams as they were."""
+    """Restores buffers, such as BatchNorm's statistics, and the random streams on exit."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     try:
@@ -100,7 +100,7 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
 class Mismatch(Instrument):
     """``agreement`` of each layer's gradient with finite differences of the smoothed network, on the probe's batch.
 
-    Not for weights that are -1 and +1: their smoothed signs are flat.
+    Skips weights that are -1 and +1: their smoothed signs are flat.
     """
 
     name = "mismatch"
@@ -111,6 +111,6 @@ class Mismatch(Instrument):
     def __init__(self, model: nn.Module, probe: Loss) -> None:
         self._model, self._probe = model, probe
 
-    def read(self, look: Look, snapshot: bool) -> Values:
+    def read(self, look: Look, snapshot: bool) -> Readings:
         weights = [weight for weight in look.weights if not weight.latent_free]
         return {"agreement": agreement(self._model, self._probe, weights)} if snapshot and weights else {}

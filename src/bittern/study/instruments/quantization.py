@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings
 from bittern.study.look import Look, per_filter
 
 
@@ -22,9 +22,9 @@ def quantization_error(weight: Tensor) -> Tensor:
 
 
 class Quantization(Instrument):
-    """Relative quantization error of each filter, less its mean where the layer takes that off before the sign.
+    """Relative quantization error of each filter, minus its mean where the layer subtracts that before the sign.
 
-    Nothing where weights are -1 and +1 themselves.
+    Skips weights that are -1 and +1 themselves.
     """
 
     name = "quantization"
@@ -35,9 +35,9 @@ class Quantization(Instrument):
     )
     final = True
 
-    def read(self, look: Look, snapshot: bool) -> Values:
+    def read(self, look: Look, snapshot: bool) -> Readings:
         errors = {w.name: quantization_error(w.before_sign(look.value(w))) for w in look.weights if not w.latent_free}
-        values: Values = {"quantization_error": {name: error.mean() for name, error in errors.items()}}
+        readings: Readings = {"quantization_error": {name: error.mean() for name, error in errors.items()}}
         if snapshot:
-            values["quantization_errors"] = errors
-        return values
+            readings["quantization_errors"] = errors
+        return readings

@@ -1,9 +1,9 @@
-"""Activation saturation: how much of what enters the signs lies where the estimator passes no gradient."""
+"""Activation saturation: the share of values in front of a sign where the estimator passes no gradient."""
 
 import torch
 from torch import Tensor, nn
 
-from bittern.study.instruments.base import Instrument, Measure, Values
+from bittern.study.instruments.base import Instrument, Measure, Readings
 from bittern.study.look import Look, histogram
 
 _BINS, _RANGE = 60, 3.0
@@ -11,9 +11,9 @@ _LIMIT = 1.0
 
 
 class Saturation(Instrument):
-    """Share of the values in front of a sign that lie outside [-1, 1], per sign, over all values of the step.
+    """Share of the values in front of each sign that lie outside [-1, 1], over all values of the step.
 
-    For estimators whose gradient is zero there, such a value trains nothing in front of it.
+    Where the estimator's gradient is zero there, such a value trains nothing in the layers before it.
     """
 
     name = "saturation"
@@ -29,9 +29,9 @@ class Saturation(Instrument):
         sums = torch.stack((outside, outside.new_tensor(x.numel())))
         return torch.cat((sums, histogram(x.float(), -_RANGE, _RANGE, _BINS))) if snapshot else sums
 
-    def read(self, look: Look, snapshot: bool) -> Values:
+    def read(self, look: Look, snapshot: bool) -> Readings:
         sums = look.sums(self.name)
-        values: Values = {"saturation": {site: s[0] / s[1] for site, s in sums.items()}}
+        readings: Readings = {"saturation": {site: s[0] / s[1] for site, s in sums.items()}}
         if snapshot:
-            values["activation_histogram"] = {site: s[2:] for site, s in sums.items()}
-        return values
+            readings["activation_histogram"] = {site: s[2:] for site, s in sums.items()}
+        return readings

@@ -1,3 +1,3 @@
-"""The report on what instruments saw."""
+"""The report on what the instruments saw."""
 
 from bittern.study.report.page import Report as Report

@@ -1,161 +1,260 @@
-"""Charts as SVG that takes its colours from the page, so that it is dark where the page is."""
+"""The charts of the report, in one list: what each shows, and how it is plotted."""
 
-import io
-import itertools
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import matplotlib
-import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
-Floats = npt.NDArray[np.float64]
+from bittern.study.instruments.flips import PERIOD, flip_rate
+from bittern.study.report import plots, svg
+from bittern.study.report.plots import Plot, Runs
 
-WIDTH, HEIGHT = 4.5, 2.7  # inches; at the width of a phone 10 points are 10 pixels
 
-# Colours that no chart would use by chance stand for the page's variables.
-_VARIABLES = {"text": "#010102", "quiet": "#010103", "line": "#010104", "card": "#010105"}
-_RUN_COLOURS = 6
-_VARIABLES |= {f"run{i}": f"#0101{16 + i:02x}" for i in range(_RUN_COLOURS)}
-TEXT, QUIET, LINE, CARD = (_VARIABLES[name] for name in ("text", "quiet", "line", "card"))
+@dataclass(frozen=True)
+class Chart:
+    """One row of the list.
 
-_STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text, in the page's font
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": QUIET,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlecolor": TEXT,
-    "grid.color": LINE,
-    "grid.linewidth": 0.8,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "text.color": TEXT,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
+    Args:
+        x: label of the x axis; over "step" and "epoch" dotted lines show where stages begin.
+        percent: y is a share, from 0 on.
+        zoomed: but not from 0.
+        log: y is logarithmic.
+        each: one figure for every run, instead of one for all.
+        optional: not reported as missing where there is nothing to draw.
+    """
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    plot: Plot
+    x: str = ""
+    percent: bool = False
+    zoomed: bool = False
+    log: bool = False
+    each: bool = False
+    optional: bool = False
+
+    def draw(self, runs: Runs, label: str) -> Markup | None:
+        """The figure as SVG; None if the runs have nothing for it. Call it inside ``svg.page_style``."""
+        figure, axes = svg.new_figure()
+        self.plot(axes, runs)
+        if not any(part.has_data() for part in figure.axes):
+            return None
+        if self.log:
+            axes.set_yscale("log", nonpositive="mask")
+        if self.percent:
+            axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g} %")
+            if not self.zoomed and not self.log:
+                axes.set_ylim(0, max(axes.get_ylim()[1], 0.01))
+        axes.set_xlabel(self.x)
+        _mark_stages(axes, runs, self.x)
+        return svg.to_svg(figure, label)
+
+
+def _mark_stages(axes: Axes, runs: Runs, x: str) -> None:
+    """Those of the first run, but not on heat maps."""
+    starts: list[float] = []
+    if x == "step" and runs and not axes.images:
+        starts = [stage["step"] for stage in runs[0].stages if stage["step"] > 0]
+    if x == "epoch":
+        names = [row.get("stage") for row in runs[0].log]
+        starts = [n + 0.5 for n in range(1, len(names)) if names[n - 1] != names[n]]
+    for start in starts:
+        axes.axvline(start, **svg.DOTTED)
+
+
+@dataclass(frozen=True)
+class DrawnChart:
+    """A chart on the page. ``run``: its number where it is of one run only."""
+
+    chart: Chart
+    svg: Markup
+    run: int | None
+
+
+def draw_all(runs: Runs, charts: Sequence[Chart]) -> tuple[list[DrawnChart], list[str]]:
+    """Every one of ``charts`` that the runs have something for, and the titles of the others."""
+    drawn: list[DrawnChart] = []
+    missing: list[str] = []
+    with svg.page_style():
+        for chart in charts:
+            numbers: Sequence[int | None] = range(len(runs)) if chart.each else [None]
+            found = []
+            for number in numbers:
+                group = runs if number is None else [runs[number]]
+                label = chart.title if number is None or len(runs) == 1 else f"{chart.title}, {runs[number].name}"
+                if (figure := chart.draw(group, label)) is not None:
+                    found.append(DrawnChart(chart, figure, number))
+            if not found and not chart.optional:
+                missing.append(chart.title)
+            drawn += found
+    return drawn, missing
+
+
+SECTIONS = {
+    "training": ("How it learned", "Loss and accuracy of every epoch. Dotted: where a stage begins."),
+    "flips": ("Which signs flip", "The weights of a binary network change only where a sign does."),
+    "activations": (
+        "What enters the signs",
+        "Beyond 1, ste and approx_sign pass no gradient; a sign that never changes carries no information.",
+    ),
+    "latent": ("Latent weights", "The farther a weight is from zero, the surer it is of its sign."),
+    "maps": (
+        "Gradients, moments and update values",
+        "Channel-wise absolute means (CAM): fair training moves all filters, not only those with large gradients.",
+    ),
+    "error": ("Quantization error and gradient mismatch", "What signs lose of the weights, and of the gradients."),
+    "landscape": (
+        "Loss landscape",
+        "Loss around the trained weights, in random directions whose filters are as long as the network's "
+        "(Li et al. 2018, arXiv:1712.09913).",
+    ),
+    "toys": ("Two toy problems", "The same optimizers on problems small enough to understand."),
 }
-_MOST_POINTS = 300
+"""Section -> heading and the text below it, in the order of the page."""
 
-_counter = itertools.count()
+_RANGE = "Shaded: range over the layers."
+_LAST_AND_FIRST = "Of all layers. Bold: at the end; thin: at the start."
 
+CHARTS = (
+    Chart(
+        "loss", "training", "Loss", "Bold: test split; thin: training.", plots.plot_log("test_loss", "loss"), "epoch",
+    ),
+    Chart(
+        "accuracy", "training", "Accuracy", "Bold: test split; thin: training.",
+        plots.plot_log("test_accuracy", "accuracy"), "epoch", percent=True, zoomed=True,
+    ),
+    Chart(
+        "ff", "flips", "Flip-flop ratio", "Share of all signs that a step changes, averaged over stretches.",
+        plots.plot_steps(1), "step", log=True,
+    ),
+    Chart(
+        "pi", "flips", "Flip rate of the last layer", "ln(share + e⁻⁹); -9 where nothing flips.",
+        plots.plot_steps(2, flip_rate), "step",
+    ),
+    Chart(
+        "c2i", "flips", "Correlation to initialization",
+        f"Share of signs that are still those of the stage's start; 0.5 is unrelated. {_RANGE} Dashed: since the run's "
+        "start.",
+        plots.plot_series("c2i_stage", dashed="c2i"), "step",
+    ),
+    Chart(
+        "c2i_references", "flips", "Correlation to references",
+        "Share of signs that equal those of the reference weights given to the watch.",
+        plots.plot_references, "step", optional=True,
+    ),
+    Chart(
+        "oscillating", "flips", "Oscillating signs", f"Share that flips twice or more in {PERIOD} steps. {_RANGE}",
+        plots.plot_series("oscillating"), "step", percent=True, optional=True,
+    ),
+    Chart(
+        "silent", "flips", "Silent signs", f"Share that has not flipped since the stage began. {_RANGE}",
+        plots.plot_series("silent"), "step", percent=True,
+    ),
+    Chart(
+        "saturation", "activations", "Saturated activations", f"Share with |a| > 1. {_RANGE}",
+        plots.plot_series("saturation"), "step", percent=True,
+    ),
+    Chart(
+        "saturation_layers", "activations", "Saturated activations by layer", "Share with |a| > 1.",
+        plots.plot_layers("saturation", "%"), "step", each=True,
+    ),
+    Chart(
+        "activation_histogram", "activations", "What enters the first sign",
+        "Bold: at the end; thin: at the start. The outermost bars hold everything beyond.",
+        plots.plot_histograms("activation_histogram", first_layer=True), percent=True,
+    ),
+    Chart(
+        "dead_channels", "activations", "Dead channels",
+        "Share whose sign is the same for all images and positions of a window. Dashed: share of those dead in the "
+        "window before that came back.",
+        plots.plot_series("dead_channels", dashed="revived_channels"), "step", percent=True,
+    ),
+    Chart(
+        "dead_weights", "activations", "Dead weights",
+        "Share that no gradient reached in a window. Dashed: share of those dead in the window before that came back.",
+        plots.plot_series("dead_weights", dashed="revived_weights"), "step", percent=True,
+    ),
+    Chart(
+        "latent_histogram", "latent", "Latent weights", _LAST_AND_FIRST,
+        plots.plot_histograms("latent_weights"), percent=True, log=True, optional=True,
+    ),
+    Chart(
+        "confidence", "latent", "Confidence", f"Mean |w|. {_RANGE}",
+        plots.plot_series("confidence"), "step", optional=True,
+    ),
+    Chart(
+        "inertia", "latent", "Inertia", "Mean |w| over the mean step: how many steps a sign resists.",
+        plots.plot_series("inertia"), "step", log=True, optional=True,
+    ),
+    Chart(
+        "near_zero", "latent", "Near zero", "Share with |w| below a tenth of the layer's mean. Dashed: share beyond 1.",
+        plots.plot_series("near_zero", dashed="beyond_one"), "step", percent=True, optional=True,
+    ),
+    Chart(
+        "latent_cam", "latent", "Fairness of the filters",
+        "CAM of the latent weights after the first epoch, sorted. Dotted: the smallest.",
+        plots.plot_sorted_filters("latent_cam", "mean |w| of a filter"), "filters of the first binary layer, %",
+        optional=True,
+    ),
+    Chart(
+        "update_cam", "maps", "Update value of each filter",
+        "CAM of what a step changes, after the first epoch, sorted. Dotted: the smallest.",
+        plots.plot_sorted_filters("update_cam", "mean |change| of a filter"), "filters of the first binary layer, %",
+    ),
+    *(
+        Chart(
+            f"{kind}_histogram", "maps", title, _LAST_AND_FIRST, plots.plot_histograms(f"{kind}_histogram"),
+            percent=True, optional="moment" in kind,
+        )
+        for kind, title in (
+            ("gradient", "Gradients"),
+            ("first_moment", "First moment"),
+            ("second_moment", "Second moment"),
+            ("update", "Update values"),
+        )
+    ),
+    Chart(
+        "cam_maps", "maps", "Maps of the first binary layer", "One column per filter, one row per snapshot.",
+        plots.plot_maps, each=True,
+    ),
+    Chart(
+        "quantization_error", "error", "Quantization error", f"1 - ‖w‖₁² / (n ‖w‖₂²), mean over the filters. {_RANGE}",
+        plots.plot_series("quantization_error"), "step", percent=True, zoomed=True, optional=True,
+    ),
+    Chart(
+        "quantization_errors", "error", "Quantization error of the filters",
+        "Range and quartiles in each layer, at the end. Dotted: of normal weights.",
+        plots.plot_filter_errors, percent=True, zoomed=True, optional=True,
+    ),
+    Chart(
+        "agreement", "error", "Agreement of gradients",
+        "Slope of the smoothed network along a layer's gradient, as a share of what the gradient predicts: 1 is right, "
+        "0 says nothing.",
+        plots.plot_series("agreement"), "step", optional=True,
+    ),
+    Chart(
+        "surface", "landscape", "Surface", "Brighter is higher.",
+        plots.plot_surface, "direction 1, in filter lengths", each=True, optional=True,
+    ),
+    Chart(
+        "line", "landscape", "Cross-section", "Through the trained weights, along the first direction.",
+        plots.plot_cut, "along direction 1, in filter lengths", optional=True,
+    ),
+)  # fmt: skip
 
-def run_colour(index: int) -> str:
-    return _VARIABLES[f"run{index % _RUN_COLOURS}"]
-
-
-@contextmanager
-def styled() -> Iterator[None]:
-    with matplotlib.rc_context(_STYLE):
-        yield
-
-
-def figure() -> tuple[Figure, list[Axes]]:
-    """A figure and its axes; call it and ``svg`` inside ``styled``."""
-    made = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="none")
-    FigureCanvasSVG(made)
-    return made, [made.subplots()]
-
-
-def svg(made: Figure, label: str) -> Markup:
-    """The figure for the body of a page; ``label`` is read out in its place."""
-    prefix = f"f{next(_counter)}"
-    with matplotlib.rc_context({"svg.hashsalt": prefix}):
-        file = io.StringIO()
-        made.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    for name, colour in _VARIABLES.items():
-        text = text.replace(colour, f"var(--{name})")
-    # Ids are the page's: only those that something refers to stay, and each figure has its own.
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    text = re.sub(r'width="[^"]*pt" height="[^"]*pt"|height="[^"]*pt"|width="[^"]*pt"', "", text, count=2)
-    head = f'<svg role="img" aria-label="{Markup.escape(label)}" '
-    return Markup(text.replace("<svg ", head, 1))
-
-
-def thinned(x: Floats, y: Floats, most: int = _MOST_POINTS) -> tuple[Floats, Floats]:
-    """Means over stretches of equal length, so that at most ``most`` points remain; NaN is skipped."""
-    known = np.isfinite(y)
-    x, y = x[known], y[known]
-    if len(x) <= most:
-        return x, y
-    means = [np.array([part.mean() for part in np.array_split(values, most)]) for values in (x, y)]
-    return means[0], means[1]
-
-
-def stage_lines(axes: Axes, steps: Sequence[float]) -> None:
-    for step in steps:
-        axes.axvline(step, color=QUIET, linewidth=0.9, linestyle=(0, (2, 3)))
-
-
-def heatmap(
-    made: Figure,
-    axes: Axes,
-    values: Floats,
-    *,
-    extent: tuple[float, float, float, float] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    label: str = "",
-    colours: str = "viridis",
-) -> None:
-    """``values`` [rows, columns], the first row on top, with a bar of its colours; NaN shows the page."""
-    axes.grid(False)
-    image = axes.imshow(
-        np.ma.masked_invalid(values),
-        aspect="auto",
-        interpolation="nearest",
-        vmin=low,
-        vmax=high,
-        cmap=colours,
-        extent=extent,
-    )
-    bar = made.colorbar(image, ax=axes, pad=0.02, aspect=14)
-    bar.outline.set_visible(False)
-    bar.set_label(label, color=QUIET)
-
-
-def zoom(axes: Axes, histograms: Sequence[tuple[Floats, Floats]], least: float) -> None:
-    """Limits x to where one of the ``histograms``, (edges, shares), has a share above ``least``."""
-    seen = [edges[1:][shares > least] for edges, shares in histograms]
-    seen += [edges[:-1][shares > least] for edges, shares in histograms]
-    ends = np.concatenate(seen)
-    if len(ends):
-        margin = 0.05 * (ends.max() - ends.min())
-        axes.set_xlim(ends.min() - margin, ends.max() + margin)
-
-
-def percents(axes: Axes, zero: bool = True) -> None:
-    """Shares on the y axis, from 0 on if ``zero``."""
-    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g} %")
-    if zero and axes.get_yscale() == "linear":
-        axes.set_ylim(0, max(axes.get_ylim()[1], 0.01))
-
-
-def short(names: Sequence[str], longest: int = 16) -> list[str]:
-    """Layers' names as labels: without the modules that all of them are in, and cut where they still run on."""
-    parts = [name.split(".") for name in names]
-    common = 0
-    while len(names) > 1 and all(len(p) > common + 1 and p[common] == parts[0][common] for p in parts):
-        common += 1
-    names = [".".join(p[common:]) for p in parts]
-    return [name if len(name) <= longest else "…" + name[-longest + 1 :] for name in names]
+TOYS = (
+    Chart(
+        "two_nodes", "toys", "Two binary nodes",
+        "sign(x) + sign(y) as the estimator sees it, starting at the square. y gets a gradient only in some batches; "
+        "Adam makes the rare ones count. After AdamBNN (arXiv:2106.11309), figure 6.",
+        plots.plot_two_nodes, "x",
+    ),
+    Chart(
+        "counterexample", "toys", "Where Adam fails",
+        "Losses 3b, -b, -b in turn on b = sign(w): -1 is best. After Reddi et al. 2018, theorem 1.",
+        plots.plot_counterexample, "step",
+    ),
+)  # fmt: skip

@@ -5,18 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from bittern.study.instruments import INSTRUMENT_OF
 from bittern.study.read import Floats, StudyData
-from bittern.study.report.rules import RULES, Rule
+from bittern.study.report.rules import FF_PER_STEP, RULES, Rule
 
-_OF_ACTIVATIONS = ("saturation", "channels")
-"""Instruments that do not look at weights; rules on the others mean weights that are read by their signs."""
 _WINDOWS = 20
-"""``ff_step`` is judged by its means over as many parts of the run."""
+"""``FF_PER_STEP`` is judged by its means over this many parts of the run."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that holds. ``layers``: where, the worst first; empty for the whole network."""
+    """A rule that applies. ``layers``: where, the worst first; empty for the whole network."""
 
     rule: str
     kind: str
@@ -33,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """``passed``: rules that were checked and do not hold; ``unchecked``: those whose measure is not there."""
+    """``passed``: rules that were checked and do not apply; ``unchecked``: those whose measure is missing."""
 
     findings: tuple[Finding, ...]
     passed: tuple[str, ...]
@@ -44,12 +43,12 @@ def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
     """Every rule on ``run``, at its end; problems first."""
     findings, passed, unchecked = [], [], []
     for rule in rules:
-        if not _applies(rule, run):
+        if not _is_for(rule, run):
             continue
         layers, steps, values = _judged(rule, run)
         if not len(steps):
             unchecked.append(rule.name)
-        elif (finding := _finding(rule, run, layers, steps, values)) is not None:
+        elif (finding := _find(rule, run, layers, steps, values)) is not None:
             findings.append(finding)
         else:
             passed.append(rule.name)
@@ -57,36 +56,37 @@ def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
     return Diagnosis(tuple(findings), tuple(passed), tuple(unchecked))
 
 
-def _applies(rule: Rule, run: StudyData) -> bool:
-    latent_free = bool(run.stages and run.stages[-1].get("latent_free"))
-    if not run.reads_signs and rule.instrument not in _OF_ACTIVATIONS:
+def _is_for(rule: Rule, run: StudyData) -> bool:
+    measure = rule.limit.measure
+    of_activations = measure != FF_PER_STEP and INSTRUMENT_OF[measure].observes
+    if not run.reads_signs and not of_activations:
         return False
     if rule.continued and not (run.stages and run.stages[-1]["step"] > 0):
         return False
-    return rule.weights == "any" or (rule.weights == "latent-free") == latent_free
+    return rule.weights == "any" or (rule.weights == "latent-free") == run.latent_free
 
 
 def _judged(rule: Rule, run: StudyData) -> tuple[tuple[str, ...], Floats, Floats]:
     """Layers, steps, and the measure [steps, layers]; one column without a name for all layers together."""
-    if rule.measure == "ff_step":
+    if rule.limit.measure == FF_PER_STEP:
         parts = np.array_split(run.ff, _WINDOWS) if len(run.ff) >= _WINDOWS else []
         steps = np.array([part[0, 0] for part in parts])
         return ("",), steps, np.array([[part[:, 1].mean()] for part in parts])
     if rule.total:
-        steps, means = run.mean(rule.measure)
+        steps, means = run.mean(rule.limit.measure)
         return ("",), steps, means[:, None]
-    series = run.series(rule.measure)
+    series = run.series(rule.limit.measure)
     return series.layers, series.steps, series.values
 
 
-def _finding(rule: Rule, run: StudyData, layers: tuple[str, ...], steps: Floats, values: Floats) -> Finding | None:
-    beyond = values > rule.threshold if rule.side == "above" else values < rule.threshold
-    bad = [i for i in range(len(layers)) if beyond[-1, i]]
+def _find(rule: Rule, run: StudyData, layers: tuple[str, ...], steps: Floats, values: Floats) -> Finding | None:
+    sign = 1 if rule.limit.side == "above" else -1
+    excess = sign * (values - rule.limit.threshold)
+    bad = [i for i in np.argsort(-excess[-1], kind="stable") if excess[-1, i] > 0]
     if not bad:
         return None
-    bad.sort(key=lambda i: -values[-1, i] if rule.side == "above" else values[-1, i])
     worst = bad[0]
-    good = np.flatnonzero(~beyond[:, worst])
+    good = np.flatnonzero(~(excess[:, worst] > 0))
     first = steps[good[-1] + 1] if len(good) else steps[0]
     value = float(values[-1, worst])
     others = len(bad) - 1
@@ -97,14 +97,13 @@ def _finding(rule: Rule, run: StudyData, layers: tuple[str, ...], steps: Floats,
         since=f"since {run.when(first)}" if len(good) else "from the start",
         others=f" ({others} more layer{'s' if others > 1 else ''} too)" if others else "",
     )
-    mark = {"above": ">", "below": "<"}[rule.side]
     return Finding(
         rule.name,
         rule.kind,
         text[0].upper() + text[1:],
         rule.advice,
         rule.source,
-        f"{rule.measure} {mark} {rule.threshold:g}",
+        str(rule.limit),
         tuple(layers[i] for i in bad if layers[i]),
         value,
     )

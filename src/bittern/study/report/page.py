@@ -1,8 +1,7 @@
 """The report: one self-contained HTML page on one run, or several side by side, and the same as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from typing import Any
 
@@ -11,27 +10,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from bittern import __version__
-from bittern.study.instruments import INSTRUMENTS
+from bittern.study.instruments import INSTRUMENTS, MEASURES
 from bittern.study.instruments.base import Measure
 from bittern.study.read import StudyData
+from bittern.study.report.charts import CHARTS, SECTIONS, TOYS, DrawnChart, draw_all
 from bittern.study.report.diagnosis import Diagnosis, diagnose
-from bittern.study.report.drawing import reference_measures
-from bittern.study.report.figures import SECTIONS, TOYS, Drawn, draw_all
-from bittern.study.report.published import PUBLISHED, percent, plain
+from bittern.study.report.plots import reference_measures
+from bittern.study.report.published import PUBLISHED, RunFigure, final_accuracy, format_percent, format_plain
 
-_KNOWN = {measure.name for row in INSTRUMENTS.values() for measure in row.measures}
 _TEMPLATE, _STYLE = "page.html.j2", "page.css"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A figure of every run, as text, beside those that were published."""
-
-    name: str
-    note: str
-    measured: tuple[str, ...]
-    published: tuple[tuple[str, str], ...]
-    source: str
 
 
 class Report:
@@ -45,47 +32,24 @@ class Report:
     def diagnoses(self) -> list[Diagnosis]:
         return [diagnose(run) for run in self.runs]
 
-    @cached_property
-    def figures(self) -> tuple[list[Drawn], list[str]]:
-        """Those that were drawn, and the titles of those for which there is nothing."""
-        drawn, missing = draw_all(self.runs) if self.runs else ([], [])
-        return drawn + (draw_all(self.runs, TOYS)[0] if self._toys else []), missing
-
-    @property
-    def table(self) -> list[Row]:
-        return [
-            Row(
-                row.name,
-                row.note,
-                tuple("" if (value := row.measured(run, self.runs)) is None else row.text(value) for run in self.runs),
-                row.values,
-                row.source,
-            )
-            for row in PUBLISHED
-        ]
-
     def html(self) -> str:
         """The page. It refers to nothing outside itself."""
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         folder = files(__package__)
-        drawn, missing = self.figures
-        sections = [
-            (name, heading, text, shown)
-            for name, (heading, text) in SECTIONS.items()
-            if (shown := [figure for figure in drawn if figure.section == name])
-        ]
+        drawn, undrawn = draw_all(self.runs, CHARTS) if self.runs else ([], [])
+        drawn += draw_all([], TOYS)[0] if self._toys else []
         return environment.from_string(folder.joinpath(_TEMPLATE).read_text("utf-8")).render(
             style=Markup(folder.joinpath(_STYLE).read_text("utf-8")),
             version=__version__,
             runs=self.runs,
             facts=[_facts(run) for run in self.runs],
             diagnoses=self.diagnoses,
-            table=[row for row in self.table if any(row.measured)],
-            sections=sections,
+            table=self._table(PUBLISHED),
+            sections=_by_section(drawn),
             missing=[(run.name, run.missing) for run in self.runs if run.missing],
-            undrawn=missing,
+            undrawn=undrawn,
             measures=self._measures(),
-            others=self._others(),
+            others=self._table(self._own_figures()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -104,41 +68,58 @@ class Report:
                 for run, diagnosis in zip(self.runs, self.diagnoses, strict=True)
             ],
             "published": [
-                {"figure": row.name, "source": row.source, "values": dict(row.values)}
+                {"figure": row.name, "source": row.source, "values": dict(row.published)}
                 for row in PUBLISHED
-                if row.values
+                if row.published
             ],
         }
+
+    def _table(self, figures: Sequence[RunFigure]) -> list[tuple[RunFigure, list[str]]]:
+        """Those that a run has, with the text of each run's."""
+        rows = []
+        for figure in figures:
+            values = [figure.measured(run, self.runs) for run in self.runs]
+            if any(value is not None for value in values):
+                rows.append((figure, ["" if value is None else figure.text(value) for value in values]))
+        return rows
 
     def _measures(self) -> list[tuple[Measure, str]]:
         """What was measured, with its source."""
         used = {name for run in self.runs for name in run.info.get("instruments", [])}
         listed = [(m, row.source) for row in INSTRUMENTS.values() if row.name in used for m in row.measures]
-        return listed + list(self._own().values())
+        return listed + list(self._own_measures().values())
 
-    def _own(self) -> dict[str, tuple[Measure, str]]:
-        """What instruments that are not Bittern's have measured, and C2I from given references, by name."""
+    def _own_measures(self) -> dict[str, tuple[Measure, str]]:
+        """Those of the user's instruments, and C2I from given references, by name."""
         stored = [row for run in self.runs for row in run.info.get("measures", [])]
         return {
             row["name"]: (Measure(row["name"], row["equation"], row["unit"]), row["source"])
             for row in stored
-            if row["name"] not in _KNOWN
+            if row["name"] not in MEASURES
         }
 
-    def _others(self) -> list[Row]:
-        """The last values of measures that no chart is for, because they are of a user's instruments."""
-        read = {name for run in self.runs for name in run.measures} - _KNOWN - set(reference_measures(self.runs))
-        own = self._own()
-        rows = []
-        for name in sorted(read):
-            measure, source = own.get(name, (Measure(name, ""), ""))
-            values = (run.mean(name)[1][-1:] for run in self.runs)
-            rows.append(
-                Row(
-                    name, measure.equation, tuple(plain(*v) if np.isfinite(v).any() else "" for v in values), (), source
-                )
-            )
-        return rows
+    def _own_figures(self) -> list[RunFigure]:
+        """The last means of measures that have no chart, because they are of a user's instruments."""
+        own = self._own_measures()
+        read = {name for run in self.runs for name in run.measures} - set(MEASURES) - set(reference_measures(self.runs))
+        return [
+            RunFigure(name, own[name][0].equation if name in own else "", partial(_last_mean, name), format_plain)
+            for name in sorted(read)
+        ]
+
+
+def _last_mean(measure: str, run: StudyData, runs: Sequence[StudyData]) -> float | None:
+    means = run.mean(measure)[1]
+    return float(means[-1]) if len(means) and np.isfinite(means[-1]) else None
+
+
+def _by_section(drawn: Sequence[DrawnChart]) -> list[tuple[str, str, str, list[DrawnChart]]]:
+    """Name, heading, text and charts of each section that has charts."""
+    return [
+        (name, heading, text, shown)
+        for name, (heading, text) in SECTIONS.items()
+        if (shown := [figure for figure in drawn if figure.chart.section == name])
+    ]
 
 
 def _facts(run: StudyData) -> list[tuple[str, str]]:
@@ -150,25 +131,22 @@ def _facts(run: StudyData) -> list[tuple[str, str]]:
     if run.stages:
         facts.append(("optimizer", "; ".join(dict.fromkeys(_optimizers(stage) for stage in run.stages))))
     if run.info:
-        layers = run.info.get("layers", [])
-        kind = "binary weights" if run.reads_signs else "weights, read as they are"
-        facts.append((kind, f"{sum(layer['weights'] for layer in layers):,} in {len(layers)} layers"))
-    accuracy = PUBLISHED[0].measured(run, [run])
-    if accuracy is not None:
-        facts.append(("test accuracy", percent(accuracy)))
+        kind = "binary weights" if run.reads_signs else "weights, real-valued"
+        facts.append((kind, f"{sum(run.weights.values()):,} in {len(run.weights)} layers"))
+    if (accuracy := final_accuracy(run, [run])) is not None:
+        facts.append(("test accuracy", format_percent(accuracy)))
     if len(run.ff):
         facts.append(("steps", f"{int(run.ff[-1, 0]):,}"))
     if schedule := run.info.get("schedule"):
         every, samples = schedule["sample_every"], schedule["snapshot_every"]
         facts.append(("window, at the end", f"{every * samples:,} steps: {samples} samples, {every:,} steps apart"))
-    cost = run.info.get("cost", {}).get("share")
-    if cost:
-        facts.append(("cost of watching", f"{percent(cost)} of the training time"))
+    if cost := run.info.get("cost", {}).get("share"):
+        facts.append(("cost of watching", f"{format_percent(cost)} of the training time"))
     return facts
 
 
 def _optimizers(stage: dict[str, Any]) -> str:
-    """``"Adam, lr 0.002, weight_decay 5e-06"``: numbers of the first group that say most."""
+    """``"Adam, lr 0.002, weight_decay 5e-06"``: the most telling settings of the first group."""
     described = []
     for optimizer in stage.get("optimizers", []):
         group = (optimizer.get("groups") or [{}])[0]

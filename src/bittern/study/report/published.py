@@ -1,9 +1,11 @@
 """The figures of a run that papers have published for theirs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bittern.study.instruments.flips import flip_rate
 from bittern.study.read import StudyData
@@ -11,43 +13,31 @@ from bittern.study.read import StudyData
 _ADAMBNN = "Liu et al. 2021, AdamBNN, arXiv:2106.11309"
 _BOP = "Helwegen et al. 2019, Bop, arXiv:1906.02107"
 
+Map = npt.NDArray[Any]
+"""One value per filter: [O]."""
+
 
 @dataclass(frozen=True)
-class Published:
+class RunFigure:
     """A row of the table.
 
     Args:
+        note: what exactly is measured.
         measured: the run's figure, given all runs as well; None if it was not measured.
-        values: (condition, figure) as printed.
+        text: formats it.
+        source: where ``published`` is from.
+        published: condition -> figure, as printed.
     """
 
     name: str
+    note: str
     measured: Callable[[StudyData, list[StudyData]], float | None]
     text: Callable[[float], str]
-    values: tuple[tuple[str, str], ...]
-    source: str
-    note: str = ""
+    source: str = ""
+    published: Mapping[str, str] = field(default_factory=dict)
 
 
-def _near(run: StudyData, measure: str, step: int | None, first: bool = True) -> float | None:
-    """The measure in its first layer (or last) at the sample nearest to ``step``; None: at the last sample."""
-    series = run.series(measure)
-    if not len(series.steps):
-        return None
-    row = -1 if step is None else int(np.abs(series.steps - step).argmin())
-    value = series.values[row, 0 if first else -1]
-    return float(value) if np.isfinite(value) else None
-
-
-def _after_epoch(measure: str) -> Callable[[StudyData, list[StudyData]], float | None]:
-    def measured(run: StudyData, runs: list[StudyData]) -> float | None:
-        step = run.after_first_epoch()
-        return None if step is None else _near(run, measure, step)
-
-    return measured
-
-
-def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, np.ndarray]:
+def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, Map]:
     """Every binary layer's map in the snapshot nearest to the end of the first epoch, else in the last one."""
     maps = run.arrays(measure)
     if not maps:
@@ -56,36 +46,45 @@ def maps_after_first_epoch(run: StudyData, measure: str) -> dict[str, np.ndarray
     return maps[max(maps) if step is None else min(maps, key=lambda at: abs(at - step))]
 
 
-def cams_after_first_epoch(run: StudyData, measure: str) -> tuple[str, np.ndarray] | None:
-    """Name and map of the first binary layer, as ``maps_after_first_epoch``."""
-    return next(iter(maps_after_first_epoch(run, measure).items()), None)
+def first_map_after_first_epoch(run: StudyData, measure: str) -> Map | None:
+    """That of the first binary layer."""
+    return next(iter(maps_after_first_epoch(run, measure).values()), None)
 
 
-def share_below_rival(run: StudyData, rival: StudyData, measure: str = "update_cam") -> float | None:
-    """Share of the first binary layer's filters whose CAM lies below the least CAM of ``rival``'s."""
-    own, other = cams_after_first_epoch(run, measure), cams_after_first_epoch(rival, measure)
-    return None if own is None or other is None else float((own[1] < other[1].min()).mean())
+def share_below_rival(run: StudyData, rival: StudyData) -> float | None:
+    """Share of the first binary layer's filters whose update value lies below the smallest of ``rival``'s."""
+    own, other = (first_map_after_first_epoch(one, "update_cam") for one in (run, rival))
+    return None if own is None or other is None else float((own < other.min()).mean())
 
 
-def _below_best(run: StudyData, runs: list[StudyData]) -> float | None:
-    """Against the other run whose least filter moves most."""
-    rivals = [(cams[1].min(), other) for other in _alike(run, runs) if (cams := _updates(other)) is not None]
-    return share_below_rival(run, max(rivals, key=lambda rival: rival[0])[1]) if rivals else None
+def _share_below_best(run: StudyData, runs: list[StudyData]) -> float | None:
+    """Against the other run whose slowest filter moves most. Flips of +-1 are no small steps: latent or not, alike."""
+    rivals = [
+        (float(cams.min()), i)
+        for i, other in enumerate(runs)
+        if other is not run and other.latent_free == run.latent_free
+        if (cams := first_map_after_first_epoch(other, "update_cam")) is not None
+    ]
+    return share_below_rival(run, runs[max(rivals, key=lambda rival: rival[0])[1]]) if rivals else None
 
 
-def _alike(run: StudyData, runs: list[StudyData]) -> list[StudyData]:
-    """The other runs whose weights are latent, or are not, as in ``run``: flips of +-1 are no small steps."""
-    kinds = {id(one): bool(one.stages and one.stages[-1].get("latent_free")) for one in runs}
-    return [other for other in runs if other is not run and kinds[id(other)] == kinds[id(run)]]
+def _in_first_layer(measure: str, *, after_first_epoch: bool) -> Callable[[StudyData, list[StudyData]], float | None]:
+    """The measure at the sample nearest to the end of the first epoch, else at the last one."""
+
+    def measured(run: StudyData, runs: list[StudyData]) -> float | None:
+        series, step = run.series(measure), run.after_first_epoch()
+        if not len(series.steps) or (after_first_epoch and step is None):
+            return None
+        row = int(np.abs(series.steps - step).argmin()) if after_first_epoch and step is not None else -1
+        value = series.values[row, 0]
+        return float(value) if np.isfinite(value) else None
+
+    return measured
 
 
-def _updates(run: StudyData) -> tuple[str, np.ndarray] | None:
-    return cams_after_first_epoch(run, "update_cam")
-
-
-def _least_cam(run: StudyData, runs: list[StudyData]) -> float | None:
-    cams = cams_after_first_epoch(run, "latent_cam")
-    return None if cams is None or run.after_first_epoch() is None else float(cams[1].min())
+def _smallest_cam(run: StudyData, runs: list[StudyData]) -> float | None:
+    cams = first_map_after_first_epoch(run, "latent_cam")
+    return None if cams is None or run.after_first_epoch() is None else float(cams.min())
 
 
 def _mean_ff(run: StudyData, runs: list[StudyData]) -> float | None:
@@ -104,97 +103,74 @@ def _final_pi(run: StudyData, runs: list[StudyData]) -> float | None:
     return float(flip_rate(run.ff[-max(1, len(run.ff) // 20) :, 2]).mean())
 
 
-def _accuracy(run: StudyData, runs: list[StudyData]) -> float | None:
+def final_accuracy(run: StudyData, runs: list[StudyData]) -> float | None:
     known = [row["test_accuracy"] for row in run.log if isinstance(row.get("test_accuracy"), float)]
     return known[-1] if known else None
 
 
-def percent(value: float) -> str:
+def format_percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
 
-def plain(value: float) -> str:
+def format_plain(value: float) -> str:
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or not value else f"{value:.2e}"
 
 
 PUBLISHED = (
-    Published("Test accuracy", _accuracy, percent, (), "", "of the last look at the test split"),
-    Published(
-        "Saturated activations, after the first epoch",
-        _after_epoch("saturation"),
-        percent,
-        (("SGD", "42.54 %"), ("Adam", "35.45 %")),
-        f"{_ADAMBNN}, figure 3",
-        "share of |a| > 1 in front of the first sign",
+    RunFigure("Test accuracy", "at the last evaluation on the test split", final_accuracy, format_percent),
+    RunFigure(
+        "Saturated activations, after the first epoch", "share of |a| > 1 in front of the first sign",
+        _in_first_layer("saturation", after_first_epoch=True), format_percent,
+        f"{_ADAMBNN}, figure 3", {"SGD": "42.54 %", "Adam": "35.45 %"},
     ),
-    Published(
-        "Saturated activations, at the end",
-        lambda run, runs: _near(run, "saturation", None),
-        percent,
-        (("SGD", "38.61 %"), ("Adam", "23.81 %")),
-        f"{_ADAMBNN}, figure 3",
-        "share of |a| > 1 in front of the first sign",
+    RunFigure(
+        "Saturated activations, at the end", "share of |a| > 1 in front of the first sign",
+        _in_first_layer("saturation", after_first_epoch=False), format_percent,
+        f"{_ADAMBNN}, figure 3", {"SGD": "38.61 %", "Adam": "23.81 %"},
     ),
-    Published(
-        "SDAM of latent weights, after the first epoch",
-        _after_epoch("latent_sdam"),
-        plain,
-        (("SGD", "6.227e-3"), ("Adam", "5.558e-3")),
-        f"{_ADAMBNN}, figure 4",
-        "first binary layer; grows with the scale of the weights",
+    RunFigure(
+        "SDAM of latent weights, after the first epoch", "first binary layer; grows with the scale of the weights",
+        _in_first_layer("latent_sdam", after_first_epoch=True), format_plain,
+        f"{_ADAMBNN}, figure 4", {"SGD": "6.227e-3", "Adam": "5.558e-3"},
     ),
-    Published(
-        "Least CAM of latent weights, after the first epoch",
-        _least_cam,
-        plain,
-        (("Adam", "0.0306"),),
-        f"{_ADAMBNN}, figure 4",
-        "first binary layer",
+    RunFigure(
+        "Least CAM of latent weights, after the first epoch", "first binary layer",
+        _smallest_cam, format_plain,
+        f"{_ADAMBNN}, figure 4", {"Adam": "0.0306"},
     ),
-    Published(
+    RunFigure(
         "Filters that move less than the rival's least",
-        _below_best,
-        percent,
-        (("SGD against Adam", "34.3 %"),),
-        f"{_ADAMBNN}, figure 5",
         "CAM of the update value, first binary layer, after the first epoch",
+        _share_below_best, format_percent,
+        f"{_ADAMBNN}, figure 5", {"SGD against Adam": "34.3 %"},
     ),
-    Published(
-        "Flip-flop ratio, mean over all steps",
-        _mean_ff,
-        plain,
-        (
-            ("one step, decay 1e-5", "2.33e-3"),
-            ("one step, 5e-6", "1.62e-3"),
-            ("one step, 0", "2.86e-4"),
-            ("one step, -1e-4", "1.07e-7"),
-            ("two steps, 1e-5 then 0", "4.89e-4"),
-            ("two steps, 5e-6 then 0", "4.50e-4"),
-        ),
-        f"{_ADAMBNN}, table 1",
-        "counted in the last stage",
+    RunFigure(
+        "Flip-flop ratio, mean over all steps", "counted in the last stage",
+        _mean_ff, format_plain,
+        f"{_ADAMBNN}, table 1", {
+            "one step, decay 1e-5": "2.33e-3",
+            "one step, 5e-6": "1.62e-3",
+            "one step, 0": "2.86e-4",
+            "one step, -1e-4": "1.07e-7",
+            "two steps, 1e-5 then 0": "4.89e-4",
+            "two steps, 5e-6 then 0": "4.50e-4",
+        },
     ),
-    Published(
-        "C2I, at the end",
-        _final_c2i,
-        plain,
-        (
-            ("one step, decay 1e-5", "0.481"),
-            ("one step, 5e-6", "0.496"),
-            ("one step, 0", "0.524"),
-            ("one step, -1e-4", "0.974"),
-            ("two steps, 1e-5 then 0", "0.632"),
-            ("two steps, 5e-6 then 0", "0.664"),
-        ),
-        f"{_ADAMBNN}, table 1",
-        "counted from the start of the last stage",
+    RunFigure(
+        "C2I, at the end", "counted from the start of the last stage",
+        _final_c2i, format_plain,
+        f"{_ADAMBNN}, table 1", {
+            "one step, decay 1e-5": "0.481",
+            "one step, 5e-6": "0.496",
+            "one step, 0": "0.524",
+            "one step, -1e-4": "0.974",
+            "two steps, 1e-5 then 0": "0.632",
+            "two steps, 5e-6 then 0": "0.664",
+        },
     ),
-    Published(
-        "Flip rate of the last layer, last twentieth",
-        _final_pi,
-        lambda value: f"{value:.2f}",
-        (("nothing flips", "-9"),),
-        f"{_BOP}, eq. 7",
-        "ln(share of flips + e^-9)",
+    RunFigure(
+        "Flip rate of the last layer, last twentieth", "ln(share of flips + e^-9)",
+        _final_pi, lambda value: f"{value:.2f}",
+        f"{_BOP}, eq. 7", {"nothing flips": "-9"},
     ),
-)
+)  # fmt: skip

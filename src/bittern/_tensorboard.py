@@ -1,4 +1,4 @@
-"""The scalars of a study for TensorBoard, where it is installed."""
+"""Scalars for TensorBoard, where it is installed."""
 
 import contextlib
 import importlib
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-TENSORBOARD_FOLDER = "tensorboard"
 
+class EventWriter:
+    """Writes events into ``folder``; does nothing where TensorBoard is not installed.
 
-class Scalars:
-    """Writes events into ``folder``, from step ``first_step`` on; does nothing where TensorBoard is not installed.
+    Events are a courtesy: a full disk is for the checkpoint to report, and no error here.
 
-    They are a courtesy: a disk that takes no more is for the checkpoint to report, and no error here.
+    Args:
+        first_step: events of an earlier attempt from this step on are dropped.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -22,18 +23,14 @@ class Scalars:
             from torch.utils.tensorboard import SummaryWriter  # takes a while to import
 
             with contextlib.suppress(OSError):
-                self._writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=first_step)
+                self._writer = SummaryWriter(str(folder), purge_step=first_step)
 
-    def add(self, step: int, values: Mapping[str, Mapping[str, float]]) -> None:
-        """``values``: measure -> layer -> value; in TensorBoard ``measure/layer``. One event for all of them."""
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """One event with a scalar for each tag in ``values``."""
         if self._writer is None:
             return
         summary: Any = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
-        scalars = [
-            summary.Value(tag=f"{measure}/{layer}", simple_value=value)
-            for measure, layers in values.items()
-            for layer, value in layers.items()
-        ]
+        scalars = [summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         with contextlib.suppress(OSError):
             self._writer.file_writer.add_summary(summary(value=scalars), step)
 

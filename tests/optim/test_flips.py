@@ -7,7 +7,7 @@ from torch.nn.utils import parametrize
 
 from bittern.nn import BinaryLinear
 from bittern.nn.weights import WEIGHT_TRANSFORMS, binary_weight
-from bittern.train.flips import FlipCounter, centred_weights
+from bittern.optim.flips import FlipCounter, centred_weights
 
 
 def test_the_rate_is_the_mean_share_of_weights_that_changed_sign() -> None:

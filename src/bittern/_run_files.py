@@ -1,0 +1,10 @@
+"""The names of the files and folders of a run, which ``bittern.train`` writes and ``bittern.study`` reads."""
+
+MODEL_FILE = "model.safetensors"
+MODEL_INFO_FILE = "model.json"
+LOG_FILE = "log.csv"
+SKIPPED_FILE = "skipped.csv"
+CHECKPOINT_FOLDER = "checkpoint"
+STUDY_FOLDER = "study"
+TENSORBOARD_FOLDER = "tensorboard"
+"""Of a run and of a study: each has its own, inside its own folder."""

@@ -105,16 +105,16 @@ def build_stage(
     if student_layers and settings.teacher == "given" and recipe.teacher_attention_layers:
         teacher_layers = recipe.teacher_attention_layers
     return ActiveStage(
-        settings,
-        model,
-        network,
-        optimizer,
-        schedulers,
-        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None,
-        teacher,
-        Features(model, student_layers),
-        Features(teacher or model, teacher_layers),
-        FlipCounter(binary_weights(model) if settings.precision == "binary" else [], centred_weights(model)),
+        settings=settings,
+        model=model,
+        network=network,
+        optimizer=optimizer,
+        schedulers=schedulers,
+        average=AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None,
+        teacher=teacher,
+        student_features=Features(model, student_layers),
+        teacher_features=Features(model if teacher is None else teacher, teacher_layers),
+        flips=FlipCounter(binary_weights(model) if settings.precision == "binary" else [], centred_weights(model)),
     )
 
 

@@ -133,30 +133,12 @@ void run_weight_only(KernelRuntimeContext& context, Span<EValue*> stack, const O
 
 }  // namespace
 
-void conv2d(KernelRuntimeContext& context, Span<EValue*> stack) { run<Form::kFloat>(context, stack, conv2d_info); }
-
-void conv2d_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kPacked>(context, stack, conv2d_packed_info);
-}
-
-void conv2d_float_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kFloatPacked>(context, stack, conv2d_float_packed_info);
-}
-
-void conv2d_threshold(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kThreshold>(context, stack, conv2d_threshold_info);
-}
-
-void conv2d_weight_only(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kFloat>(context, stack, conv2d_weight_only_info);
-}
-
-void conv2d_weight_only_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kPacked>(context, stack, conv2d_weight_only_packed_info);
-}
-
-void conv2d_weight_only_float_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kFloatPacked>(context, stack, conv2d_weight_only_float_packed_info);
-}
+BITTERN_OPERATOR_FORM(conv2d, run<Form::kFloat>)
+BITTERN_OPERATOR_FORM(conv2d_packed, run<Form::kPacked>)
+BITTERN_OPERATOR_FORM(conv2d_float_packed, run<Form::kFloatPacked>)
+BITTERN_OPERATOR_FORM(conv2d_threshold, run<Form::kThreshold>)
+BITTERN_OPERATOR_FORM(conv2d_weight_only, run_weight_only<Form::kFloat>)
+BITTERN_OPERATOR_FORM(conv2d_weight_only_packed, run_weight_only<Form::kPacked>)
+BITTERN_OPERATOR_FORM(conv2d_weight_only_float_packed, run_weight_only<Form::kFloatPacked>)
 
 }  // namespace bittern

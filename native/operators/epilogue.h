@@ -10,6 +10,10 @@ namespace bittern {
 
 enum class Form { kFloat, kPacked, kFloatPacked, kThreshold };
 
+// Defines an operator of operators.inc as a call of `run`, of which each form is an instance.
+#define BITTERN_OPERATOR_FORM(name, run) \
+  void name(KernelRuntimeContext& context, Span<EValue*> stack) { run(context, stack, name##_info); }
+
 // The result as the caller sees it: [rows..., channels] in memory order.
 struct ResultShape {
   int64_t sizes[16];  // of the float tensor, in the order of its dimensions

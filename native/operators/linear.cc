@@ -25,7 +25,7 @@ struct LinearOperator {
 
   int64_t rows() const { return x->numel() / row_size; }
 
-  // All but the input, which lies in one run of words.
+  // Fills in all but the input: one run of words for each row.
   void set(const int64_t* run_offset, Conv2dArgs* args) const {
     args->pixel_stride = row_size;
     args->out_height = 1;
@@ -104,30 +104,12 @@ void run_weight_only(KernelRuntimeContext& context, Span<EValue*> stack, const O
 
 }  // namespace
 
-void linear(KernelRuntimeContext& context, Span<EValue*> stack) { run<Form::kFloat>(context, stack, linear_info); }
-
-void linear_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kPacked>(context, stack, linear_packed_info);
-}
-
-void linear_float_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kFloatPacked>(context, stack, linear_float_packed_info);
-}
-
-void linear_threshold(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run<Form::kThreshold>(context, stack, linear_threshold_info);
-}
-
-void linear_weight_only(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kFloat>(context, stack, linear_weight_only_info);
-}
-
-void linear_weight_only_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kPacked>(context, stack, linear_weight_only_packed_info);
-}
-
-void linear_weight_only_float_packed(KernelRuntimeContext& context, Span<EValue*> stack) {
-  run_weight_only<Form::kFloatPacked>(context, stack, linear_weight_only_float_packed_info);
-}
+BITTERN_OPERATOR_FORM(linear, run<Form::kFloat>)
+BITTERN_OPERATOR_FORM(linear_packed, run<Form::kPacked>)
+BITTERN_OPERATOR_FORM(linear_float_packed, run<Form::kFloatPacked>)
+BITTERN_OPERATOR_FORM(linear_threshold, run<Form::kThreshold>)
+BITTERN_OPERATOR_FORM(linear_weight_only, run_weight_only<Form::kFloat>)
+BITTERN_OPERATOR_FORM(linear_weight_only_packed, run_weight_only<Form::kPacked>)
+BITTERN_OPERATOR_FORM(linear_weight_only_float_packed, run_weight_only<Form::kFloatPacked>)
 
 }  // namespace bittern

@@ -1,7 +1,7 @@
 # ExecuTorch from its Python wheel, which carries headers and shared libraries: the installed one, or else a copy that pip
-# downloads into the build folder (when cross-compiling always that, for the target). Defines bittern_executorch (headers,
-# definitions, runtime and thread pool) and BITTERN_EXECUTORCH_BUNDLE, the shared libraries that the engine needs beside
-# itself.
+# downloads into the build folder (always so when cross-compiling, for the target). Defines bittern_executorch (headers,
+# definitions, runtime and thread pool), BITTERN_EXECUTORCH_INCLUDE and BITTERN_EXECUTORCH_BUNDLE, the shared libraries
+# that must lie beside the engine.
 set(BITTERN_EXECUTORCH_VERSION 1.5.1)
 
 set(installed "")
@@ -52,10 +52,10 @@ if(NOT executorch_root)
 endif()
 
 set(executorch_lib ${executorch_root}/lib)
-set(executorch_include ${executorch_root}/include)
-if(NOT EXISTS ${executorch_lib}/libexecutorch.so OR NOT EXISTS ${executorch_include}/executorch)
+set(BITTERN_EXECUTORCH_INCLUDE ${executorch_root}/include)
+if(NOT EXISTS ${executorch_lib}/libexecutorch.so OR NOT EXISTS ${BITTERN_EXECUTORCH_INCLUDE}/executorch)
   message(FATAL_ERROR "The ExecuTorch wheel at ${executorch_root} has no C++ headers or libraries: only its Linux wheels for "
-                      "x86-64 and aarch64 have")
+                      "x86-64 and aarch64 have them")
 endif()
 
 set(BITTERN_EXECUTORCH_BUNDLE "")
@@ -68,11 +68,11 @@ endforeach()
 
 add_library(bittern_executorch INTERFACE)
 target_include_directories(
-  bittern_executorch SYSTEM INTERFACE ${executorch_include}
-                                      ${executorch_include}/executorch/runtime/core/portable_type/c10)
-# As the libraries themselves were compiled: these decide the layout of classes in the headers.
+  bittern_executorch SYSTEM INTERFACE ${BITTERN_EXECUTORCH_INCLUDE}
+                                      ${BITTERN_EXECUTORCH_INCLUDE}/executorch/runtime/core/portable_type/c10)
+# Those of the libraries themselves: they decide the layout of classes in the headers.
 target_compile_definitions(bittern_executorch INTERFACE C10_USING_CUSTOM_GENERATED_MACROS ET_EVENT_TRACER_ENABLED
                                                         ET_USE_THREADPOOL)
 target_link_libraries(bittern_executorch INTERFACE wheel::executorch wheel::executorch_threadpool)
-# Backends and operators register themselves when loaded, so nothing refers to them and linkers would drop them.
+# Backends and operators register themselves when loaded. Nothing refers to them by name, so linkers would drop them.
 target_link_options(bittern_executorch INTERFACE LINKER:--no-as-needed)

@@ -1,6 +1,6 @@
-# The one table of instruction sets: compiler flags of the files that use them. A kernel's file is named
-# <cpu>_<feature>.cc; everything else is compiled for the baseline of the target.
-# GCC's allocation of registers by regions of equal pressure copies counters and pointers in inner loops.
+# The one table of compiler flags by instruction set. A kernel's file is named <cpu>_<feature>.cc; everything else is
+# compiled for the baseline of the target. GCC's default allocation of registers, by regions of equal pressure, copies
+# counters and pointers in inner loops.
 set(BITTERN_ISA_FLAGS_x86_avx2 -mavx2 -mfma $<$<CXX_COMPILER_ID:GNU>:-fira-region=all>)
 # Tuned for a server core: GCC's generic tuning keeps pointers in vector registers while tiles need them.
 set(BITTERN_ISA_FLAGS_x86_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512
@@ -10,7 +10,7 @@ set(BITTERN_ISA_FLAGS_x86_avx512_vpopcntdq ${BITTERN_ISA_FLAGS_x86_avx512} -mavx
 set(BITTERN_ISA_FLAGS_arm_neon $<$<CXX_COMPILER_ID:GNU>:-fira-region=one>)
 set(BITTERN_ISA_FLAGS_arm_neon_dotprod ${BITTERN_ISA_FLAGS_arm_neon} -march=armv8.2-a+dotprod)
 
-# Prefix of the files for the target, which systems call by several names.
+# Prefix of the files for the target, whose name depends on the system.
 set(BITTERN_CPU "none")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(BITTERN_CPU "x86")
@@ -18,7 +18,7 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
   set(BITTERN_CPU "arm")
 endif()
 
-# Adds the kernels under `directory` to `target`: those of its CPU and those of any.
+# Adds the kernels under `directory` to `target`: those for its CPU and those for any.
 function(bittern_add_kernels target directory)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${directory}/*.cc)
   foreach(source IN LISTS sources)

@@ -20,8 +20,6 @@ namespace {
 
 using Input = FuzzedDataProvider;
 
-int64_t words(int64_t channels) { return (channels + 31) / 32; }
-
 std::vector<uint8_t> plain_order(size_t rank) {
   std::vector<uint8_t> order(rank);
   std::iota(order.begin(), order.end(), uint8_t{0});
@@ -44,7 +42,7 @@ class Builder {
  public:
   Builder(Input& in, CallValues* call) : in_(in), call_(call), state_(in.ConsumeIntegral<uint32_t>() | 1) {}
 
-  int64_t number(int64_t least, int64_t most) { return in_.ConsumeIntegralInRange<int64_t>(least, most); }
+  int64_t number(int64_t min, int64_t max) { return in_.ConsumeIntegralInRange<int64_t>(min, max); }
   void invalidate() { call_->valid = false; }
   void push(Value value) { call_->values.push_back(std::move(value)); }
   void output(TensorValue value) {
@@ -77,7 +75,7 @@ class Builder {
   TensorValue packed(std::vector<int32_t> sizes, int64_t channels) {
     TensorValue t = tensor(ScalarType::Int, std::move(sizes));
     for (int64_t i = 0; i < t.elements(); ++i) {
-      store(&t, static_cast<size_t>(i), random() & mask(channels, i % words(channels)));
+      store(&t, static_cast<size_t>(i), random() & mask(channels, i % word_count(channels)));
     }
     return t;
   }
@@ -112,14 +110,14 @@ class Builder {
   void epilogue(const TensorValue& result, int64_t channels, bool with_threshold) {
     const int steps = static_cast<int>(number(0, 4095));
     int step = 0;
-    const auto wanted = [&] { return (steps >> step++ & 1) != 0; };
-    const auto bound = [&] { push(wanted() ? Value(static_cast<double>(number(-300, 300)) / 8) : Value(None())); };
-    const auto channel = [&] { push(wanted() ? Value(floats({int32_t(channels)})) : Value(None())); };
+    const auto present = [&] { return (steps >> step++ & 1) != 0; };
+    const auto bound = [&] { push(present() ? Value(static_cast<double>(number(-300, 300)) / 8) : Value(None())); };
+    const auto channel = [&] { push(present() ? Value(floats({int32_t(channels)})) : Value(None())); };
     bound(), bound();
     channel(), channel();
     bound(), bound();
     channel();
-    push(wanted() ? Value(floats(result.sizes, result.order)) : Value(None()));
+    push(present() ? Value(floats(result.sizes, result.order)) : Value(None()));
     channel(), channel(), channel();
     if (with_threshold) channel();
   }
@@ -180,68 +178,57 @@ std::vector<int32_t> with_last(std::vector<int32_t> sizes, int64_t last) {
   return sizes;
 }
 
-void make_conv2d(Builder& b, const std::string& form) {
-  const int64_t groups = b.number(1, 5), channels = b.number(1, 70), filters = b.number(1, 70);
-  const WindowAxis y = make_axis(b), x = make_axis(b);
-  const int32_t images = static_cast<int32_t>(b.number(1, 2));
-  const int32_t out = static_cast<int32_t>(groups * filters);
-  b.push(b.packed({images, int32_t(y.size), int32_t(x.size), int32_t(words(groups * channels))}, groups * channels));
-  b.push(b.weight({images, groups * channels, out, groups, 0, y, x}));
-  b.push(groups * channels);
-  b.push(int64_t{out});
+// What follows x and the weight of a convolution.
+void finish_conv2d(Builder& b, const Conv2dGeometry& g, bool binary, const std::string& form) {
+  const WindowAxis &y = g.rows, &x = g.columns;
+  b.push(g.in_channels);
+  b.push(g.out_channels);
   b.push(b.list({y.kernel, x.kernel}));
   b.push(b.list({y.stride, x.stride}));
   b.push(b.list({y.before, y.after, x.before, x.after}));
   b.push(b.list({y.dilation, x.dilation}));
-  b.push(groups);
-  b.push(b.number(-1, 1));
+  b.push(g.groups);
+  b.push(binary ? b.number(-1, 1) : int64_t{0});
+  const auto images = static_cast<int32_t>(g.images), out = static_cast<int32_t>(g.out_channels);
   const int32_t height = static_cast<int32_t>(y.outputs()), width = static_cast<int32_t>(x.outputs());
-  const TensorValue bits = tensor(ScalarType::Int, {images, height, width, int32_t(words(out))});
+  const TensorValue bits = tensor(ScalarType::Int, {images, height, width, int32_t(word_count(out))});
   b.finish(form, tensor(ScalarType::Float, {images, out, height, width}, kChannelsLast), bits, out);
 }
 
-void make_linear(Builder& b, const std::string& form) {
-  const int64_t features = b.number(1, 300), filters = b.number(1, 100);
-  const std::vector<int32_t> rows = some_rows(b, words(features));
-  b.push(b.packed(rows, features));
-  const WindowAxis one = {1, 1, 1, 1, 0, 0};
-  b.push(b.weight({1, features, filters, 1, 0, one, one}));
-  b.push(features);
-  b.push(filters);
-  const TensorValue bits = tensor(ScalarType::Int, with_last(rows, words(filters)));
-  b.finish(form, tensor(ScalarType::Float, with_last(rows, filters)), bits, filters);
+void make_conv2d(Builder& b, const std::string& form) {
+  const int64_t groups = b.number(1, 5), channels = b.number(1, 70), filters = b.number(1, 70);
+  const WindowAxis y = make_axis(b), x = make_axis(b);
+  const Conv2dGeometry g = {b.number(1, 2), groups * channels, groups * filters, groups, 0, y, x};
+  const auto words = static_cast<int32_t>(g.in_words());
+  b.push(b.packed({int32_t(g.images), int32_t(y.size), int32_t(x.size), words}, g.in_channels));
+  b.push(b.weight(g));
+  finish_conv2d(b, g, true, form);
 }
 
 void make_conv2d_weight_only(Builder& b, const std::string& form) {
   const int64_t channels = b.number(1, 70), filters = b.number(1, 70);
   const WindowAxis y = make_axis(b), x = make_axis(b);
-  const int32_t images = static_cast<int32_t>(b.number(1, 2)), out = static_cast<int32_t>(filters);
-  b.push(b.floats({images, int32_t(channels), int32_t(y.size), int32_t(x.size)}, kChannelsLast));
-  b.push(b.weight({images, channels, filters, 1, 0, y, x}));
-  b.push(channels);
-  b.push(filters);
-  b.push(b.list({y.kernel, x.kernel}));
-  b.push(b.list({y.stride, x.stride}));
-  b.push(b.list({y.before, y.after, x.before, x.after}));
-  b.push(b.list({y.dilation, x.dilation}));
-  b.push(int64_t{1});
-  b.push(int64_t{0});
-  const int32_t height = static_cast<int32_t>(y.outputs()), width = static_cast<int32_t>(x.outputs());
-  const TensorValue bits = tensor(ScalarType::Int, {images, height, width, int32_t(words(out))});
-  b.finish(form, tensor(ScalarType::Float, {images, out, height, width}, kChannelsLast), bits, out);
+  const Conv2dGeometry g = {b.number(1, 2), channels, filters, 1, 0, y, x};
+  b.push(b.floats({int32_t(g.images), int32_t(channels), int32_t(y.size), int32_t(x.size)}, kChannelsLast));
+  b.push(b.weight(g));
+  finish_conv2d(b, g, false, form);
 }
 
-void make_linear_weight_only(Builder& b, const std::string& form) {
+void make_linear_of(Builder& b, bool binary, const std::string& form) {
   const int64_t features = b.number(1, 300), filters = b.number(1, 100);
-  const std::vector<int32_t> rows = some_rows(b, features);
-  b.push(b.floats(rows));
+  const std::vector<int32_t> rows = some_rows(b, binary ? word_count(features) : features);
+  b.push(binary ? b.packed(rows, features) : b.floats(rows));
   const WindowAxis one = {1, 1, 1, 1, 0, 0};
   b.push(b.weight({1, features, filters, 1, 0, one, one}));
   b.push(features);
   b.push(filters);
-  const TensorValue bits = tensor(ScalarType::Int, with_last(rows, words(filters)));
+  const TensorValue bits = tensor(ScalarType::Int, with_last(rows, word_count(filters)));
   b.finish(form, tensor(ScalarType::Float, with_last(rows, filters)), bits, filters);
 }
+
+void make_linear(Builder& b, const std::string& form) { make_linear_of(b, true, form); }
+
+void make_linear_weight_only(Builder& b, const std::string& form) { make_linear_of(b, false, form); }
 
 std::vector<int32_t> map_sizes(Builder& b, int64_t channels) {
   return {int32_t(b.number(1, 2)), int32_t(channels), int32_t(b.number(1, 9)), int32_t(b.number(1, 9))};
@@ -255,7 +242,7 @@ void make_pack(Builder& b, const std::string&) {
   b.push(b.number(0, 1) == 1 ? Value(b.floats({int32_t(channels)})) : Value(None()));
   b.push(int64_t{map ? 1 : -1});
   const auto out = map ? std::vector<int32_t>{sizes[0], sizes[2], sizes[3], 0} : sizes;
-  b.output(tensor(ScalarType::Int, with_last(out, words(channels))));
+  b.output(tensor(ScalarType::Int, with_last(out, word_count(channels))));
 }
 
 void make_unpack(Builder& b, const std::string&) {
@@ -263,7 +250,7 @@ void make_unpack(Builder& b, const std::string&) {
   const bool map = b.number(0, 1) == 1;
   const std::vector<int32_t> sizes = map ? map_sizes(b, channels) : some_rows(b, channels);
   const auto in = map ? std::vector<int32_t>{sizes[0], sizes[2], sizes[3], 0} : sizes;
-  b.push(b.packed(with_last(in, words(channels)), channels));
+  b.push(b.packed(with_last(in, word_count(channels)), channels));
   b.push(channels);
   b.push(int64_t{map ? 1 : -1});
   b.output(tensor(ScalarType::Float, sizes, map ? kChannelsLast : plain_order(sizes.size())));
@@ -308,9 +295,9 @@ void make_slice(Builder& b, const std::string&) {
 
 void make_negate(Builder& b, const std::string&) {
   const int64_t channels = b.number(1, 300);
-  const std::vector<int32_t> sizes = some_rows(b, words(channels));
+  const std::vector<int32_t> sizes = some_rows(b, word_count(channels));
   b.push(b.packed(sizes, channels));
-  b.push(b.packed({int32_t(words(channels))}, channels));
+  b.push(b.packed({int32_t(word_count(channels))}, channels));
   b.output(tensor(ScalarType::Int, sizes));
 }
 

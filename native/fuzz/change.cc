@@ -13,7 +13,7 @@ namespace {
 
 using Input = FuzzedDataProvider;
 
-constexpr int64_t kMostElements = 1 << 16;
+constexpr int64_t kMaxElements = 1 << 16;
 
 int64_t hostile_integer(Input& in, int64_t near) {
   constexpr int64_t k32 = std::numeric_limits<int32_t>::max(), k64 = std::numeric_limits<int64_t>::max();
@@ -31,7 +31,7 @@ int64_t hostile_integer(Input& in, int64_t near) {
 
 // The tensor with memory for its sizes and type again.
 void refill(TensorValue* t) {
-  while (t->elements() > kMostElements) *std::max_element(t->sizes.begin(), t->sizes.end()) /= 2;
+  while (t->elements() > kMaxElements) *std::max_element(t->sizes.begin(), t->sizes.end()) /= 2;
   const size_t had = t->bytes.size();
   t->bytes.resize(static_cast<size_t>(t->elements()) * executorch::runtime::elementSize(t->type));
   for (size_t i = had; i < t->bytes.size(); ++i) t->bytes[i] = static_cast<uint8_t>(i * 37);

@@ -2,7 +2,6 @@
 
 #include <executorch/runtime/core/exec_aten/util/dim_order_util.h>
 #include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
-#include <executorch/runtime/core/memory_allocator.h>
 #include <executorch/runtime/kernel/kernel_runtime_context.h>
 #include <executorch/runtime/kernel/operator_registry.h>
 
@@ -16,6 +15,7 @@
 
 #include "runtime/log.h"
 #include "runtime/thread_pool.h"
+#include "tests/scratch.h"
 
 namespace bittern {
 namespace {
@@ -34,26 +34,7 @@ using executorch::aten::TensorImpl;
 using executorch::runtime::BoxedEvalueList;
 using executorch::runtime::EValue;
 
-// Scratch memory in blocks of exactly the size asked for, and not much of it: a call that would fill gigabytes fails.
-class Scratch : public executorch::runtime::MemoryAllocator {
- public:
-  Scratch() : MemoryAllocator(0, nullptr) {}
-  ~Scratch() override {
-    for (void* block : blocks_) std::free(block);
-  }
-  void* allocate(size_t size, size_t alignment) override {
-    if (size > left_) return nullptr;
-    left_ -= size;
-    void* block = nullptr;
-    if (posix_memalign(&block, alignment, size) != 0) return nullptr;
-    blocks_.push_back(block);
-    return block;
-  }
-
- private:
-  size_t left_ = size_t{16} << 20;
-  std::vector<void*> blocks_;
-};
+constexpr size_t kMaxScratch = size_t{16} << 20;  // a call that would fill gigabytes fails
 
 // A tensor on a copy of its value's bytes, of exactly their number.
 struct HostTensor {
@@ -156,7 +137,7 @@ bool same_floats(const TensorValue& a, const TensorValue& b) {
 Outcome run(const CallValues& call, const Isa& isa, int threads) {
   isa_in_use = &isa;
   Stack stack(call);
-  Scratch scratch;
+  ExactScratch scratch(kMaxScratch);
   executorch::runtime::KernelRuntimeContext context(nullptr, &scratch);
   const ThreadPoolUse use(threads);
   const LogCapture log;

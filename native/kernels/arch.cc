@@ -23,8 +23,6 @@ const char* forced_isa() {
   return name.c_str();
 }
 
-bool has(uint32_t flags, uint32_t wanted) { return (flags & wanted) == wanted; }
-
 }  // namespace
 
 #if defined(__x86_64__)

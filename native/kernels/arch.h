@@ -1,13 +1,15 @@
 // Which instructions this CPU has, and which kernels may therefore run.
 //
-// Kernels are grouped by instruction set. Each set names the feature bits it needs; the sets stand in one list, fastest
-// first, and a kernel is eligible when the bits of its set are among those of the set in use:
+// Kernels are grouped by instruction set. Each set names the feature bits it needs. One list holds the sets, fastest
+// first, and a kernel is eligible if the set in use has all the bits that the kernel needs:
 //
 //     isa in use = the set named by BITTERN_ISA, or else the first set of the list whose bits this CPU has.
 #pragma once
 
 #include <cstdint>
 #include <string>
+
+#include "kernels/layout.h"
 
 #if defined(__BYTE_ORDER__)
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -30,6 +32,8 @@ constexpr uint32_t kIsaAvx512 = kArchAvx2 | kArchAvx512;
 constexpr uint32_t kIsaAvx512Vpopcntdq = kIsaAvx512 | kArchAvx512Vpopcntdq;
 constexpr uint32_t kIsaNeon = kArchNeon;
 constexpr uint32_t kIsaNeonDotprod = kArchNeon | kArchNeonDotprod;
+
+BITTERN_INLINE constexpr bool has(uint32_t flags, uint32_t needed) { return (flags & needed) == needed; }
 
 struct Isa {
   const char* name;
@@ -61,18 +65,11 @@ const Isa* active_isa();
 // Why active_isa() is null: the name asked for, the known names and those that this machine supports.
 std::string active_isa_error();
 
-// The first row of a family's list of implementations that `flags` allow. Lists end with a portable row.
-template <class Row, int kRows>
-constexpr const Row& first_allowed(const Row (&rows)[kRows], uint32_t flags) {
-  int i = 0;
-  while (i + 1 < kRows && (flags & rows[i].flags) != rows[i].flags) ++i;
-  return rows[i];
-}
-
+// The first of a family's implementations that `flags` allow. Lists end with a portable one.
 template <class Row, int kRows>
 const Row& first_allowed(const Row* const (&rows)[kRows], uint32_t flags) {
   int i = 0;
-  while (i + 1 < kRows && (flags & rows[i]->flags) != rows[i]->flags) ++i;
+  while (i + 1 < kRows && !has(flags, rows[i]->flags)) ++i;
   return *rows[i];
 }
 

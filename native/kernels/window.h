@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/layout.h"
+
 namespace bittern {
 
 struct WindowAxis {
@@ -15,13 +17,11 @@ struct WindowAxis {
     int64_t first, last;
   };
 
-  // Inlined everywhere: files compiled for different instruction sets must not share a copy.
-#define BITTERN_WINDOW_INLINE inline __attribute__((always_inline))
-  BITTERN_WINDOW_INLINE int64_t extent() const { return dilation * (kernel - 1) + 1; }
-  BITTERN_WINDOW_INLINE int64_t padded() const { return before + size + after; }
-  BITTERN_WINDOW_INLINE int64_t outputs() const { return (padded() - extent()) / stride + 1; }
-  BITTERN_WINDOW_INLINE int64_t start(int64_t i) const { return i * stride - before; }
-  BITTERN_WINDOW_INLINE Taps taps(int64_t i) const {
+  BITTERN_INLINE int64_t extent() const { return dilation * (kernel - 1) + 1; }
+  BITTERN_INLINE int64_t padded() const { return before + size + after; }
+  BITTERN_INLINE int64_t outputs() const { return (padded() - extent()) / stride + 1; }
+  BITTERN_INLINE int64_t start(int64_t i) const { return i * stride - before; }
+  BITTERN_INLINE Taps taps(int64_t i) const {
     const int64_t from = start(i), rest = size - from;
     if (from >= 0 && rest >= extent()) return {0, kernel};
     const int64_t first = from < 0 ? (-from + dilation - 1) / dilation : 0;
@@ -29,7 +29,6 @@ struct WindowAxis {
     const int64_t last = fit < kernel ? fit : kernel;
     return {first < last ? first : last, last};
   }
-#undef BITTERN_WINDOW_INLINE
 };
 
 }  // namespace bittern

@@ -19,7 +19,7 @@ namespace hooks = executorch::runtime::internal;
 Call::Call(KernelRuntimeContext& context, Span<EValue*> stack, const OperatorInfo& info)
     : context_(context), stack_(stack), info_(info) {
   event_ = hooks::event_tracer_begin_profiling_event(context_.internal_event_tracer(), info_.name);
-  // Programs name the outputs once more, as the results of the call.
+  // Programs list the outputs again, as the results of the call.
   const size_t values = info_.inputs + info_.outputs;
   require(stack_.size() >= values, "called with %zu values, its schema has %zu", stack_.size(), values);
 }
@@ -86,36 +86,35 @@ const Tensor* Call::optional_tensor(const char* name, ScalarType type) {
   return value != nullptr && !value->isNone() ? check_type(*value, name, type) : nullptr;
 }
 
-int64_t Call::integer(const char* name, int64_t least, int64_t most) {
+int64_t Call::integer(const char* name, int64_t min, int64_t max) {
   const EValue* value = next();
   if (value == nullptr || !require(value->isInt(), "%s must be an integer", name)) return 0;
   const int64_t x = value->toInt();
-  const bool inside = least <= x && x <= most;
-  require(inside, "%s must be in [%" PRId64 ", %" PRId64 "], is %" PRId64, name, least, most, x);
+  const bool inside = min <= x && x <= max;
+  require(inside, "%s must be in [%" PRId64 ", %" PRId64 "], is %" PRId64, name, min, max, x);
   return ok_ ? x : 0;
 }
 
-float Call::optional_number(const char* name, float otherwise) {
+float Call::optional_number(const char* name, float none) {
   const EValue* value = next();
-  if (value == nullptr || value->isNone()) return otherwise;
-  if (!require(value->isDouble() || value->isInt(), "%s must be a number or None", name)) return otherwise;
+  if (value == nullptr || value->isNone()) return none;
+  if (!require(value->isDouble() || value->isInt(), "%s must be a number or None", name)) return none;
   const double x = value->isDouble() ? value->toDouble() : static_cast<double>(value->toInt());
   require(!std::isnan(x), "%s must not be NaN", name);
   return static_cast<float>(x);
 }
 
-void Call::read_integers(const char* name, int64_t least, int64_t* values, size_t count) {
+void Call::read_integers(const char* name, int64_t min, int64_t* values, size_t count) {
   const EValue* value = next();
   if (value == nullptr || !require(value->isIntList(), "%s must be a list of integers", name)) return;
   const auto list = value->tryToIntList();
   if (!require(list.ok(), "%s must be a list of integers", name)) return;
   if (!require(list->size() == count, "%s must hold %zu integers, holds %zu", name, count, list->size())) return;
-  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
   for (size_t i = 0; i < count; ++i) {
     const int64_t x = (*list)[i];
-    const bool inside = least <= x && x <= kMost;
-    if (!require(inside, "%s[%zu] must be in [%" PRId64 ", %" PRId64 "], is %" PRId64, name, i, least, kMost, x))
-      return;
+    const bool inside = min <= x && x <= kMax;
+    if (!require(inside, "%s[%zu] must be in [%" PRId64 ", %" PRId64 "], is %" PRId64, name, i, min, kMax, x)) return;
     values[i] = x;
   }
 }
@@ -137,14 +136,14 @@ Tensor* Call::output(const char* name, ScalarType type, const int64_t* sizes, si
                tensor.dim())) {
     return nullptr;
   }
-  Tensor::SizesType wanted[executorch::runtime::kTensorDimensionLimit];
+  Tensor::SizesType resized[executorch::runtime::kTensorDimensionLimit];
   bool same = true;
   for (size_t d = 0; d < rank; ++d) {
     if (!require(sizes[d] >= 1 && sizes[d] <= std::numeric_limits<Tensor::SizesType>::max(),
                  "dimension %zu of %s would be %" PRId64, d, name, sizes[d])) {
       return nullptr;
     }
-    wanted[d] = static_cast<Tensor::SizesType>(sizes[d]);
+    resized[d] = static_cast<Tensor::SizesType>(sizes[d]);
     if (same) same = tensor.size(d) == sizes[d];
     if (!same && tensor.shape_dynamism() == executorch::aten::TensorShapeDynamism::STATIC) {
       require(false, "dimension %zu of %s must be %" PRId64 ", is %zd", d, name, sizes[d], tensor.size(d));
@@ -152,16 +151,16 @@ Tensor* Call::output(const char* name, ScalarType type, const int64_t* sizes, si
     }
   }
   if (!same) {
-    const Error error = executorch::runtime::resize_tensor(tensor, {wanted, rank});
+    const Error error = executorch::runtime::resize_tensor(tensor, {resized, rank});
     if (!require(error == Error::Ok, "%s cannot be resized", name)) return nullptr;
   }
   return &tensor;
 }
 
 void* Call::scratch(int64_t bytes) {
-  constexpr int64_t kMost = int64_t{1} << 31;
-  if (!require(bytes >= 0 && bytes <= kMost, "needs %" PRId64 " bytes of scratch memory, more than %" PRId64, bytes,
-               kMost)) {
+  constexpr int64_t kMaxBytes = int64_t{1} << 31;
+  if (!require(bytes >= 0 && bytes <= kMaxBytes, "needs %" PRId64 " bytes of scratch memory, more than %" PRId64, bytes,
+               kMaxBytes)) {
     return nullptr;
   }
   constexpr size_t kCacheLine = 64;
@@ -174,8 +173,8 @@ void* Call::scratch(int64_t bytes) {
 }
 
 void Call::parallel(int64_t count, int64_t work, executorch::runtime::FunctionRef<void(int64_t, int64_t)> f) {
-  constexpr int64_t kLeastWork = 1 << 16;  // operations: about what waking another thread costs
-  const int64_t grain = work >= kLeastWork ? 1 : kLeastWork / (work < 1 ? 1 : work);
+  constexpr int64_t kMinWork = 1 << 16;  // operations: about the cost of waking another thread
+  const int64_t grain = work >= kMinWork ? 1 : kMinWork / (work < 1 ? 1 : work);
   if (count <= grain) {
     f(0, count);
   } else if (!executorch::extension::parallel_for(0, count, grain, f)) {
@@ -213,7 +212,7 @@ int64_t checked_product(std::initializer_list<int64_t> factors) {
 }
 
 bool check_packed_weight(Call& call, const Tensor& weight, int64_t blocks, int64_t words) {
-  call.require(weight.dim() == 3 && weight.size(0) == blocks && weight.size(1) == words && weight.size(2) == 16,
+  call.require(weight.dim() == 3 && weight.size(0) == blocks && weight.size(1) == words && weight.size(2) == kBlock,
                "weight must be of shape [%" PRId64 ", %" PRId64 ", 16]", blocks, words);
   return call.require(is_contiguous(weight), "weight must be contiguous in memory");
 }

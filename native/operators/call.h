@@ -1,8 +1,8 @@
 // One call of an operator by ExecuTorch: its arguments, read in the order of the schema, each with its checks.
 //
-// A program may be damaged or written by another exporter, so nothing about an argument is believed. The first check
-// that fails logs a line that names the value and the rule and fails the kernel context; what is read after it is a
-// harmless empty value. An operator reads everything, asks ok() once, and then touches memory.
+// A program may be damaged or come from another exporter, so no argument is trusted. The first check that fails logs a
+// line that names the value and the rule, and fails the kernel context; whatever is read after it is a harmless empty
+// value. An operator reads all its arguments, asks ok() once, and only then touches memory.
 #pragma once
 
 #include <executorch/runtime/core/evalue.h>
@@ -44,39 +44,39 @@ class Call {
   // The next argument. Tensors are null and numbers 0 when the call has failed.
   const Tensor* tensor(const char* name, ScalarType type);
   const Tensor* optional_tensor(const char* name, ScalarType type);
-  int64_t integer(const char* name, int64_t least, int64_t most = std::numeric_limits<int32_t>::max());
-  // `otherwise` for None. NaN is refused.
-  float optional_number(const char* name, float otherwise);
+  int64_t integer(const char* name, int64_t min, int64_t max = std::numeric_limits<int32_t>::max());
+  // `none` for None. NaN is refused.
+  float optional_number(const char* name, float none);
   template <size_t kCount>
-  std::array<int64_t, kCount> integers(const char* name, int64_t least) {
+  std::array<int64_t, kCount> integers(const char* name, int64_t min) {
     std::array<int64_t, kCount> values{};
-    read_integers(name, least, values.data(), kCount);
+    read_integers(name, min, values.data(), kCount);
     return values;
   }
   // None, or float32 [count] in one piece.
   const float* optional_channel_floats(const char* name, int64_t count);
 
-  // The next output, resized to `sizes`, which a tensor of fixed shape must have already.
+  // The next output, resized to `sizes`; a tensor of fixed shape must have them already.
   Tensor* output(const char* name, ScalarType type, const int64_t* sizes, size_t rank);
 
-  // Memory until the operator returns; null if the call has failed or there is none left.
+  // Memory that lasts until the operator returns; null if the call has failed or memory runs out.
   void* scratch(int64_t bytes);
   template <class T>
   T* scratch_array(int64_t count) {
     return static_cast<T*>(scratch(count * static_cast<int64_t>(sizeof(T))));
   }
 
-  // Tells the event tracer, if there is one, which kernel does the work: an event "kernel NAME" of no length.
+  // Tells the event tracer, if there is one, which kernel does the work, by an event "kernel NAME" of no duration.
   void note_kernel(const char* name);
 
-  // f(begin, end) on ranges that cover [0, count), by the host's threads; `work` is the number of simple operations of
-  // one item, by which small calls stay on one thread.
+  // Calls f(begin, end) on ranges that cover [0, count), on the host's threads; `work` is the number of simple operations
+  // per item, and keeps small calls on one thread.
   void parallel(int64_t count, int64_t work, executorch::runtime::FunctionRef<void(int64_t, int64_t)> f);
 
  private:
   EValue* next();
   const Tensor* check_type(const EValue& value, const char* name, ScalarType type);
-  void read_integers(const char* name, int64_t least, int64_t* values, size_t count);
+  void read_integers(const char* name, int64_t min, int64_t* values, size_t count);
   void fail(executorch::runtime::Error error, const char* message);
 
   KernelRuntimeContext& context_;
@@ -87,7 +87,7 @@ class Call {
   executorch::runtime::EventTracerEntry event_{};
 };
 
-// Elements lie in the order of `order` without gaps; dimensions of size 1 may have any stride.
+// Elements lie in memory in the order of dimensions `order`, without gaps; dimensions of size 1 may have any stride.
 bool has_layout(const Tensor& tensor, const int* order);
 bool is_contiguous(const Tensor& tensor);
 bool is_channels_last(const Tensor& tensor);

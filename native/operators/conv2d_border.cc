@@ -5,7 +5,7 @@
 namespace bittern {
 namespace {
 
-// Windows of one axis by which of their taps lie inside the image. Class 0: all of them.
+// Windows along one axis, classified by which of their taps lie inside the image. Class 0: all of them.
 struct AxisClasses {
   int32_t* of_window;        // [axis.outputs()]
   WindowAxis::Taps* inside;  // [count]
@@ -42,14 +42,14 @@ void sum_outer_taps(const Conv2dGeometry& g, WindowAxis::Taps rows, WindowAxis::
 
 }  // namespace
 
-const Conv2dBorder* make_conv2d_border(Call& call, const Conv2dGeometry& g, const Conv2dImplementation& kernels,
+const Conv2dBorder* make_conv2d_border(Call& call, const Conv2dGeometry& g, const Conv2dDirect& kernels,
                                        const uint32_t* weight) {
   if (g.pad_value != 0 || !g.padded()) return nullptr;
   const AxisClasses rows = classify(call, g.rows), columns = classify(call, g.columns);
   const int64_t classes = rows.count * columns.count;
   if (!call.ok() || classes == 1) return nullptr;
 
-  const int64_t blocks = g.sets() * g.set_blocks(), filters = blocks * 16;
+  const int64_t blocks = g.sets() * g.set_blocks(), filters = blocks * kBlock;
   const int64_t table_bytes = checked_product({classes, filters, sizeof(uint32_t)});
   if (!call.require(table_bytes >= 0, "the table of border corrections is too large to address")) return nullptr;
   uint32_t* tap_counts = call.scratch_array<uint32_t>(g.taps() * filters);

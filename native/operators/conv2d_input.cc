@@ -6,9 +6,7 @@
 namespace bittern {
 namespace {
 
-constexpr int64_t kBlock = 16;
-
-// Pixels that hold pad_value in every channel: +1 for zero padding too, which the border then corrects.
+// Pixels that hold pad_value in every channel; +1 for zeros too, which the border then corrects.
 void fill_border(const Conv2dGeometry& g, uint32_t* to, int64_t pixels) {
   const int64_t words = g.in_words();
   if (g.pad_value != -1) {
@@ -57,9 +55,9 @@ int64_t Conv2dGeometry::set_groups() const {
 
 int64_t Conv2dGeometry::tap_words() const {
   const int64_t channels = set_groups() * group_channels(), count = std::min<int64_t>(sets(), 32);
-  int64_t most = 0;
-  for (int64_t i = 0; i < count; ++i) most = std::max(most, (i * channels % 32 + channels + 31) / 32);
-  return std::min(most, in_words());
+  int64_t words = 0;
+  for (int64_t i = 0; i < count; ++i) words = std::max(words, word_count(i * channels % kWordBits + channels));
+  return std::min(words, in_words());
 }
 
 int64_t Conv2dGeometry::first_word(int64_t set) const {
@@ -76,7 +74,7 @@ int64_t set_conv2d_input(Call& call, const Conv2dGeometry& g, const uint32_t* x,
   args->out_height = g.rows.outputs();
   args->out_width = g.columns.outputs();
 
-  // Taps of one kernel row are one run where they are neighbours in memory.
+  // The taps of a kernel row are one run if they are neighbours in memory.
   const bool joined = g.columns.dilation == 1 && pixel == words && !g.masked();
   const int64_t per_row = joined ? 1 : g.columns.kernel;
   args->runs = g.rows.kernel * per_row;

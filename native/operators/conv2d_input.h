@@ -1,7 +1,6 @@
 // The packed input of a convolution as the kernel reads it.
 //
-// Where the convolution pads, the input is copied into a map with a border. Otherwise the kernel reads the tensor
-// itself.
+// If the convolution pads, the input is copied into a map with a border; otherwise the kernel reads the tensor itself.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +16,13 @@ struct Conv2dGeometry {
   WindowAxis rows, columns;
 
   int64_t group_channels() const { return in_channels / groups; }
-  int64_t in_words() const { return (in_channels + 31) / 32; }
+  int64_t in_words() const { return word_count(in_channels); }
 
   // Sets of groups, whose filters share blocks of 16, as WeightLayout of src/bittern/ops/layout.py defines them.
   int64_t set_groups() const;
   int64_t sets() const { return (groups + set_groups() - 1) / set_groups(); }
   int64_t set_filters() const { return set_groups() * (out_channels / groups); }
-  int64_t set_blocks() const { return (set_filters() + 15) / 16; }
+  int64_t set_blocks() const { return block_count(set_filters()); }
   int64_t tap_words() const;
   int64_t first_word(int64_t set) const;
   // Blocks read bits of the input that not all their filters use.
@@ -34,10 +33,10 @@ struct Conv2dGeometry {
   bool padded() const { return rows.before + rows.after + columns.before + columns.after > 0; }
 };
 
-// Fills the input part of `args` for the first set and returns the words that the kernel may read.
+// Fills in the input of `args` for the first set; returns how many words the kernel may read.
 int64_t set_conv2d_input(Call& call, const Conv2dGeometry& geometry, const uint32_t* x, Conv2dArgs* args);
 
-// [sets, tap words, 16] in scratch memory: the bits that count; null where all do (or the call fails).
+// [sets, tap words, 16] in scratch memory: the bits that count; null if all do, or the call fails.
 const uint32_t* make_conv2d_masks(Call& call, const Conv2dGeometry& geometry);
 
 }  // namespace bittern

@@ -3,22 +3,20 @@
 #include <algorithm>
 #include <cstring>
 
-#include "operators/conv2d_operands.h"
 #include "operators/epilogue.h"
 
 namespace bittern {
 namespace {
 
-constexpr int64_t kBlock = 16;
 constexpr int64_t kChunk = 12;        // pixels: a multiple of most tiles
 constexpr int64_t kManyPixels = 512;  // measured: 28x28 with 128 filters gains from it
 
-// The part of a set's `args` for `filters` filters from `first` on. `border_first`: where they stand in the border.
-Conv2dArgs at_filters(const Conv2dArgs& args, const Conv2dOperands& operands, int64_t first, int64_t filters,
-                      int64_t border_first, Conv2dBorder* border) {
+// The part of a set's `args` for `filters` filters from `first` on, which are entry `border_first` of the border.
+Conv2dArgs at_filters(const Conv2dArgs& args, int64_t scale, int64_t first, int64_t filters, int64_t border_first,
+                      Conv2dBorder* border) {
   Conv2dArgs part = at_channel(args, first);
   part.filters = filters;
-  part.weight += first * args.runs * args.run_words * operands.scale;
+  part.weight += first * args.runs * args.run_words * scale;
   if (args.border != nullptr) {
     *border = *args.border;
     border->counts += border_first;
@@ -30,39 +28,40 @@ Conv2dArgs at_filters(const Conv2dArgs& args, const Conv2dOperands& operands, in
 }  // namespace
 
 void clear_bits(const Conv2dArgs& args, int64_t pixels, bool all) {
-  const int64_t words = (args.channels + 31) / 32;
+  const int64_t words = word_count(args.channels);
   if (all) {
     std::memset(args.bits, 0, static_cast<size_t>(pixels * words) * sizeof(uint32_t));
-  } else if ((args.channels + kBlock - 1) / kBlock % 2 == 1) {
+  } else if (block_count(args.channels) % 2 == 1) {
     for (int64_t p = 1; p <= pixels; ++p) args.bits[p * words - 1] = 0;
   }
 }
 
 void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   Conv2dArgs args = work.args;
-  const int64_t words = args.runs * args.run_words, blocks = (args.filters + kBlock - 1) / kBlock;
-  const Conv2dOperands operands = choose_conv2d_operands(call, flags, work, &args);
+  const int64_t words = args.runs * args.run_words, blocks = block_count(args.filters);
+  const Conv2dRow& row = choose_conv2d(flags, work.layer());
+  const Conv2dOperands operands = row.prepare(call, work, &args);
   if (!call.ok()) return;
-  call.note_kernel(operands.name);
+  call.note_kernel(row.kernel->name);
 
   // Sets that share words of bits must not run side by side.
   const bool shared = args.bits != nullptr && work.sets > 1 && args.filters % kBlock != 0;
   if (args.bits != nullptr) clear_bits(args, work.pixels, shared);
-  const int64_t chunks = (work.pixels + kChunk - 1) / kChunk;
-  const int64_t strips = (args.filters + operands.strip - 1) / operands.strip;
+  const int64_t strip_filters = row.kernel->tile_blocks * kBlock;  // where another thread may start
+  const int64_t chunks = ceil_div(work.pixels, kChunk), strips = ceil_div(args.filters, strip_filters);
   const auto run = [&](int64_t set, int64_t first_strip, int64_t last_strip, int64_t begin, int64_t end) {
     Conv2dArgs of_set = at_channel(args, set * args.filters);
     of_set.input += work.set_input[set] * operands.scale;
     of_set.weight += set * operands.set_weight;
     of_set.mask = work.masks != nullptr ? work.masks + set * args.run_words * kBlock : nullptr;
     const int64_t filters = std::min(args.filters, args.channels - set * args.filters);
-    const int64_t first = first_strip * operands.strip, last = std::min(last_strip * operands.strip, filters);
+    const int64_t first = first_strip * strip_filters, last = std::min(last_strip * strip_filters, filters);
     Conv2dBorder border;
     const int64_t border_first = set * blocks * kBlock + first;
-    operands.kernel(at_filters(of_set, operands, first, last - first, border_first, &border), begin * kChunk,
-                    std::min(end * kChunk, work.pixels));
+    row.kernel->conv2d(at_filters(of_set, operands.scale, first, last - first, border_first, &border), begin * kChunk,
+                       std::min(end * kChunk, work.pixels));
   };
-  const int64_t chunk_work = kChunk * (std::min(operands.strip, args.filters) * words + operands.strip);
+  const int64_t chunk_work = kChunk * (std::min(strip_filters, args.filters) * words + strip_filters);
   // Of large maps every thread takes its own pixels, which it reads again in the next layer, and writes whole lines of
   // the cache; of small ones its own filters, so that no thread reads all weights.
   if (shared || work.pixels >= kManyPixels) {
@@ -83,13 +82,13 @@ void run_conv2d_work(Call& call, uint32_t flags, const Conv2dWork& work) {
   });
 }
 
-void run_depthwise_work(Call& call, const Conv2dWork& work) {
+void run_depthwise_work(Call& call, const Conv2dDirect& kernels, const Conv2dWork& work) {
   const Conv2dArgs& args = work.args;
   if (!call.ok()) return;
   call.note_kernel("conv2d depthwise");
   if (args.bits != nullptr) clear_bits(args, work.pixels, false);
   call.parallel(work.pixels, args.filters / 4 * (args.runs + 4),
-                [&](int64_t begin, int64_t end) { work.implementation->depthwise(args, begin, end); });
+                [&](int64_t begin, int64_t end) { kernels.depthwise(args, begin, end); });
 }
 
 }  // namespace bittern

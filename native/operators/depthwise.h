@@ -1,4 +1,4 @@
-// Convolutions in which every filter reads one channel, its own, which have a kernel of their own.
+// Depthwise convolutions, in which each filter reads the one channel of its number: they have their own kernel.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace bittern {
 
 bool is_depthwise(const Conv2dGeometry& geometry);
 
-// [taps, ceil(channels / 32)] in scratch memory: the one bit that each filter has a tap. Null if the call fails.
+// [taps, ceil(channels / 32)] in scratch memory: one bit for each tap and filter. Null if the call fails.
 const uint32_t* pack_depthwise_weight(Call& call, const Conv2dGeometry& geometry, const uint32_t* weight);
 
 }  // namespace bittern

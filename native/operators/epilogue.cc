@@ -48,7 +48,7 @@ uint32_t* read_packed_output(Call& call, const char* name, const ResultShape& sh
     sizes[1] = shape.sizes[2];
     sizes[2] = shape.sizes[3];
   }
-  sizes[shape.rank - 1] = (shape.channels + 31) / 32;
+  sizes[shape.rank - 1] = word_count(shape.channels);
   Tensor* out = call.output(name, ScalarType::Int, sizes, shape.rank);
   if (!call.ok() || !call.require(is_contiguous(*out), "%s must be contiguous in memory", name)) return nullptr;
   return reinterpret_cast<uint32_t*>(out->mutable_data_ptr<int32_t>());

@@ -1,4 +1,4 @@
-// The epilogue's arguments, which every convolution and linear layer shares, and the forms of output.
+// The epilogue's arguments, common to all convolutions and linear layers, and their forms of output.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,11 @@ namespace bittern {
 
 enum class Form { kFloat, kPacked, kFloatPacked, kThreshold };
 
-// The result as the caller sees it: [rows..., channels] in order of memory.
+// Defines an operator of operators.inc as a call of `run`, of which each form is an instance.
+#define BITTERN_OPERATOR_FORM(name, run) \
+  void name(KernelRuntimeContext& context, Span<EValue*> stack) { run(context, stack, name##_info); }
+
+// The result as the caller sees it: [rows..., channels] in memory order.
 struct ResultShape {
   int64_t sizes[16];  // of the float tensor, in the order of its dimensions
   size_t rank;

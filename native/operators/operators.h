@@ -37,15 +37,15 @@ BITTERN_EXPORT std::string isa_error();
 // Names of the instruction sets that this CPU can run, fastest first.
 BITTERN_EXPORT std::vector<std::string> supported_isas();
 
-// A kernel of convolutions and linear layers, and the layers that it is for.
+// A kernel of convolutions and linear layers, and the layers it takes.
 struct KernelChoice {
   const char* name;
-  int64_t tile_pixels, tile_filters;                 // outputs whose counters it keeps in registers
-  int64_t least_pixels, least_filters, least_words;  // words of 32 bits of a filter
-  const char* needs;                                 // what else a layer must be; empty: nothing
+  int64_t tile_pixels, tile_filters;           // outputs whose counters it keeps in registers
+  int64_t min_pixels, min_filters, min_words;  // words of 32 bits of a filter
+  std::string needs;                           // what else a layer must be; empty: nothing
 };
 
-// The kernels of the instruction set in use; the first one that is for a layer runs it. Empty where isa_name() is.
+// The kernels of the instruction set in use: the first that takes a layer runs it. Empty where isa_name() is.
 BITTERN_EXPORT std::vector<KernelChoice> kernel_choices();
 
 }  // namespace bittern

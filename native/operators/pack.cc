@@ -36,7 +36,7 @@ void pack(KernelRuntimeContext& context, Span<EValue*> stack) {
   if (!check_channel_dim(call, x, channel_dim)) return;
 
   const bool map = channel_dim == 1;
-  const int64_t channels = x->size(map ? 1 : x->dim() - 1), words = (channels + 31) / 32;
+  const int64_t channels = x->size(map ? 1 : x->dim() - 1), words = word_count(channels);
   const bool rows = !map || is_channels_last(*x);
   call.require(map ? rows || is_contiguous(*x) : is_contiguous(*x), "x must be contiguous%s in memory",
                map ? " or channels_last" : "");
@@ -74,8 +74,8 @@ void unpack(KernelRuntimeContext& context, Span<EValue*> stack) {
   if (!check_channel_dim(call, x, channel_dim)) return;
 
   const int64_t words = x->size(x->dim() - 1);
-  call.require(words == (channels + 31) / 32, "the last dimension of x must be ceil(channels / 32) = %zd, is %zd",
-               static_cast<ssize_t>((channels + 31) / 32), static_cast<ssize_t>(words));
+  call.require(words == word_count(channels), "the last dimension of x must be ceil(channels / 32) = %zd, is %zd",
+               static_cast<ssize_t>(word_count(channels)), static_cast<ssize_t>(words));
   call.require(is_contiguous(*x), "x must be contiguous in memory");
   int64_t sizes[kMaxRank];
   copy_sizes(*x, sizes);

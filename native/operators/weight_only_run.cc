@@ -7,8 +7,7 @@
 
 namespace bittern {
 
-void run_weight_only(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& args, int64_t pixels) {
-  constexpr int64_t kBlock = 16;
+void run_weight_only_work(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& args, int64_t pixels) {
   constexpr int64_t kChunk = 96;  // pixels: enough to share the expansion of the signs
   if (!call.ok()) return;
   const Conv2dWeightOnlyImplementation& implementation = get_conv2d_weight_only(flags);
@@ -16,9 +15,9 @@ void run_weight_only(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& arg
   if (args.conv.bits != nullptr) clear_bits(args.conv, pixels, false);
 
   const int64_t taps = args.conv.runs * (args.conv.run_words / args.tap_channels);
-  const int64_t filter_words = taps * ((args.tap_channels + 31) / 32), filters = args.conv.filters;
+  const int64_t filter_words = taps * word_count(args.tap_channels), filters = args.conv.filters;
   const int64_t strip = implementation.strip_blocks * kBlock;
-  const int64_t strips = (filters + strip - 1) / strip, chunks = (pixels + kChunk - 1) / kChunk;
+  const int64_t strips = ceil_div(filters, strip), chunks = ceil_div(pixels, kChunk);
   const int64_t chunk_pixels = std::min(kChunk, pixels);
   const auto run = [&](int64_t first, int64_t last, int64_t begin, int64_t end) {
     Conv2dWeightOnlyArgs part = args;

@@ -1,4 +1,4 @@
-// Runs the kernel of a layer with binary weights and real-valued input over all filters and pixels, by the host's
+// Runs the kernel of a layer with binary weights and real-valued input over all filters and pixels, on the host's
 // threads.
 #pragma once
 
@@ -9,6 +9,6 @@
 
 namespace bittern {
 
-void run_weight_only(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& args, int64_t pixels);
+void run_weight_only_work(Call& call, uint32_t flags, const Conv2dWeightOnlyArgs& args, int64_t pixels);
 
 }  // namespace bittern

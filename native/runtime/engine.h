@@ -31,16 +31,15 @@ class Engine {
   const TensorSpec& output() const { return output_; }
   // Result of the constant method `name`, or none if the program lacks it.
   std::optional<std::string> constant_string(const std::string& name);
-  // Backends that the program delegates to, by the order of their appearance.
+  // Backends that the program delegates to, in order of appearance.
   const std::vector<std::string>& backends() const { return backends_; }
 
-  // `input`: `images` images in the memory order of input(), whose first dimension is their number: no more than
-  // input() says, and exactly as many where the program's batch is fixed. Calls from several threads wait for one
-  // another. Throws EngineError.
+  // `input`: `images` images in the memory order of input(), no more than its first dimension, and exactly that many if
+  // the program's batch is fixed. Calls from several threads wait for one another. Throws EngineError.
   TensorCopy run(const float* input, int32_t images);
-  // Intervals of every event of one run, on a copy of the method that is slower by the recording.
+  // Intervals of every event of one run, on a copy of the method that recording slows down.
   std::vector<TimedEvent> profile(const float* input, int32_t images);
-  // Calls of Bittern operators of one run, with copies of their inputs and outputs.
+  // The Bittern operators called in one run, with copies of their inputs and outputs.
   std::vector<TracedCall> trace(const float* input, int32_t images);
 
  private:
@@ -65,7 +64,7 @@ class Engine {
   std::unique_ptr<Module> module_;
   std::unique_ptr<Module> traced_;  // loaded when first asked for
   Tracer* tracer_ = nullptr;        // of traced_
-  // Set by the constructor alone, and read without a lock.
+  // Set by the constructor only, and read without a lock.
   TensorSpec input_, output_;
   std::vector<std::string> backends_;
 };

@@ -7,7 +7,7 @@
 
 namespace bittern {
 
-// Routes ExecuTorch's log through this file. Lines that no LogCapture catches go to stderr, as they would without.
+// Routes ExecuTorch's log through this file. Lines that no LogCapture catches go to stderr, as before.
 void install_log();
 
 // Catches what this thread logs during its lifetime and keeps the error lines. The innermost one catches.

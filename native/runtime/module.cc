@@ -36,7 +36,7 @@ nb::dlpack::dtype dtype_of(int8_t type) {
     case ScalarType::Double:
       return nb::dtype<double>();
     default:
-      throw EngineError("a traced tensor has a type that Bittern's operators do not take");
+      throw EngineError("a traced tensor is not of a type that Bittern's operators take");
   }
 }
 
@@ -77,12 +77,12 @@ struct Batch {
 
 Batch checked(const Engine& engine, const Input& input) {
   const std::vector<int32_t>& sizes = engine.input().sizes;
-  const size_t most = sizes.empty() ? 1 : static_cast<size_t>(sizes[0]);
+  const size_t max_images = sizes.empty() ? 1 : static_cast<size_t>(sizes[0]);
   const size_t images = sizes.empty() || input.ndim() == 0 ? 1 : input.shape(0);
   size_t size = images;
   for (size_t d = 1; d < sizes.size(); ++d) size *= static_cast<size_t>(sizes[d]);
-  if (images < 1 || images > most)
-    throw EngineError("the input holds " + std::to_string(images) + " images, not 1 to " + std::to_string(most));
+  if (images < 1 || images > max_images)
+    throw EngineError("the input holds " + std::to_string(images) + " images, not 1 to " + std::to_string(max_images));
   if (input.size() != size)
     throw EngineError("the input holds " + std::to_string(input.size()) + " values, not " + std::to_string(size));
   return {input.data(), static_cast<int32_t>(images)};
@@ -94,11 +94,13 @@ std::string isa() {
   return name;
 }
 
-std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t, int64_t, const char*>> kernels() {
-  isa();  // throws where BITTERN_ISA is unusable
-  std::vector<std::tuple<const char*, int64_t, int64_t, int64_t, int64_t, int64_t, const char*>> rows;
+using KernelRow = std::tuple<std::string, int64_t, int64_t, int64_t, int64_t, int64_t, std::string>;
+
+std::vector<KernelRow> kernels() {
+  isa();  // throws if BITTERN_ISA is unusable
+  std::vector<KernelRow> rows;
   for (const KernelChoice& k : kernel_choices()) {
-    rows.emplace_back(k.name, k.tile_pixels, k.tile_filters, k.least_pixels, k.least_filters, k.least_words, k.needs);
+    rows.emplace_back(k.name, k.tile_pixels, k.tile_filters, k.min_pixels, k.min_filters, k.min_words, k.needs);
   }
   return rows;
 }
@@ -115,9 +117,10 @@ NB_MODULE(_engine, m) {
 
   m.def("supported_isas", supported_isas, "Names of the instruction sets that this CPU can run, fastest first.");
 
-  m.def("kernels", kernels,
-        "Convolution kernels of the instruction set in use: (name, pixels of a tile, filters of a tile, least pixels, "
-        "least filters, least words of a filter, what else a layer must be), in the order of preference.");
+  m.def(
+      "kernels", kernels,
+      "Convolution kernels of the instruction set in use, in order of preference: (name, pixels of a tile, filters of "
+      "a tile, min pixels, min filters, min words of a filter, what else a layer must be).");
 
   nb::class_<TimedEvent>(m, "TimedEvent")
       .def_ro("name", &TimedEvent::name)

@@ -12,11 +12,11 @@ PlannedMemory::PlannedMemory(const executorch::runtime::MethodMeta& meta) {
   for (size_t i = 0; i < meta.num_memory_planned_buffers(); ++i) {
     const auto planned = meta.memory_planned_buffer_size(i);
     const size_t size = planned.ok() && *planned > 0 ? static_cast<size_t>(*planned) : 0;
-    // A size that wraps around when it is rounded up is more than any allocator has.
+    // Rounding up must not wrap around: such a size is more than any allocator has.
     const size_t rounded = size <= SIZE_MAX - kCacheLine ? (size + kCacheLine - 1) / kCacheLine * kCacheLine : size;
     uint8_t* buffer = static_cast<uint8_t*>(std::aligned_alloc(kCacheLine, rounded > 0 ? rounded : kCacheLine));
     if (buffer == nullptr) {
-      throw EngineError("the program computes in " + std::to_string(size) + " bytes, and there are not as many free");
+      throw EngineError("the program needs " + std::to_string(size) + " bytes of planned memory, more than are free");
     }
     std::memset(buffer, 0, size);
     buffers_.emplace_back(buffer);

@@ -1,7 +1,7 @@
-// The memory in which a program computes, with tensors at the beginnings of cache lines.
+// The memory in which a program computes, aligned to cache lines.
 //
-// ExecuTorch's Module takes it from std::vector, whose contents begin where malloc says: 16 bytes behind a line, so that
-// every vector of 64 bytes lies in two.
+// ExecuTorch's Module takes it from std::vector, whose contents begin where malloc says: 16 bytes past the start of a
+// line, so that every 64-byte vector straddles two.
 #pragma once
 
 #include <executorch/runtime/core/hierarchical_allocator.h>
@@ -17,10 +17,10 @@ namespace bittern {
 
 class PlannedMemory {
  public:
-  // For the method that `meta` describes. Throws EngineError if there is not as much memory.
+  // For the method that `meta` describes. Throws EngineError if there is too little memory.
   explicit PlannedMemory(const executorch::runtime::MethodMeta& meta);
 
-  // Must outlive the methods that were loaded with it. They may share it if they never run at the same time.
+  // Must outlive the methods loaded with it, which may share it if they never run at the same time.
   executorch::runtime::HierarchicalAllocator* allocator() { return allocator_.get(); }
 
  private:

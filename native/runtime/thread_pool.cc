@@ -1,16 +1,17 @@
 #include "runtime/thread_pool.h"
 
-#include <cstddef>
+#include <executorch/runtime/kernel/thread_parallel_interface.h>
+
 #include <string>
 
 #include "runtime/log.h"
 
-// The wheel exports these from libexecutorch_threadpool.so but has no header for them (ExecuTorch 1.5.1,
-// extension/threadpool/threadpool.h).
+// ExecuTorch 1.5.1 has a public function to read the number of threads, and none to set it: its wheel exports this class
+// but not its header, extension/threadpool/threadpool.h. Only a pointer to it is held, so its layout does not matter.
+// tests/native/test_thread_pool.py fails if another version is pinned or a symbol is missing.
 namespace executorch::extension::threadpool {
 class ThreadPool {
  public:
-  size_t get_thread_count() const;
   bool _unsafe_reset_threadpool(uint32_t threads);
 };
 ThreadPool* get_threadpool();
@@ -33,7 +34,7 @@ ThreadPoolUse::ThreadPoolUse(int threads) {
   turn_ = std::unique_lock(pool_turn);
   auto* pool = executorch::extension::threadpool::get_threadpool();
   if (pool == nullptr) log.fail("ExecuTorch cannot start its thread pool");
-  if (pool->get_thread_count() != static_cast<size_t>(threads)) {
+  if (executorch::extension::get_thread_count() != threads) {
     if (!pool->_unsafe_reset_threadpool(static_cast<uint32_t>(threads))) {
       log.fail("ExecuTorch cannot start " + std::to_string(threads) + " threads");
     }

@@ -1,4 +1,4 @@
-// How many threads an engine runs on. ExecuTorch has one thread pool in a process.
+// How many threads an engine runs on. ExecuTorch has one thread pool per process.
 #pragma once
 
 #include <executorch/extension/threadpool/threadpool_guard.h>
@@ -11,14 +11,14 @@ namespace bittern {
 
 // While one exists, ExecuTorch calls of this thread use `threads` threads.
 //
-// One thread: the pool is not touched, and engines may run in several Python threads at once. More: the pool is resized
-// if needed, which ExecuTorch does by replacing it, and engines take turns. XNNPACK keeps a pointer to the pool that a
-// program was loaded with, so a program must be loaded again when generation() has changed.
+// One thread: the pool is not used, and engines may run in several Python threads at once. More: the pool is resized if
+// needed, which ExecuTorch does by replacing it, and engines wait for one another. XNNPACK keeps a pointer to the pool
+// that a program was loaded with, so a program must be loaded again when generation() has changed.
 class ThreadPoolUse {
  public:
   explicit ThreadPoolUse(int threads);
 
-  // Counts the pools that there have been; 0 on one thread.
+  // The number of pools so far; 0 on one thread.
   uint64_t generation() const { return generation_; }
 
  private:

@@ -98,14 +98,14 @@ Tracer::Entry Tracer::start_profiling_delegate(const char* name, Delegate) {
 
 void Tracer::end_profiling_delegate(Entry entry, const void*, size_t) { end_profiling(entry); }
 
-// Delegates that report after the fact use ticks of their own clock, which cannot be put in order with the rest.
+// Delegates that report after the fact use a clock of their own, whose ticks cannot be ordered with the rest.
 void Tracer::log_profiling_delegate(const char*, Delegate, et_timestamp_t, et_timestamp_t, const void*, size_t) {}
 
 void Tracer::track_allocation(executorch::runtime::AllocatorID, size_t) {}
 
 executorch::runtime::AllocatorID Tracer::track_allocator(const char*) { return 0; }
 
-// Values are taken in call(), where inputs are at hand too.
+// Values are recorded in call(), where the inputs are known too.
 Tracer::Logged Tracer::log_evalue(const EValue&, executorch::runtime::LoggedEValueType) { return true; }
 
 Tracer::Logged Tracer::log_intermediate_output_delegate(const char*, Delegate, const Tensor&) { return true; }

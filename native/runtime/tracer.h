@@ -1,4 +1,4 @@
-// What happens inside a run: when each node starts and ends, and what goes into and out of each Bittern operator.
+// What happens during a run: when each node starts and ends, and the inputs and outputs of each Bittern operator.
 #pragma once
 
 #include <executorch/runtime/core/event_tracer.h>
@@ -78,7 +78,7 @@ class Tracer final : public executorch::runtime::EventTracer {
   bool keep_values_ = false;
 };
 
-// Kernels of all Bittern operators that report to the Tracer of their context, for Module::load_method.
+// Kernels of all Bittern operators that report to their context's Tracer, for Module::load_method.
 std::vector<executorch::runtime::Kernel> traced_kernels();
 
 }  // namespace bittern

@@ -38,6 +38,25 @@ struct Bound {
 
 #if defined(__x86_64__)
 
+#define LOW_REGISTERS(r) \
+  r "0", r "1", r "2", r "3", r "4", r "5", r "6", r "7", r "8", r "9", r "10", r "11", r "12", r "13", r "14", r "15"
+#define HIGH_REGISTERS                                                                                                 \
+  "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27", "zmm28", \
+      "zmm29", "zmm30", "zmm31"
+
+// Defines a pass: `turns` turns of a loop whose body reads weights at %[w] and pixels at %[x], which `advance` moves.
+#define PASS(name, isa, turns, body, advance, end, ...)                 \
+  __attribute__((target(isa))) void name(const Operands& operands) {    \
+    const uint8_t *weight = operands.weights, *x = operands.pixels;     \
+    int64_t left = turns;                                               \
+    __asm__ volatile("1:\n\t" body advance "dec %[n]\n\tjnz 1b\n\t" end \
+                     : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(left)    \
+                     : "m"(operands)                                    \
+                     : "cc", __VA_ARGS__);                              \
+  }
+#define ADVANCE(weight_bytes, pixel_bytes) "add $" #weight_bytes ", %[w]\n\tadd $" #pixel_bytes ", %[x]\n\t"
+#define LOAD(move, from, to) move " " #from "(%[w]), %%" to "\n\t"
+
 // 6 pixels x 4 blocks: zmm0 to zmm23 count, zmm24 to zmm27 hold weights, zmm28 to zmm31 take turns as intermediates.
 #define XOR_COUNT_ADD(offset, weight, count, t)                   \
   "vpxord " #offset "(%[x])%{1to16%}, %%zmm" #weight ", %%zmm" #t \
@@ -49,28 +68,11 @@ struct Bound {
   XOR_COUNT_ADD(offset, 24, c0, 28)   \
   XOR_COUNT_ADD(offset, 25, c1, 29) XOR_COUNT_ADD(offset, 26, c2, 30) XOR_COUNT_ADD(offset, 27, c3, 31)
 
-__attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  const uint8_t* x = operands.pixels;
-  int64_t words = kWords;
-  __asm__ volatile(
-      "1:\n\t"
-      "vmovdqa64 (%[w]), %%zmm24\n\t"
-      "vmovdqa64 4096(%[w]), %%zmm25\n\t"
-      "vmovdqa64 8192(%[w]), %%zmm26\n\t"
-      "vmovdqa64 12288(%[w]), %%zmm27\n\t"  //
-      PIXEL(0, 0, 1, 2, 3) PIXEL(256, 4, 5, 6, 7) PIXEL(512, 8, 9, 10, 11) PIXEL(768, 12, 13, 14, 15)
-          PIXEL(1024, 16, 17, 18, 19) PIXEL(1280, 20, 21, 22, 23)  //
-      "add $64, %[w]\n\t"
-      "add $4, %[x]\n\t"
-      "dec %[n]\n\t"
-      "jnz 1b"
-      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
-      : "m"(operands)
-      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
-        "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24",
-        "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31");
-}
+PASS(pass_avx512_vpopcntdq, "avx512f,avx512vpopcntdq", kWords,
+     LOAD("vmovdqa64", 0, "zmm24") LOAD("vmovdqa64", 4096, "zmm25") LOAD("vmovdqa64", 8192, "zmm26")
+         LOAD("vmovdqa64", 12288, "zmm27") PIXEL(0, 0, 1, 2, 3) PIXEL(256, 4, 5, 6, 7) PIXEL(512, 8, 9, 10, 11)
+             PIXEL(768, 12, 13, 14, 15) PIXEL(1024, 16, 17, 18, 19) PIXEL(1280, 20, 21, 22, 23),
+     ADVANCE(64, 4), "", LOW_REGISTERS("zmm"), HIGH_REGISTERS)
 
 // conv2d_pairs' loop, 7 pixels x 2 blocks: zmm0 to zmm13 count, zmm14 to zmm17 hold pairs of weights, zmm18 the second
 // word of a pixel, zmm20 to zmm31 take turns as intermediates.
@@ -93,29 +95,12 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq(co
   "\n\t"                                                  \
   "vpaddd %%zmm" #t1 ", %%zmm" #c1 ", %%zmm" #c1 "\n\t"
 
-__attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq_pairs(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  const uint8_t* x = operands.pixels;
-  int64_t pairs = kWords / 2;
-  __asm__ volatile(
-      "1:\n\t"
-      "vmovdqa64 (%[w]), %%zmm14\n\t"
-      "vmovdqa64 4096(%[w]), %%zmm15\n\t"
-      "vmovdqa64 64(%[w]), %%zmm16\n\t"
-      "vmovdqa64 4160(%[w]), %%zmm17\n\t"  //
-      PAIR_PIXEL(0, 4, 0, 1, 20, 21) PAIR_PIXEL(256, 260, 2, 3, 22, 23) PAIR_PIXEL(512, 516, 4, 5, 24, 25)
-          PAIR_PIXEL(768, 772, 6, 7, 26, 27) PAIR_PIXEL(1024, 1028, 8, 9, 28, 29) PAIR_PIXEL(1280, 1284, 10, 11, 30, 31)
-              PAIR_PIXEL(1536, 1540, 12, 13, 20, 21)  //
-      "add $128, %[w]\n\t"
-      "add $8, %[x]\n\t"
-      "dec %[n]\n\t"
-      "jnz 1b"
-      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(pairs)
-      : "m"(operands)
-      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
-        "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25",
-        "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31");
-}
+PASS(pass_avx512_vpopcntdq_pairs, "avx512f,avx512vpopcntdq", kWords / 2,
+     LOAD("vmovdqa64", 0, "zmm14") LOAD("vmovdqa64", 4096, "zmm15") LOAD("vmovdqa64", 64, "zmm16")
+         LOAD("vmovdqa64", 4160, "zmm17") PAIR_PIXEL(0, 4, 0, 1, 20, 21) PAIR_PIXEL(256, 260, 2, 3, 22, 23)
+             PAIR_PIXEL(512, 516, 4, 5, 24, 25) PAIR_PIXEL(768, 772, 6, 7, 26, 27) PAIR_PIXEL(1024, 1028, 8, 9, 28, 29)
+                 PAIR_PIXEL(1280, 1284, 10, 11, 30, 31) PAIR_PIXEL(1536, 1540, 12, 13, 20, 21),
+     ADVANCE(128, 8), "", LOW_REGISTERS("zmm"), HIGH_REGISTERS)
 
 // Popcount of bytes by a table of nibbles, for registers of either width: 8 instructions a register of weights.
 #define NIBBLES(r, logic, count, weight, x, low, high, table, mask) \
@@ -140,49 +125,20 @@ __attribute__((target("avx512f,avx512vpopcntdq"))) void pass_avx512_vpopcntdq_pa
   "vpbroadcastd " #offset "(%[x]), %%zmm12\n\t" NIBBLES("zmm", "d", c0, 8, 12, 14, 15, 10, 11) \
       NIBBLES("zmm", "d", c1, 9, 12, 16, 17, 10, 11)
 
-__attribute__((target("avx512f,avx512bw"))) void pass_avx512(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  const uint8_t* x = operands.pixels;
-  int64_t words = kWords;
-  __asm__ volatile(
-      "1:\n\t"
-      "vmovdqa64 (%[w]), %%zmm8\n\t"
-      "vmovdqa64 4096(%[w]), %%zmm9\n\t"                                                         //
-      BYTES_PIXEL(0, 0, 1) BYTES_PIXEL(256, 2, 3) BYTES_PIXEL(512, 4, 5) BYTES_PIXEL(768, 6, 7)  //
-      "add $64, %[w]\n\t"
-      "add $4, %[x]\n\t"
-      "dec %[n]\n\t"
-      "jnz 1b"
-      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
-      : "m"(operands)
-      : "cc", "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",
-        "zmm14", "zmm15", "zmm16", "zmm17");
-}
+PASS(pass_avx512, "avx512f,avx512bw", kWords,
+     LOAD("vmovdqa64", 0, "zmm8") LOAD("vmovdqa64", 4096, "zmm9") BYTES_PIXEL(0, 0, 1) BYTES_PIXEL(256, 2, 3)
+         BYTES_PIXEL(512, 4, 5) BYTES_PIXEL(768, 6, 7),
+     ADVANCE(64, 4), "", LOW_REGISTERS("zmm"), HIGH_REGISTERS)
 
 // 4 pixels x 16 filters, which are two registers: ymm0 to ymm7 count, ymm8 and ymm9 hold weights.
 #define AVX2_PIXEL(offset, c0, c1)                                                            \
   "vpbroadcastd " #offset "(%[x]), %%ymm12\n\t" NIBBLES("ymm", "", c0, 8, 12, 13, 14, 10, 11) \
       NIBBLES("ymm", "", c1, 9, 12, 13, 15, 10, 11)
 
-__attribute__((target("avx2"))) void pass_avx2(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  const uint8_t* x = operands.pixels;
-  int64_t words = kWords;
-  __asm__ volatile(
-      "1:\n\t"
-      "vmovdqa (%[w]), %%ymm8\n\t"
-      "vmovdqa 32(%[w]), %%ymm9\n\t"                                                         //
-      AVX2_PIXEL(0, 0, 1) AVX2_PIXEL(256, 2, 3) AVX2_PIXEL(512, 4, 5) AVX2_PIXEL(768, 6, 7)  //
-      "add $64, %[w]\n\t"
-      "add $4, %[x]\n\t"
-      "dec %[n]\n\t"
-      "jnz 1b\n\t"
-      "vzeroupper"
-      : [w] "+r"(weight), [x] "+r"(x), [n] "+r"(words)
-      : "m"(operands)
-      : "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm12",
-        "ymm13", "ymm14", "ymm15");
-}
+PASS(pass_avx2, "avx2", kWords,
+     LOAD("vmovdqa", 0, "ymm8") LOAD("vmovdqa", 32, "ymm9") AVX2_PIXEL(0, 0, 1) AVX2_PIXEL(256, 2, 3)
+         AVX2_PIXEL(512, 4, 5) AVX2_PIXEL(768, 6, 7),
+     ADVANCE(64, 4), "vzeroupper", LOW_REGISTERS("ymm"))
 
 // conv2d_lookup's loop: a table for every nibble of the input, the nibbles of the weights as they are. One byte of two
 // pixels and four registers of filters: registers 0 to 7 count, 8 to 11 hold weights, 12 a table, 13 to 15 the results.
@@ -193,41 +149,20 @@ __attribute__((target("avx2"))) void pass_avx2(const Operands& operands) {
 #define TABLE(r, broadcast, offset, c0, c1, c2, c3)                                             \
   broadcast " " #offset "(%[x]), %%" r "12\n\t" LOOKED_UP(r, 8, c0, 13) LOOKED_UP(r, 9, c1, 14) \
       LOOKED_UP(r, 10, c2, 15) LOOKED_UP(r, 11, c3, 13)
-#define NIBBLE(r, move, broadcast, w0, w1, w2, w3, x0, x1)                                                          \
-  move " " #w0 "(%[w]), %%" r "8\n\t" move " " #w1 "(%[w]), %%" r "9\n\t" move " " #w2 "(%[w]), %%" r "10\n\t" move \
-       " " #w3 "(%[w]), %%" r "11\n\t" TABLE(r, broadcast, x0, 0, 1, 2, 3) TABLE(r, broadcast, x1, 4, 5, 6, 7)
-#define LOOKUP_CLOBBERS(r)                                                                                            \
-  "cc", r "0", r "1", r "2", r "3", r "4", r "5", r "6", r "7", r "8", r "9", r "10", r "11", r "12", r "13", r "14", \
-      r "15"
+#define NIBBLE(r, move, broadcast, w0, w1, w2, w3, x0, x1) \
+  LOAD(move, w0, r "8")                                    \
+  LOAD(move, w1, r "9")                                    \
+  LOAD(move, w2, r "10") LOAD(move, w3, r "11") TABLE(r, broadcast, x0, 0, 1, 2, 3) TABLE(r, broadcast, x1, 4, 5, 6, 7)
 
-__attribute__((target("avx2"))) void pass_avx2_lookup(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  int64_t bytes = kWords;
-  __asm__ volatile("1:\n\t"  //
-                   NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 0, 32, 64, 96, 0, 16)
-                       NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 128, 160, 192, 224, 32, 48)  //
-                   "add $256, %[w]\n\t"
-                   "dec %[n]\n\t"
-                   "jnz 1b\n\t"
-                   "vzeroupper"
-                   : [w] "+r"(weight), [n] "+r"(bytes)
-                   : [x] "r"(operands.pixels), "m"(operands)
-                   : LOOKUP_CLOBBERS("ymm"));
-}
+PASS(pass_avx2_lookup, "avx2", kWords,
+     NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 0, 32, 64, 96, 0, 16)
+         NIBBLE("ymm", "vmovdqa", "vbroadcasti128", 128, 160, 192, 224, 32, 48),
+     "add $256, %[w]\n\t", "vzeroupper", LOW_REGISTERS("ymm"))
 
-__attribute__((target("avx512f,avx512bw"))) void pass_avx512_lookup(const Operands& operands) {
-  const uint8_t* weight = operands.weights;
-  int64_t bytes = kWords / 2;
-  __asm__ volatile("1:\n\t"  //
-                   NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 0, 64, 128, 192, 0, 16)
-                       NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 256, 320, 384, 448, 32, 48)  //
-                   "add $512, %[w]\n\t"
-                   "dec %[n]\n\t"
-                   "jnz 1b"
-                   : [w] "+r"(weight), [n] "+r"(bytes)
-                   : [x] "r"(operands.pixels), "m"(operands)
-                   : LOOKUP_CLOBBERS("zmm"));
-}
+PASS(pass_avx512_lookup, "avx512f,avx512bw", kWords / 2,
+     NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 0, 64, 128, 192, 0, 16)
+         NIBBLE("zmm", "vmovdqa64", "vbroadcasti32x4", 256, 320, 384, 448, 32, 48),
+     "add $512, %[w]\n\t", "", LOW_REGISTERS("zmm"), HIGH_REGISTERS)
 
 constexpr Bound kBounds[] = {
     {"avx512vpopcntdq", kIsaAvx512Vpopcntdq, 6 * 4 * 512 * kWords, pass_avx512_vpopcntdq},
@@ -249,7 +184,7 @@ std::vector<std::string> bounds() {
   std::vector<std::string> names;
   const uint32_t supported = detect_arch_flags();
   for (const Bound& row : kBounds) {
-    if ((supported & row.flags) == row.flags) names.emplace_back(row.isa);
+    if (has(supported, row.flags)) names.emplace_back(row.isa);
   }
   return names;
 }
@@ -261,7 +196,7 @@ std::vector<std::string> bounds() { return {}; }
 
 #endif
 
-// MAC per second of the loop of `isa`: the shortest of `repeats` stretches of some tens of microseconds.
+// MAC per second of the loop of `isa`: the shortest of `repeats` stretches of tens of microseconds.
 double bound(const std::string& isa, int repeats) {
   const Bound* row = bound_named(isa);
   if (row == nullptr) throw nanobind::value_error(("no bound is known for " + isa).c_str());

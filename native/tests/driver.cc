@@ -1,16 +1,17 @@
 // Calls of operators over a pipe, for machines where Python's test binding does not run: another CPU under an emulator.
 //
-//     driver                 reads requests from stdin and answers on stdout, until stdin ends
-//     driver --about         prints the instruction sets that this CPU runs, then the kernels in use, each on one line
+//     driver             reads requests from stdin and answers on stdout, until stdin ends
+//     driver --about     prints three lines: the instruction sets of this architecture, those that this CPU runs, and the
+//                        kernels in use
 //
 // A request is a u64 length and as many bytes; an answer too. All numbers are little-endian.
 //
 //     request   string name, u32 threads, u32 outputs, u32 values, then the values: the inputs and the outputs
 //     value     u8 kind:  'n' None | 'b' u8 | 'i' i64 | 'd' f64 | 'l' u32 count, i64 each | 't' tensor
 //     tensor    u8 type ('f' float32, 'i' int32, 'l' int64), u32 rank, i32 sizes, u8 order of dimensions in memory,
-//     data string    u32 length, bytes answer    u8 1, data of the outputs after the call   or   u8 0, the error as
-//     text
-#include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
+//               data
+//     string    u32 length, bytes
+//     answer    u8 1, data of the outputs after the call; or u8 0, the error as text
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/kernel/kernel_runtime_context.h>
 #include <executorch/runtime/kernel/operator_registry.h>
@@ -31,6 +32,7 @@
 #include "operators/operators.h"
 #include "runtime/log.h"
 #include "runtime/thread_pool.h"
+#include "tests/scratch.h"
 
 namespace bittern {
 namespace {
@@ -146,7 +148,7 @@ std::string call(const std::vector<char>& request) {
   const auto found = executorch::runtime::get_op_function_from_registry(name.c_str());
   if (!found.ok()) throw std::invalid_argument("no operator is named " + name);
 
-  executorch::extension::MallocMemoryAllocator scratch;
+  ExactScratch scratch;
   executorch::runtime::KernelRuntimeContext context(nullptr, &scratch);
   const ThreadPoolUse use(static_cast<int>(threads));
   const LogCapture log;
@@ -175,13 +177,16 @@ void write_answer(bool ok, const std::string& text) {
 }
 
 int about() {
+  for (const Isa& isa : kIsas) std::printf("%s ", isa.name);
+  std::printf("\n");
   for (const std::string& name : supported_isas()) std::printf("%s ", name.c_str());
   const Isa* isa = active_isa();
   if (isa == nullptr) {
     std::fprintf(stderr, "%s\n", active_isa_error().c_str());
     return 1;
   }
-  std::printf("\n%s %s %s\n", get_conv2d(isa->flags).name, get_pack(isa->flags).name, get_max_pool2d(isa->flags).name);
+  std::printf("\n%s %s %s\n", get_conv2d_direct(isa->flags).name, get_pack(isa->flags).name,
+              get_max_pool2d(isa->flags).name);
   return 0;
 }
 

@@ -33,8 +33,8 @@ NB_MODULE(_bittern_native_tests, m) {
       },
       nb::arg("supported"), nb::arg("forced") = nb::none());
   bittern::bind_bounds(m);
-  bittern::bind_choices(m);
-  bittern::bind_kernels(m);
+  bittern::bind_conv2d_kernels(m);
+  bittern::bind_other_kernels(m);
   bittern::bind_operators(m);
   bittern::bind_programs(m);
 }

@@ -1,10 +1,10 @@
 // Any operator of ExecuTorch's registry, called with Python values as a program would call it.
 #include "operators/operators.h"
 
-#include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/kernel/kernel_runtime_context.h>
 #include <executorch/runtime/kernel/operator_registry.h>
+#include <executorch/runtime/kernel/thread_parallel_interface.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -20,6 +20,7 @@
 #include "runtime/thread_pool.h"
 #include "tests/bindings.h"
 #include "tests/buffer.h"
+#include "tests/scratch.h"
 
 namespace nb = nanobind;
 using nb::literals::operator""_a;
@@ -38,7 +39,7 @@ constexpr ScalarType kTypeOf = std::is_same_v<T, float>     ? ScalarType::Float
                                : std::is_same_v<T, int32_t> ? ScalarType::Int
                                                             : ScalarType::Long;
 
-// A tensor on a buffer of its own: a flat array in the order of memory, and how memory is ordered.
+// A tensor on a buffer of its own: a flat array in memory order, and that order.
 class HostTensor {
  public:
   template <class T>
@@ -96,7 +97,7 @@ void call_operator(const std::string& name, const nb::list& arguments, int threa
   if (!found.ok()) throw nb::value_error(("no operator is named " + name).c_str());
   Arguments args;
   for (nb::handle x : arguments) args.push_python(x);
-  executorch::extension::MallocMemoryAllocator scratch;
+  ExactScratch scratch;
   KernelRuntimeContext context(nullptr, &scratch);
   const ThreadPoolUse use(threads);
   const LogCapture log;
@@ -115,6 +116,10 @@ void bind_operators(nb::module_& m) {
     std::vector<std::string> names;
     for (const auto& kernel : operators()) names.emplace_back(kernel.name_);
     return names;
+  });
+  m.def("pool_threads", [](int threads) {
+    const ThreadPoolUse use(threads);
+    return executorch::extension::get_thread_count();
   });
   m.def("call_operator", call_operator, "name"_a, "arguments"_a, "threads"_a = 1);
 }

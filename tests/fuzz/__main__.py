@@ -1,6 +1,6 @@
 """``python -m fuzz SECONDS``: fuzzes operators for four fifths of the time and loading for the rest; `make fuzz`.
 
-Inputs that reach new code are kept in build/fuzz/found and are the start of the next run.
+Inputs that reach new code are kept in build/fuzz/found, where the next run starts.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""Loads damaged model files, each in turn, and ends at the first that is neither refused with a reason nor run.
+"""Loads damaged model files, one after another, and ends at the first that is neither run nor refused with a reason.
 
-``python -m fuzz.loading MODEL.pte SEED FIRST SECONDS`` is a process that a parent watches, as a damaged file could end
-it: it prints the number of a case before the case, and every case can be run again by its number. Bytes of the program
+``python -m fuzz.loading MODEL.pte SEED FIRST SECONDS`` runs under a parent, as a damaged file could end the process: it
+prints the number of each case before the case, and that number runs it again. Bytes of the program
 with a digest that fits are left alone, except for the metadata: ExecuTorch's loader trusts what it is given.
 """
 
@@ -34,7 +34,7 @@ def check_file(path: Path) -> None:
 
 
 def run_case(base: mutate.Base, seed: int, number: int, path: Path) -> bool:
-    """Whether the case was accepted. Any error but a ModelFileError of one short line goes through."""
+    """Whether the case was accepted. Raises any error but a ModelFileError of one short line."""
     chance = random.Random(f"{seed}-{number}")
     kinds = (mutate.file_without_digest, mutate.file_with_other_footer, mutate.file_with_other_metadata, None, None)
     make = kinds[number % len(kinds)]

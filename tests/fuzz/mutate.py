@@ -75,7 +75,7 @@ def mutate_bytes(chance: random.Random, data: bytes) -> bytes:
 
 
 def file_without_digest(chance: random.Random, base: Base) -> bytes:
-    """Bytes of a file that were damaged, or that were never a model."""
+    """A damaged file, or one that never was a model."""
     data = container.append_footer(base.program)
     match chance.randrange(4):
         case 0:
@@ -89,7 +89,7 @@ def file_without_digest(chance: random.Random, base: Base) -> bytes:
 
 
 def file_with_other_footer(chance: random.Random, base: Base) -> bytes:
-    """Fields of the footer changed, and the digest made to fit again."""
+    """Fields of the footer changed, with a digest that fits."""
     fields = [container.MAGIC, container.FORMAT_VERSION, 0, len(base.program)]
     which = chance.randrange(1, 4)
     size = 64 if which == 3 else 32
@@ -99,7 +99,7 @@ def file_with_other_footer(chance: random.Random, base: Base) -> bytes:
 
 
 def file_with_other_metadata(chance: random.Random, base: Base) -> bytes:
-    """The metadata inside the program replaced by as many other bytes, and the digest made to fit again."""
+    """The metadata inside the program replaced by as many other bytes, with a digest that fits."""
     old = base.text.encode()
     if chance.random() < 0.4:
         at = chance.randrange(len(old))
@@ -111,7 +111,7 @@ def file_with_other_metadata(chance: random.Random, base: Base) -> bytes:
 
 
 def metadata_text(chance: random.Random, base: Base) -> str:
-    """Text that is not the metadata of a model, or only nearly."""
+    """Text that is not, or not quite, the metadata of a model."""
     kind = chance.randrange(8)
     if kind == 0:
         return chance.choice(TEXTS)

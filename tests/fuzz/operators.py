@@ -19,18 +19,18 @@ CLANG = "apt-get install clang libclang-rt-14-dev, or the packages of the versio
 
 
 class MissingError(Exception):
-    """What this machine lacks to build the fuzzer, and the way out."""
+    """This machine cannot build the fuzzer; the message says which package is missing."""
 
 
 class FindingError(Exception):
-    """What a fuzzer found, and how to see it again."""
+    """A fuzzer's finding, and how to reproduce it."""
 
 
 def build() -> Path:
-    """Builds the fuzzer, as far as it is not up to date; returns the program.
+    """Brings the fuzzer up to date; returns the program.
 
     Raises:
-        MissingError: there is no clang here, or none with libFuzzer and sanitizers.
+        MissingError: there is no clang with libFuzzer and sanitizers here.
         RuntimeError: the fuzzer does not compile.
     """
     compiler = shutil.which(os.environ.get("CLANGXX", "clang++"))
@@ -56,8 +56,7 @@ def _check_libraries(compiler: str) -> None:
 
 
 def fuzz(program: Path, found: Path, seconds: int, *options: str) -> int:
-    """Fuzzes for ``seconds`` from CORPUS and the inputs in ``found``, where new ones go; returns how many calls
-    were made.
+    """Fuzzes for ``seconds``, starting from CORPUS and ``found``, where new inputs go; returns the number of calls.
 
     Raises:
         FindingError: with the report; the input is kept in build/fuzz.
@@ -84,6 +83,6 @@ def _calls(program: Path, *arguments: str) -> int:
     if done.returncode != 0:
         inputs = re.findall(r"Test unit written to (\S+)", done.stderr)
         again = f"again: {program} {inputs[-1]}" if inputs else f"status {done.returncode}"
-        raise FindingError("\n".join([f"the fuzzer of operators has found something ({again})", *report[-60:]]))
+        raise FindingError("\n".join([f"the fuzzer of operators found something ({again})", *report[-60:]]))
     (count,) = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
     return int(count)

@@ -1,4 +1,4 @@
-"""Operators and loading survive what fuzzers make up, for a limited time; `make fuzz` goes on for longer."""
+"""Operators and loading survive a limited time of fuzzing; `make fuzz` runs longer."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_a_few_damaged_files_are_refused(base: Path, tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_early_is_a_finding(tmp_path: Path) -> None:
-    """What the tests above rely on."""
+    """The tests above rely on this."""
     damaged = tmp_path / "damaged.pte"
     damaged.write_bytes(b"no model")
     with pytest.raises(operators.FindingError, match=r"(?s)status 1 .*again: .*ModelFileError"):

@@ -1,4 +1,8 @@
-"""Native processes, one an instruction set: sanitized for those of this machine, emulated for those of aarch64."""
+"""Native processes, one an instruction set: sanitized for those of this machine, emulated for those of aarch64.
+
+Instruction sets and kernels are those that the built test binding lists: a new row of ``kIsas`` or of a ``kernels.inc``
+is tested as it is.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,10 +12,23 @@ import pytest
 
 from native import emulated, sanitized
 from native.emulated import Emulated, MissingError
-from native.sanitized import Native
+from native.sanitized import FAMILIES, Native
 
-HOST = ("portable", "avx2", "avx512", "avx512vpopcntdq")
 EMULATED = [pytest.param(f"aarch64-{isa}", marks=pytest.mark.slow) for isa in emulated.CPUS]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    families = [family for family in FAMILIES if f"{family}_kernel" in metafunc.fixturenames]
+    if not families and "native" not in metafunc.fixturenames:
+        return
+    try:
+        listed = sanitized.listed()
+    except RuntimeError:  # which the fixture native_folder reports
+        listed = sanitized.Listed({"unbuilt": 0}, {family: {"unbuilt": 0} for family in FAMILIES})
+    for family in families:
+        metafunc.parametrize(f"{family}_kernel", listed.rows[family], indirect=True, scope="session")
+    if "native" in metafunc.fixturenames:
+        metafunc.parametrize("native", [*listed.isas, *EMULATED], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +73,7 @@ def emulated_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def start_isa(request: pytest.FixtureRequest) -> Callable[[str], Native]:
-    """Gives the process of one of HOST or EMULATED; skips where there is none."""
+    """Gives the process of an instruction set, ``aarch64-NAME`` for an emulated one; skips where there is none."""
     emulations: dict[str, Native] = {}
 
     def start(isa: str) -> Native:
@@ -75,16 +92,37 @@ def start_isa(request: pytest.FixtureRequest) -> Callable[[str], Native]:
     return start
 
 
-@pytest.fixture(scope="session", params=[*HOST, *EMULATED])
+@pytest.fixture(scope="session")
 def native(request: pytest.FixtureRequest, start_isa: Callable[[str], Native]) -> Native:
     """A process for each instruction set, those of aarch64 included, which call operators alone."""
     return start_isa(request.param)
 
 
-@pytest.fixture(scope="session", params=HOST)
-def host_native(request: pytest.FixtureRequest, start_isa: Callable[[str], Native]) -> Native:
-    """A process for each instruction set of x86-64, for tests that would take too long in an emulator."""
-    return start_isa(request.param)
+def _runnable(family: str, name: str, any_native: Native) -> str:
+    if sanitized.listed().rows[family][name] & ~any_native.detect_arch_flags():
+        pytest.skip(f"this CPU cannot run {name}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def conv2d_kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
+    """The name of each kernel that this CPU can run, as for the other families."""
+    return _runnable("conv2d", request.param, any_native)
+
+
+@pytest.fixture(scope="session")
+def conv2d_weight_only_kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
+    return _runnable("conv2d_weight_only", request.param, any_native)
+
+
+@pytest.fixture(scope="session")
+def pack_kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
+    return _runnable("pack", request.param, any_native)
+
+
+@pytest.fixture(scope="session")
+def max_pool2d_kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
+    return _runnable("max_pool2d", request.param, any_native)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,6 +1,6 @@
 """Innermost loops of compiled code, counted from its disassembly.
 
-``python -m native.disassembly FILE.o`` (in the folder of the tests) prints those of an object file for aarch64.
+``PYTHONPATH=tests python -m native.disassembly FILE.o`` prints those of an object file for aarch64.
 """
 
 import re
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BITS = 128
-"""A vector register of aarch64. Each CNT counts the differing bits of as many weights and inputs: one binary MAC a bit,
-or two where BSL has made one bit of two (conv2d_pairs)."""
+"""In a vector register of aarch64. CNT counts the differing bits of weights and inputs: one binary MAC for each, or two
+where BSL has made one bit of two (conv2d_pairs)."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop that holds no other: its instructions from the first to the branch back, mnemonics and operands."""
+    """A loop without inner loops: its instructions up to the branch back, mnemonics and operands."""
 
     function: str
     instructions: tuple[tuple[str, str], ...]
@@ -32,7 +32,7 @@ class Loop:
 
     @property
     def macs(self) -> int:
-        """Binary multiply-accumulates of one turn."""
+        """Binary multiply-accumulates of one iteration."""
         return self.counts["cnt"] * BITS * (2 if "bsl" in self.counts else 1)
 
     @property

@@ -1,7 +1,7 @@
-"""The operators on another CPU: a driver program (native/tests/driver.cc) for aarch64 under qemu's user emulation.
+"""The operators on aarch64: a driver program (native/tests/driver.cc) under qemu's user emulation.
 
-It is compiled as the engine is shipped, without sanitizers. `Emulated` takes the place of `Native` where tests call
-operators alone.
+It is compiled as the engine is shipped, without sanitizers. `Emulated` replaces `Native` in tests that call operators
+alone.
 """
 
 import fcntl
@@ -10,13 +10,14 @@ import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from native.sanitized import ROOT, Native, NativeError, run, tool
-from native.worker import Strided
+from native.sanitized_process import Strided
 
 BUILD = ROOT / "build" / "aarch64"
 TOOLCHAIN = ROOT / "native" / "cmake" / "aarch64-linux-gnu.cmake"
@@ -28,14 +29,14 @@ CPUS = {"neon": "cortex-a72", "neondotprod": "neoverse-n1", "portable": "cortex-
 
 
 class MissingError(Exception):
-    """What this machine lacks to run code for aarch64, and the way out."""
+    """This machine cannot build or run code for aarch64; the message says which package is missing."""
 
 
 def build() -> Path:
-    """Builds the driver for aarch64, as far as it is not up to date; returns the folder that holds it.
+    """Brings the driver for aarch64 up to date; returns the folder that holds it.
 
     Raises:
-        MissingError: this machine has no cross-compiler, no qemu or no ExecuTorch for aarch64.
+        MissingError: there is no cross-compiler, qemu or ExecuTorch for aarch64 here.
         RuntimeError: the driver does not compile.
     """
     for program, package in (("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"), ("qemu-aarch64", "qemu-user")):
@@ -61,10 +62,19 @@ def _build() -> None:
     run(tool("cmake"), "--build", BUILD, "--parallel", str(os.cpu_count() or 1))
 
 
-def about(folder: Path, cpu: str) -> tuple[list[str], list[str]]:
-    """The instruction sets that a CPU of qemu's runs, fastest first, and the kernels that it uses."""
-    isas, kernels = _output(folder / "bittern_driver", "--about", cpu=cpu).decode().splitlines()
-    return isas.split(), kernels.split()
+@dataclass(frozen=True)
+class About:
+    """``isas``: all of aarch64, fastest first; ``supported``: those of one CPU; ``kernels``: what it uses."""
+
+    isas: list[str]
+    supported: list[str]
+    kernels: list[str]
+
+
+def about(folder: Path, cpu: str) -> About:
+    """What the driver says of itself on a CPU of qemu's."""
+    lines = _output(folder / "bittern_driver", "--about", cpu=cpu).decode().splitlines()
+    return About(*(line.split() for line in lines))
 
 
 def run_model(folder: Path, isa: str, path: Path, memory: bytes) -> str:

@@ -89,7 +89,7 @@ PADDINGS: dict[str, Callable[[Geometry], tuple[tuple[int, int, int, int], int]]]
 
 
 def big_grid() -> Iterator[Geometry]:
-    """Larq Compute Engine's grid, with all three kinds of padding value and uneven padding beside it."""
+    """Larq Compute Engine's grid, with all three padding values and uneven padding in addition."""
     images = [
         (1, 7, 7, 4),
         (3, 8, 5, 64),
@@ -126,7 +126,7 @@ def large_grid() -> Iterator[Geometry]:
 
 
 def deep_grid() -> Iterator[Geometry]:
-    """Pixels, filters and words enough for the kernels that small layers do without (conv2d_pairs, conv2d_lookup)."""
+    """Enough pixels, filters and words for the kernels of large layers (conv2d_pairs, conv2d_lookup)."""
     images, kernels = [(1, 9, 8), (3, 6, 7)], [(1, 1), (2, 3), (3, 3)]
     axes = itertools.product(images, kernels, [64, 128, 192], [128, 150], [(1, 1), (1, 2)], [(1, 1), (2, 1)], PADDINGS)
     for image, kernel, channels, filters, stride, dilation, padding in axes:
@@ -146,7 +146,7 @@ def _dot(geometry: Geometry) -> Tensor:
 
 def _operands(geometry: Geometry) -> tuple[Tensor, Tensor]:
     """Packed random activations and weights. In one geometry of eight nearly all products are -1, or nearly all +1, so
-    that a counter that is too narrow overflows."""
+    that too narrow a counter overflows."""
     seed = zlib.crc32(geometry.name.encode())
     rng, conv = np.random.default_rng(seed), geometry.conv
     x = rng.integers(0, 2, (*geometry.image, conv.in_channels), np.uint8)
@@ -183,7 +183,7 @@ def _steps(epilogue: str, dot: Tensor, name: str) -> tuple[list[object], Tensor 
 
 @dataclass(frozen=True)
 class Combination:
-    """A call of an operator, its outputs to be, and what they must equal."""
+    """A call of an operator, and what its outputs must equal."""
 
     name: str
     call: Call
@@ -213,8 +213,7 @@ def combinations(geometry: Geometry) -> Iterator[Combination]:
 
 
 def compare(native: Native, geometries: Iterable[Geometry]) -> int:
-    """Runs all combinations of ``geometries``; returns how many have been compared. AssertionError names the first one
-    that differs."""
+    """Runs all combinations of ``geometries``; returns how many. AssertionError names the first one that differs."""
     return sum(_run(native, list(combinations(geometry))) for geometry in geometries)
 
 

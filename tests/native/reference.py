@@ -1,4 +1,4 @@
-"""The operators' equations in plain numpy: the oracle of the native tests, written from the definitions alone.
+"""The operators' equations in plain numpy: the oracle of the native tests, written from their definitions.
 
 Signs are float64 arrays of -1 and +1; a float32 epilogue is computed step by step in float32.
 """

@@ -1,6 +1,7 @@
-"""The test process's side of `native.worker`: builds the test binding, starts workers, passes calls on."""
+"""Kernels and operators in a sanitized process (`native.sanitized_process`): builds the binding, passes calls on."""
 
 import fcntl
+import functools
 import os
 import pickle
 import shutil
@@ -15,18 +16,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from native.worker import LENGTH, Strided
+from native.sanitized_process import LENGTH, Strided
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "sanitize"
 
 
 class NativeError(Exception):
-    """What a native call raised: an error line of ExecuTorch's log, or the message of a Python exception."""
+    """A native call failed: with an error line of ExecuTorch's log, or the message of a Python exception."""
 
 
+FAMILIES = ("conv2d", "conv2d_weight_only", "pack", "max_pool2d")
+"""Of kernels; conv2d holds conv2d_lookup and conv2d_pairs."""
+
+
+@functools.cache
 def build() -> Path:
-    """Builds the sanitized test binding, as far as it is not up to date; returns the folder that holds it."""
+    """Brings the sanitized test binding up to date; returns the folder that holds it.
+
+    Raises:
+        RuntimeError: a tool is missing, or the binding does not compile.
+    """
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one test process builds, others wait
@@ -77,7 +87,7 @@ class Call:
 
 
 class Native:
-    """Functions of the test binding in a sanitized process. A report of a sanitizer ends it and fails the call."""
+    """Functions of the test binding in a sanitized process. A sanitizer's report ends it and fails the call."""
 
     def __init__(self, folder: Path, isa: str | None) -> None:
         self._folder, self._isa = folder, isa
@@ -89,7 +99,7 @@ class Native:
 
     @property
     def isa(self) -> str | None:
-        """What it was started with; None: the fastest."""
+        """The BITTERN_ISA it was started with; None: the fastest."""
         return self._isa
 
     def operator(
@@ -122,7 +132,7 @@ class Native:
 
     def close(self) -> None:
         if self._process is not None:
-            with self._process:  # closes the pipes, at which the worker ends
+            with self._process:  # closes the pipes, which ends the process
                 pass
         self._process = None
         self._errors.close()
@@ -134,7 +144,7 @@ class Native:
         raise NativeError(f"{answer[0]}: {answer[1]}")
 
     def _exchange(self, function: str, request: bytes) -> bytes:
-        """Sends a request to the process and returns its answer, or fails with what the process left on stderr."""
+        """The process's answer. AssertionError with what it left on stderr if it ends instead."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -167,7 +177,7 @@ class Native:
         return self._process
 
     def _command(self) -> list[str]:
-        return [sys.executable, str(Path(__file__).with_name("worker.py")), str(self._folder)]
+        return [sys.executable, str(Path(__file__).with_name("sanitized_process.py")), str(self._folder)]
 
     def _environment(self) -> dict[str, str]:
         # libstdc++ must be there when AddressSanitizer starts, or it cannot follow exceptions. numpy's and Python's own
@@ -183,6 +193,27 @@ class Native:
         }
         environment.pop("BITTERN_ISA", None)
         return environment if self._isa is None else {**environment, "BITTERN_ISA": self._isa}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the test binding is made of: kIsas, fastest first, and the rows of each family's kernels.inc.
+
+    Values are the feature bits that a set or a kernel needs.
+    """
+
+    isas: dict[str, int]
+    rows: dict[str, dict[str, int]]
+
+
+@functools.cache
+def listed() -> Listed:
+    """Asks the test binding, which is built if need be (`build`)."""
+    native = Native(build(), None)
+    try:
+        return Listed(native.isas(), {family: dict(getattr(native, f"{family}_kernels")()) for family in FAMILIES})
+    finally:
+        native.close()
 
 
 def _library(name: str) -> str:

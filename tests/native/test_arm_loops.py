@@ -1,4 +1,4 @@
-"""The inner loops of conv2d and conv2d_pairs on aarch64 hold what docs/arm.md says, counted in the compiled code."""
+"""The compiled inner loops of conv2d and conv2d_pairs on aarch64 have the instructions that docs/arm.md lists."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_no_tile_copies_or_spills_a_register(kernel: str, loops: list[Loop]) -> 
         assert set(loop.mnemonics) == {"ld1r", "ldp", "eor", "cnt", ADD[kernel], "subs", "b.ne"}
 
 
-def test_pairs_of_words_take_a_quarter_less(kernel: str, loops: list[Loop], pair_loops: list[Loop]) -> None:
+def test_pairs_of_words_take_fewer_instructions(kernel: str, loops: list[Loop], pair_loops: list[Loop]) -> None:
     # A pair of words of 2 pixels and 2 blocks of 16 filters: 2 * 2 * 16 * 64 MAC.
     counts = pair_loops[0].counts
     assert pair_loops[0].macs == 2 * 2 * 16 * 64

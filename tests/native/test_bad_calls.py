@@ -214,7 +214,7 @@ def test_an_operator_that_does_not_exist_is_an_error(any_native: Native) -> None
 
 
 def test_the_sanitizer_sees_a_write_past_the_end(start_native: Callable[[str | None], Native]) -> None:
-    """What all other tests rely on."""
+    """All other tests rely on this."""
     native = start_native("portable")
     words = np.zeros(2, np.uint32)
     with pytest.raises(AssertionError, match="heap-buffer-overflow"):

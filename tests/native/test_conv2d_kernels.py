@@ -1,7 +1,7 @@
-"""Every row of the lists of conv2d, conv2d_lookup and conv2d_pairs equals the contract of conv2d.h, run by name.
+"""Every kernel of conv2d, conv2d_lookup and conv2d_pairs, run by name, keeps the contract of conv2d.h.
 
-The operators' tests cover shapes and epilogues; here is what operators never ask for: ranges of pixels, other strides
-of memory, untouched neighbours of the output.
+The operators' tests cover shapes and epilogues; these cover what no operator asks for: ranges of pixels, other strides
+in memory, untouched neighbours of the output.
 """
 
 from typing import Any
@@ -16,26 +16,11 @@ from native.sanitized import Native
 FILLER = 0x5A5A5A5A
 
 
-DIRECT = ["x86_avx512_vpopcntdq", "x86_avx512", "x86_avx2", "portable"]
-NAMES = [*DIRECT, "lookup_x86_avx512", "lookup_x86_avx2", "pairs_x86_avx512_vpopcntdq"]
-
-
-@pytest.fixture(params=NAMES)
-def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
-    rows = dict(any_native.conv2d_kernels())
-    name: str = request.param
-    if name not in rows or rows[name] & ~any_native.detect_arch_flags():
-        pytest.skip(f"this machine cannot run {name}")
-    return name
-
-
-def skip_unless_for(kernel: str, channels: int) -> None:
-    if kernel.startswith("pairs") and words(channels) % 2:
-        pytest.skip("an odd number of words has no pairs")
-
-
-def test_the_fixture_names_every_row(any_native: Native) -> None:
-    assert {name for name, _ in any_native.conv2d_kernels()} == set(NAMES)
+def skip_unless_for(native: Native, kernel: str, channels: int) -> None:
+    """Sizes alone do not matter here: a kernel is only slow on small layers."""
+    large = {"pixels": 1000, "filters": 1000, "words": 100}
+    if rule := native.conv2d_why_not(kernel, **large, pixel_words=words(channels)):
+        pytest.skip(f"{kernel} does not take {rule}")
 
 
 class Problem:
@@ -81,36 +66,38 @@ class Problem:
 
 @pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 64, 80, 100, 260])
 @pytest.mark.parametrize("channels", [1, 32, 33, 96, 128, 190, 256, 500, 1024])
-def test_dot_products(any_native: Native, kernel: str, channels: int, filters: int) -> None:
-    skip_unless_for(kernel, channels)
+def test_dot_products(any_native: Native, conv2d_kernel: str, channels: int, filters: int) -> None:
+    skip_unless_for(any_native, conv2d_kernel, channels)
     problem = Problem(channels, filters)
     arguments = {**problem.arguments, "values": problem.values()}
-    values, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    values, bits, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
     assert bits is None
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("images", [1, 3])
-def test_windows_of_any_stride(any_native: Native, kernel: str, stride: int, images: int) -> None:
+def test_windows_of_any_stride(any_native: Native, conv2d_kernel: str, stride: int, images: int) -> None:
     problem = Problem(64, 64, stride=stride, images=images)
-    values, _, _ = any_native.conv2d(kernel, {**problem.arguments, "values": problem.values()}, 0, problem.pixels)
+    values, _, _ = any_native.conv2d(
+        conv2d_kernel, {**problem.arguments, "values": problem.values()}, 0, problem.pixels
+    )
     np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
 
 
 @pytest.mark.parametrize("filters", [20, 80])
-def test_thresholds_on_dot_products(any_native: Native, kernel: str, filters: int) -> None:
+def test_thresholds_on_dot_products(any_native: Native, conv2d_kernel: str, filters: int) -> None:
     problem = Problem(64, filters)
     threshold = np.random.default_rng(1).integers(-30, 30, filters, dtype=np.int32)
     arguments = {**problem.arguments, "bits": problem.bits(), "bit_threshold": threshold}
-    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    _, bits, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     halves = -(-filters // 16)
     written = bits.view(np.uint16).reshape(problem.pixels, -1)[:, :halves]
     expected = pack(problem.dot < threshold).view(np.uint16).reshape(problem.pixels, -1)[:, :halves]
     np.testing.assert_array_equal(written, expected)
 
 
-def test_a_pair_of_words_counts_every_combination_of_its_bits(any_native: Native, kernel: str) -> None:
+def test_a_pair_of_words_counts_every_combination_of_its_bits(any_native: Native, conv2d_kernel: str) -> None:
     """16 pixels and filters of two channels in different words: the identity of conv2d_pairs.h."""
     signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
     x, weight = np.ones((1, 1, 4, 64)), np.ones((4, 1, 1, 64))
@@ -132,16 +119,16 @@ def test_a_pair_of_words_counts_every_combination_of_its_bits(any_native: Native
         "pixel_words": 2,
         "values": np.full(16, np.nan, np.float32),
     }
-    values, _, _ = any_native.conv2d(kernel, arguments, 0, 4)
+    values, _, _ = any_native.conv2d(conv2d_kernel, arguments, 0, 4)
     np.testing.assert_array_equal(values.reshape(4, 4), 62 + signs @ signs.T)
 
 
 @pytest.mark.parametrize("begin", [0, 1, 3, 17])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9, 30])
-def test_only_the_pixels_asked_for_are_written(any_native: Native, kernel: str, begin: int, count: int) -> None:
+def test_only_the_pixels_asked_for_are_written(any_native: Native, conv2d_kernel: str, begin: int, count: int) -> None:
     problem, part = Problem(40, 50, stride=1), slice(begin, begin + count)
     arguments = {**problem.arguments, "values": problem.values(), "bits": problem.bits()}
-    values, bits, _ = any_native.conv2d(kernel, arguments, begin, begin + count)
+    values, bits, _ = any_native.conv2d(conv2d_kernel, arguments, begin, begin + count)
     expected = np.full(problem.dot.shape, np.nan, np.float32)
     expected[part] = problem.dot[part]
     np.testing.assert_array_equal(values.reshape(expected.shape), expected)
@@ -151,7 +138,7 @@ def test_only_the_pixels_asked_for_are_written(any_native: Native, kernel: str, 
 
 
 @pytest.mark.parametrize("first_channel", [0, 16, 32])
-def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, first_channel: int) -> None:
+def test_whole_halves_of_words_are_written(any_native: Native, conv2d_kernel: str, first_channel: int) -> None:
     problem, channels = Problem(40, 48), 96
     arguments = {
         **problem.arguments,
@@ -159,7 +146,7 @@ def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, firs
         "first_channel": first_channel,
         "bits": problem.bits(channels),
     }
-    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    _, bits, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     halves = bits.view(np.uint16).reshape(problem.pixels, -1)
     own = slice(first_channel // 16, first_channel // 16 + 3)
     np.testing.assert_array_equal(halves[:, own], pack(problem.dot < 0).view(np.uint16)[:, :3])
@@ -167,29 +154,29 @@ def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, firs
 
 
 @pytest.mark.parametrize("first_channel", [1, 15, 17, 20, 31])
-def test_bits_between_halves_are_merged(any_native: Native, kernel: str, first_channel: int) -> None:
+def test_bits_between_halves_are_merged(any_native: Native, conv2d_kernel: str, first_channel: int) -> None:
     problem, channels = Problem(40, 37), 80
     merged = np.zeros((problem.pixels, channels), bool)
     merged[:, :first_channel] = True
     before = pack(merged).view(np.uint32).reshape(-1)
     arguments = {**problem.arguments, "channels": channels, "first_channel": first_channel, "bits": before}
-    _, bits, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    _, bits, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     merged[:, first_channel : first_channel + 37] = problem.dot < 0
     np.testing.assert_array_equal(bits.reshape(problem.pixels, -1), pack(merged).view(np.uint32))
 
 
-def test_taps_may_lie_anywhere(any_native: Native, kernel: str) -> None:
+def test_taps_may_lie_anywhere(any_native: Native, conv2d_kernel: str) -> None:
     problem = Problem(33, 20)
     arguments = problem.arguments
     row, depth = arguments["row_stride"], arguments["pixel_stride"]
     arguments["run_offsets"] = np.array([i * row + j * depth for i in range(3) for j in range(3)], np.int64)
     arguments |= {"run_words": depth, "values": problem.values()}
-    values, _, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    values, _, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     np.testing.assert_array_equal(values.reshape(problem.dot.shape), problem.dot)
 
 
 @pytest.mark.parametrize("whole", [(0, 0), (1, 6), (2, 7)])
-def test_border_classes_correct_the_count(any_native: Native, kernel: str, whole: tuple[int, int]) -> None:
+def test_border_classes_correct_the_count(any_native: Native, conv2d_kernel: str, whole: tuple[int, int]) -> None:
     problem = Problem(40, 50)
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 2, problem.out_height, dtype=np.int32)
@@ -209,7 +196,7 @@ def test_border_classes_correct_the_count(any_native: Native, kernel: str, whole
         "first_whole": whole[0],
         "last_whole": whole[1],
     }
-    values, _, _ = any_native.conv2d(kernel, arguments, 0, problem.pixels)
+    values, _, _ = any_native.conv2d(conv2d_kernel, arguments, 0, problem.pixels)
     classes = np.tile((rows[:, None] * 3 + columns).reshape(-1), 2)
     # dot = 360 - 2 count, so count = (360 - dot) / 2
     expected = valid[classes][:, None] - 2 * ((360 - problem.dot) // 2 - counts[classes, :50].astype(np.int64))
@@ -217,14 +204,14 @@ def test_border_classes_correct_the_count(any_native: Native, kernel: str, whole
 
 
 @pytest.mark.parametrize("tap_words", [1, 2, 40])
-def test_tap_counts(any_native: Native, kernel: str, tap_words: int) -> None:
-    if kernel not in DIRECT:
-        pytest.skip("a function of conv2d alone")
+def test_tap_counts(any_native: Native, conv2d_kernel: str, tap_words: int) -> None:
+    if conv2d_kernel.startswith(("lookup_", "pairs_")):
+        pytest.skip("only direct kernels have this function")
     blocks, taps = 3, 9
     shape = (blocks, taps, tap_words, 16)
     weight = np.random.default_rng(0).integers(0, 2**32, shape, dtype=np.uint32)
     weight[0] = 0xFFFFFFFF
     before = np.full(taps * blocks * 16, FILLER, np.uint32)
-    counts = any_native.tap_counts(kernel, weight.reshape(-1), blocks, taps, tap_words, before)
+    counts = any_native.tap_counts(conv2d_kernel, weight.reshape(-1), blocks, taps, tap_words, before)
     expected = np.bitwise_count(weight).astype(np.int64).sum(axis=2).transpose(1, 0, 2)
     np.testing.assert_array_equal(counts.reshape(expected.shape), expected)

@@ -99,7 +99,7 @@ def test_any_padding_and_stride(
 
 
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
-def test_windows_that_lie_in_the_padding_altogether(native: Native, pad_value: int) -> None:
+def test_windows_entirely_in_the_padding(native: Native, pad_value: int) -> None:
     conv = Conv(35, 17, kernel_size=(2, 2), padding=(3, 4, 2, 5), pad_value=pad_value)
     Case(conv, image=(1, 2, 3)).check(native)
 
@@ -117,7 +117,7 @@ def test_any_kernel_and_dilation(native: Native, kernel_size: tuple[int, int], d
 def test_layers_of_many_pixels_and_words(
     native: Native, channels: int, filters: int, stride: tuple[int, int], dilation: tuple[int, int], pad_value: int
 ) -> None:
-    """Those that take conv2d_pairs or conv2d_lookup where the set has it."""
+    """Those that run on conv2d_pairs or conv2d_lookup if the set has it."""
     conv = Conv(channels, filters, (3, 3), stride, (1, 1, 2, 1), dilation, pad_value=pad_value)
     case = Case(conv, image=(2, 7, 9))
     case.check(native, Epilogue(mul=case.channel_floats(), residual=case.residual()), case.channel_floats(3))

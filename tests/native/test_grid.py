@@ -20,7 +20,7 @@ SIZES = {"big": 4536, "odd": 2550, "large": 96, "deep": 864}
 
 @pytest.fixture(scope="module", autouse=True)
 def one_torch_thread() -> Iterator[None]:
-    """The maps are too small to share; two threads would only wait for each other."""
+    """The maps are too small for two threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -40,8 +40,8 @@ def test_the_grids_are_as_large_as_they_say(geometries: dict[str, list[grid.Geom
 
 
 def step(native: Native, name: str) -> int:
-    """One in so many geometries is compared: all on this machine; in an emulator, which is slow, the whole big grid and
-    a part of the others. The portable kernels are the same source there, so a few do."""
+    """One in ``step`` geometries is compared: all on this machine; in an emulator, which is slow, the big grid and
+    a part of the others. The portable kernels are the same source there, so a few suffice."""
     if not isinstance(native, Emulated):
         return 1
     if native.isa == "portable":
@@ -54,16 +54,16 @@ def step(native: Native, name: str) -> int:
 @pytest.mark.parametrize("name", SIZES)
 def test_the_whole_grid(native: Native, geometries: dict[str, list[grid.Geometry]], name: str, part: int) -> None:
     every = step(native, name)
-    wanted = len(range(part, SIZES[name], PARTS)[::every]) * grid.COMBINATIONS * len(grid.FORMS)
-    assert wanted > 0
-    assert grid.compare(native, geometries[name][part::PARTS][::every]) == wanted
+    expected = len(range(part, SIZES[name], PARTS)[::every]) * grid.COMBINATIONS * len(grid.FORMS)
+    assert expected > 0
+    assert grid.compare(native, geometries[name][part::PARTS][::every]) == expected
 
 
 def test_a_sample_of_the_grid(native: Native, geometries: dict[str, list[grid.Geometry]]) -> None:
     chance = random.Random("a sample of the grid")
     chosen = [chance.sample(geometries[name], count) for name, count in {"big": 150, "odd": 110, "large": 4}.items()]
-    wanted = 264 * grid.COMBINATIONS * len(grid.FORMS)
-    assert grid.compare(native, [geometry for part in chosen for geometry in part]) == wanted
+    expected = 264 * grid.COMBINATIONS * len(grid.FORMS)
+    assert grid.compare(native, [geometry for part in chosen for geometry in part]) == expected
 
 
 def test_a_combination_alone(native: Native) -> None:
@@ -74,8 +74,8 @@ def test_a_combination_alone(native: Native) -> None:
     assert grid.only(native, name) >= 1
 
 
-def test_a_wrong_result_is_told_by_name(native: Native) -> None:
-    """What the tests above rely on."""
+def test_a_wrong_result_is_reported_by_name(native: Native) -> None:
+    """The tests above rely on this."""
 
     class Wrong:
         def operators(self, calls: list[Call]) -> object:

@@ -59,5 +59,5 @@ def test_any_leading_dimensions(native: Native, rows: tuple[int, ...]) -> None:
     ("features", "filters"), [(500, 17), (640, 40), (1024, 64), (1000, 90), (16_384, 17), (16_500, 17)]
 )
 def test_batches_of_long_rows(native: Native, features: int, filters: int) -> None:
-    """Those that take conv2d_pairs, up to 16,384 features, or conv2d_lookup where the set has it."""
+    """Those that run on conv2d_pairs, up to 16,384 features, or conv2d_lookup if the set has it."""
     check(native, (33,), features, filters, steps=features < 10_000)

@@ -1,4 +1,4 @@
-"""Every row of pack/kernels.inc and max_pool2d/kernels.inc on ranges of pixels, run by name."""
+"""Every kernel of pack and max_pool2d, run by name, on ranges of pixels."""
 
 import numpy as np
 import pytest
@@ -8,33 +8,20 @@ from native.sanitized import Native
 
 FILLER = 0x5A5A5A5A
 RANGES = [(0, 0), (0, 1), (1, 2), (3, 18), (5, 40), (0, 42), (41, 42)]
-NAMES = ["x86_avx512", "x86_avx2", "portable"]
-
-
-@pytest.fixture(params=NAMES)
-def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
-    rows = dict(any_native.pack_kernels())
-    name: str = request.param
-    if name not in rows or rows[name] & ~any_native.detect_arch_flags():
-        pytest.skip(f"this machine cannot run {name}")
-    return name
-
-
-def test_the_fixture_names_every_row(any_native: Native) -> None:
-    assert {name for name, _ in any_native.pack_kernels()} == set(NAMES)
-    assert {name for name, _ in any_native.max_pool2d_kernels()} == set(NAMES)
 
 
 @pytest.mark.parametrize(("begin", "end"), RANGES)
 @pytest.mark.parametrize("plane", [1, 21])
 @pytest.mark.parametrize("channels", [1, 16, 33, 70])
 def test_pack_writes_only_the_pixels_asked_for(
-    any_native: Native, kernel: str, channels: int, plane: int, begin: int, end: int
+    any_native: Native, pack_kernel: str, channels: int, plane: int, begin: int, end: int
 ) -> None:
     x = np.random.default_rng(0).normal(size=(42, channels)).astype(np.float32)
     memory = x if plane == 1 else x.reshape(2, plane, channels).transpose(0, 2, 1)
     before = np.full(42 * words(channels), FILLER, np.uint32)
-    packed = any_native.pack(kernel, np.ascontiguousarray(memory).reshape(-1), {}, channels, plane, begin, end, before)
+    packed = any_native.pack(
+        pack_kernel, np.ascontiguousarray(memory).reshape(-1), {}, channels, plane, begin, end, before
+    )
     expected = before.reshape(42, -1).copy()
     expected[begin:end] = pack(x[begin:end] < 0).view(np.uint32)
     np.testing.assert_array_equal(packed.reshape(42, -1), expected)
@@ -43,20 +30,20 @@ def test_pack_writes_only_the_pixels_asked_for(
 @pytest.mark.parametrize(("begin", "end"), RANGES)
 @pytest.mark.parametrize("channels", [1, 16, 33, 70])
 def test_unpack_writes_only_the_pixels_asked_for(
-    any_native: Native, kernel: str, channels: int, begin: int, end: int
+    any_native: Native, pack_kernel: str, channels: int, begin: int, end: int
 ) -> None:
     signs = random_signs(np.random.default_rng(0), 42, channels)
     before = np.full(signs.size, np.nan, np.float32)
-    values = any_native.unpack(kernel, pack(signs < 0).view(np.uint32).reshape(-1), channels, begin, end, before)
+    values = any_native.unpack(pack_kernel, pack(signs < 0).view(np.uint32).reshape(-1), channels, begin, end, before)
     expected = np.full(signs.shape, np.nan, np.float32)
     expected[begin:end] = signs[begin:end]
     np.testing.assert_array_equal(values.reshape(signs.shape), expected)
 
 
 @pytest.mark.parametrize(("begin", "end"), RANGES)
-def test_binarize_writes_only_the_values_asked_for(any_native: Native, kernel: str, begin: int, end: int) -> None:
+def test_binarize_writes_only_the_values_asked_for(any_native: Native, pack_kernel: str, begin: int, end: int) -> None:
     x = np.random.default_rng(0).normal(size=42).astype(np.float32)
-    y = any_native.binarize(kernel, x, begin, end, np.full(42, np.nan, np.float32))
+    y = any_native.binarize(pack_kernel, x, begin, end, np.full(42, np.nan, np.float32))
     expected = np.full(42, np.nan, np.float32)
     expected[begin:end] = np.where(x[begin:end] < 0, -1, 1)
     np.testing.assert_array_equal(y, expected)
@@ -65,7 +52,7 @@ def test_binarize_writes_only_the_values_asked_for(any_native: Native, kernel: s
 @pytest.mark.parametrize(("begin", "end"), RANGES)
 @pytest.mark.parametrize("depth", [1, 15, 16, 17])
 def test_max_pool2d_writes_only_the_pixels_asked_for(
-    any_native: Native, kernel: str, depth: int, begin: int, end: int
+    any_native: Native, max_pool2d_kernel: str, depth: int, begin: int, end: int
 ) -> None:
     shape = (2, 6, 7, depth)
     x = np.random.default_rng(0).integers(-(2**31), 2**31, shape).astype(np.int32)
@@ -73,7 +60,9 @@ def test_max_pool2d_writes_only_the_pixels_asked_for(
     assert expected.shape[0] == 42
     before = np.full(expected.size, FILLER, np.uint32)
     rows, columns = (6, 2, 2, 1, 0, 0), (7, 2, 1, 2, 1, 1)
-    pooled = any_native.max_pool2d(kernel, x.view(np.uint32).reshape(-1), depth, rows, columns, begin, end, before)
+    pooled = any_native.max_pool2d(
+        max_pool2d_kernel, x.view(np.uint32).reshape(-1), depth, rows, columns, begin, end, before
+    )
     outside = np.r_[0:begin, end:42]
     np.testing.assert_array_equal(pooled.reshape(42, -1)[begin:end], expected[begin:end])
     assert (pooled.reshape(42, -1)[outside] == FILLER).all()

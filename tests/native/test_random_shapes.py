@@ -1,6 +1,6 @@
-"""Operators equal the PyTorch references for any shape, window, epilogue and special value that hypothesis thinks of.
+"""Operators equal the PyTorch references for any shape, window, epilogue and special value that hypothesis draws.
 
-The other tests of operators compare with equations in numpy, and walk along one axis at a time.
+The other tests of operators compare with equations in numpy, and vary one thing at a time.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ EXAMPLES = settings(
 SPECIAL = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-45, -1e-45, 1.0], np.float32)
 
 RESIDUAL = 7
-"""Its place among the epilogue's arguments."""
+"""Its position among the epilogue's arguments."""
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 paddings = st.tuples(*[st.integers(0, 5)] * 4)
@@ -65,7 +65,7 @@ class Values:
 
 
 def steps(data: st.DataObject, values: Values, channels: int, residual: NDArray[np.float32]) -> list[object]:
-    """The epilogue's arguments and a float threshold; each is there or not."""
+    """The epilogue's arguments and a float threshold; each may be None."""
 
     def bound() -> float | None:
         return data.draw(st.none() | st.floats(allow_nan=False, width=32) | st.floats(-40, 40, width=32))
@@ -98,7 +98,7 @@ def value_calls(
     outputs: tuple[NDArray[np.float32], NDArray[np.int32]],
     threads: int,
 ) -> list[Call]:
-    """The forms of ``operator`` that compute floats, and those that return them in place of the residual once more."""
+    """The forms of ``operator`` that compute floats; and again, with the floats in the residual's memory."""
     floats, bits = outputs
     calls = [
         Call(operator, [*operands, *finish[:-1]], [floats], threads),
@@ -125,16 +125,16 @@ def check(native: Native, calls: list[Call]) -> None:
 
     for call, results in zip(calls, native.operators(calls), strict=True):
         expected = getattr(torch.ops.bittern, call.name)(*map(tensor, call.inputs))
-        for result, wanted in zip(results, (expected,) if len(results) == 1 else expected, strict=True):
-            np.testing.assert_array_equal(result, wanted.numpy(), err_msg=call.name)
+        for result, reference in zip(results, (expected,) if len(results) == 1 else expected, strict=True):
+            np.testing.assert_array_equal(result, reference.numpy(), err_msg=call.name)
 
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[Conv, tuple[int, int, int]]:
     """Any kernel, stride, dilation, uneven padding of any value and groups, with the image's N, H, W."""
     groups = draw(st.integers(1, 8) | st.sampled_from([17, 33, 40]))
-    most = max(1, 200 // groups)
-    channels, filters = draw(st.integers(1, most)), draw(st.integers(1, most))
+    limit = max(1, 200 // groups)
+    channels, filters = draw(st.integers(1, limit)), draw(st.integers(1, limit))
     kernel, stride, dilation, padding = draw(pairs), draw(pairs), draw(pairs), draw(paddings)
     extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     height = draw(st.integers(1, 9)) + max(0, extent[0] - padding[0] - padding[1] - 1)

@@ -1,4 +1,4 @@
-"""Every row of conv2d_weight_only/kernels.inc writes the pixels asked for and nothing else, run by name.
+"""Every kernel of conv2d_weight_only, run by name, writes the pixels asked for and nothing else.
 
 The operators' tests cover shapes and epilogues.
 """
@@ -13,20 +13,6 @@ from native.reference import pack, pack_weight, random_signs, words
 from native.sanitized import Native
 
 FILLER = 0x5A5A5A5A
-NAMES = ["x86_avx512", "x86_avx2", "portable"]
-
-
-@pytest.fixture(params=NAMES)
-def kernel(request: pytest.FixtureRequest, any_native: Native) -> str:
-    rows = dict(any_native.conv2d_weight_only_kernels())
-    name: str = request.param
-    if name not in rows or rows[name] & ~any_native.detect_arch_flags():
-        pytest.skip(f"this machine cannot run {name}")
-    return name
-
-
-def test_the_fixture_names_every_row(any_native: Native) -> None:
-    assert {name for name, _ in any_native.conv2d_weight_only_kernels()} == set(NAMES)
 
 
 class Problem:
@@ -62,10 +48,12 @@ class Problem:
 
 @pytest.mark.parametrize("begin", [0, 1, 3, 17])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9, 30, 110])
-def test_only_the_pixels_asked_for_are_written(any_native: Native, kernel: str, begin: int, count: int) -> None:
+def test_only_the_pixels_asked_for_are_written(
+    any_native: Native, conv2d_weight_only_kernel: str, begin: int, count: int
+) -> None:
     problem, part = Problem(130, 40, 50), slice(begin, begin + count)
     arguments = {**problem.arguments, "values": problem.values(), "bits": problem.bits()}
-    values, bits, _ = any_native.conv2d_weight_only(kernel, arguments, 40, begin, begin + count)
+    values, bits, _ = any_native.conv2d_weight_only(conv2d_weight_only_kernel, arguments, 40, begin, begin + count)
     expected = np.full(problem.sums.shape, np.nan, np.float32)
     expected[part] = problem.sums[part]
     np.testing.assert_array_equal(values.reshape(expected.shape), expected)
@@ -76,10 +64,12 @@ def test_only_the_pixels_asked_for_are_written(any_native: Native, kernel: str, 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 40])
 @pytest.mark.parametrize("first_channel", [0, 16, 32])
-def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, first_channel: int, rows: int) -> None:
+def test_whole_halves_of_words_are_written(
+    any_native: Native, conv2d_weight_only_kernel: str, first_channel: int, rows: int
+) -> None:
     problem, channels = Problem(rows, 33, 48), 96
     outputs = {"channels": channels, "first_channel": first_channel, "bits": problem.bits(channels)}
-    _, bits, _ = any_native.conv2d_weight_only(kernel, {**problem.arguments, **outputs}, 33, 0, rows)
+    _, bits, _ = any_native.conv2d_weight_only(conv2d_weight_only_kernel, {**problem.arguments, **outputs}, 33, 0, rows)
     halves = bits.view(np.uint16).reshape(rows, -1)
     own = slice(first_channel // 16, first_channel // 16 + 3)
     np.testing.assert_array_equal(halves[:, own], pack(problem.sums < 0).view(np.uint16)[:, :3])
@@ -88,7 +78,9 @@ def test_whole_halves_of_words_are_written(any_native: Native, kernel: str, firs
 
 @pytest.mark.parametrize("rows", [1, 20])
 @pytest.mark.parametrize("channels", [1, 5, 33, 100])
-def test_a_run_may_be_any_number_of_taps(any_native: Native, kernel: str, channels: int, rows: int) -> None:
+def test_a_run_may_be_any_number_of_taps(
+    any_native: Native, conv2d_weight_only_kernel: str, channels: int, rows: int
+) -> None:
     """Three taps side by side in one run, against the same weights of one tap of all their channels."""
     rng = np.random.default_rng(channels)
     weight = random_signs(rng, 20, 1, 3, channels)
@@ -99,5 +91,5 @@ def test_a_run_may_be_any_number_of_taps(any_native: Native, kernel: str, channe
         expected += x[:, i : i + 1] * weight.reshape(20, -1)[:, i].astype(np.float32)
     packed = pack_weight(weight).view(np.uint32).reshape(-1)
     arguments = {**problem.arguments, "weight": packed, "values": problem.values()}
-    values, _, _ = any_native.conv2d_weight_only(kernel, arguments, channels, 0, rows)
+    values, _, _ = any_native.conv2d_weight_only(conv2d_weight_only_kernel, arguments, channels, 0, rows)
     np.testing.assert_array_equal(values.reshape(expected.shape), expected)

@@ -1,4 +1,4 @@
-"""The loops of the engine that count bits on x86 keep what they count in registers, seen in the compiled code."""
+"""The counting loops of the engine on x86 keep their counters in registers, seen in the compiled code."""
 
 import importlib.util
 import platform

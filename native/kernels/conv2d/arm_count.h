@@ -1,10 +1,10 @@
-// The inner loop of conv2d on aarch64, in the order in which it is to run. count.h says what it computes.
+// The inner loop of conv2d on aarch64, scheduled by hand. count.h says what it computes.
 //
 // Counters of 3 pixels and 2 blocks of 16 filters are 24 of the 32 registers. The other eight: a word of each pixel, a
-// pair of weights (4 filters each), and three results on their way, or two beside the bytes of 1 that UDOT takes.
+// pair of weights (4 filters each), and three results in flight, or two beside the bytes of 1 that UDOT takes.
 // Compilers load every weight of a block before they use the first, which is more than there are registers, and then
-// keep counters in memory. So each instruction is an asm statement: those stay in order, and the compiler only gives
-// out registers. Within a step of two words all operands are loaded six or more instructions before their use, for
+// keep counters in memory. So each instruction is an asm statement: these keep their order, and the compiler only
+// allocates registers. Within a step of two words all operands are loaded six or more instructions before their use, for
 // cores that execute in order.
 #pragma once
 
@@ -19,7 +19,7 @@
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-// Over a type V of counters (lanes/neon_count.h) with V::kInFlight results on their way.
+// Over a type V of counters (lanes/neon_count.h) with V::kInFlight results in flight.
 template <class V, int P, int B>
 class ArmTile {
   using Quarter = typename V::Quarter;
@@ -29,7 +29,7 @@ class ArmTile {
   // Not inlined: among the code of the epilogue compilers would again keep counters in memory.
   static __attribute__((noinline)) void count(const Conv2dArgs& args, const uint32_t* const (&first)[P],
                                               const uint32_t* weight, NeonLanes::Int (&counts)[P][B]) {
-    const int64_t block_stride = args.runs * args.run_words * 16;
+    const int64_t block_stride = args.runs * args.run_words * kBlock;
     Quarter c[P][kQuarters];
     clear(c);
     uint32x4_t total[P][kQuarters] = {};  // in memory, and touched every kCountWords words
@@ -40,7 +40,7 @@ class ArmTile {
         if (V::kCountWords > 0 && n > room) n = room;
         const int64_t offset = args.run_offsets[r] + i;
         add_words(c, first, offset, weight, block_stride, n);
-        weight += n * 16;
+        weight += n * kBlock;
         i += n;
         if (V::kCountWords > 0 && (room -= n) == 0) {
           add_to(total, c);
@@ -60,7 +60,7 @@ class ArmTile {
                                        const uint32_t* weight, int64_t block_stride, int64_t n) {
     ArmTile at;
     at.ones_ = vdupq_n_u8(1);
-    __asm__("" : "+w"(at.ones_));  // stays in a register instead of being made again
+    __asm__("" : "+w"(at.ones_));  // keeps it in a register
     unroll<P>([&](auto p) BITTERN_LAMBDA { at.input_[p] = first[p] + offset; });
     unroll<B>([&](auto b) BITTERN_LAMBDA { at.weight_[b] = weight + b * block_stride; });
     if (n % 2 != 0) at.template step<1>(c);
@@ -99,7 +99,7 @@ class ArmTile {
     __asm__ volatile("ldp %q0, %q1, [%2], #32" : "=w"(pair_[0]), "=w"(pair_[1]), "+r"(weight_[kPair / 2]) : : "memory");
   }
 
-  // The pair in registers with the words of all pixels. Calls `load` where the pair and the words are needed no more.
+  // The pair in registers with the words of all pixels. Calls `load` once the pair and the words are no longer needed.
   template <int kPair, class Load>
   BITTERN_INLINE void add_pair(Quarter (&c)[P][kQuarters], const Load& load) {
     constexpr int kItems = 2 * P, kGroup = V::kInFlight, kGroups = (kItems + kGroup - 1) / kGroup;

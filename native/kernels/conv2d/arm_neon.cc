@@ -25,6 +25,6 @@ struct NeonCounter : NeonByteCount {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_arm_neon = conv2d_of<NeonCounter>("conv2d_arm_neon", kIsaNeon);
+constexpr Conv2dDirect conv2d_arm_neon = conv2d_of<NeonCounter>("conv2d_arm_neon", kIsaNeon);
 
 }  // namespace bittern

@@ -25,7 +25,7 @@ struct NeonDotprodCounter : NeonDotprodCount {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_arm_neon_dotprod =
+constexpr Conv2dDirect conv2d_arm_neon_dotprod =
     conv2d_of<NeonDotprodCounter>("conv2d_arm_neon_dotprod", kIsaNeonDotprod);
 
 }  // namespace bittern

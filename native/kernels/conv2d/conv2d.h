@@ -21,14 +21,15 @@
 // The border corrects convolutions padded with zeros: the input holds +1 there (bits 0), which adds the popcount of the
 // weights' outer taps to `count`; `counts` is that popcount. Class 0 has no outer taps.
 //
-// Limits: valid_bits <= 2^24, so that float(dot) is exact and no counter of 32 bits overflows; nothing empty. Pointers
-// are aligned to their elements, no further.
+// Limits: valid_bits <= kMaxFilterBits, so that float(dot) is exact and no 32-bit counter overflows; nothing is empty.
+// Pointers are aligned to their elements, no further.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/arch.h"
 #include "kernels/conv2d/epilogue.h"
+#include "kernels/layout.h"
 
 namespace bittern {
 
@@ -53,7 +54,7 @@ struct Conv2dArgs {
   const uint32_t* mask;  // null, or [run_words, 16]
   int32_t valid_bits;
   const Conv2dBorder* border;  // null: none
-  // Null, or [pixels]: added to `count`, for kernels that count the rest of it alone (conv2d_pairs.h).
+  // Null, or [pixels]: added to `count`, by kernels that count only the rest of it (conv2d_pairs.h).
   const uint32_t* pixel_counts;
 
   Epilogue epilogue;
@@ -74,24 +75,50 @@ using Conv2dKernel = void (*)(const Conv2dArgs& args, int64_t begin, int64_t end
 using TapCountsKernel = void (*)(const uint32_t* weight, int64_t blocks, int64_t taps, int64_t tap_words,
                                  uint32_t* counts);
 
-struct Conv2dImplementation {
-  static constexpr int64_t kMostDepthwiseTaps = 255;
+// What the choice of a kernel depends on.
+struct Conv2dLayer {
+  int64_t pixels;       // of the output, over all images
+  int64_t filters;      // of one set of groups
+  int64_t words;        // of a filter
+  int64_t pixel_words;  // of a pixel of the input
+  int64_t sets;         // convolutions on a part of the channels each
+  bool masked;          // groups share words
+};
 
+// The layers that a kernel takes. The minima are measured: a later row of kernels.inc is faster on smaller layers. The
+// rest is what the kernel can compute.
+struct Conv2dLimits {
+  int64_t min_pixels = 1, min_blocks = 1, min_words = 1;
+  int64_t max_words = kMaxFilterBits;
+  bool odd_words = true, sets = true, masks = true;
+};
+
+// A row of kernels.inc.
+struct Conv2dImplementation {
   const char* name;
   uint32_t flags;
   Conv2dKernel conv2d;
-  // Filter o reads channel o alone: a run is one tap of one channel, of words [ceil(filters / 32)] at first(p); weight
-  // is [runs, ceil(filters / 32)], bit o % 32 of word o / 32 that of filter o. At most kMostDepthwiseTaps runs.
-  Conv2dKernel depthwise;
-  TapCountsKernel tap_counts;
-  int64_t tile_pixels, tile_blocks;  // of 16 filters
+  int64_t tile_pixels, tile_blocks;  // outputs whose counters stay in registers, in blocks of filters
+  Conv2dLimits limits;
 };
 
-#define BITTERN_CONV2D_KERNEL(isa) extern const Conv2dImplementation conv2d_##isa;
-#include "kernels/conv2d/kernels.inc"
-#undef BITTERN_CONV2D_KERNEL
+// Null if `limits` admit the layer, else the rule that it breaks.
+const char* why_not(const Conv2dLimits& limits, const Conv2dLayer& layer);
 
-// The first row of kernels.inc that `flags` allow.
-const Conv2dImplementation& get_conv2d(uint32_t flags);
+// The kernels that read input and weights as they are, and take any layer.
+struct Conv2dDirect : Conv2dImplementation {
+  static constexpr int64_t kMaxDepthwiseTaps = 255;
+
+  // Filter o reads only channel o: a run is one tap of one channel, of words [ceil(filters / 32)] at first(p); weight
+  // is [runs, ceil(filters / 32)], bit o % 32 of word o / 32 that of filter o. At most kMaxDepthwiseTaps runs.
+  Conv2dKernel depthwise;
+  TapCountsKernel tap_counts;
+};
+
+#define BITTERN_CONV2D_DIRECT(isa) extern const Conv2dDirect conv2d_##isa;
+#include "kernels/conv2d/kernels.inc"
+
+// The first direct kernel that `flags` allow.
+const Conv2dDirect& get_conv2d_direct(uint32_t flags);
 
 }  // namespace bittern

@@ -21,12 +21,12 @@ namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
 constexpr int kDepthwisePixels = 4;
-static_assert(Conv2dImplementation::kMostDepthwiseTaps < 256, "a counter is a byte");
+static_assert(Conv2dDirect::kMaxDepthwiseTaps < 256, "a counter is a byte");
 
 template <class V, int P>
 BITTERN_INLINE void run_depthwise_tile(const Conv2dArgs& args, Pixel& at) {
   const TilePixels<P> pixels(args, at);
-  const int64_t words = (args.filters + 31) / 32;
+  const int64_t words = word_count(args.filters);
   for (int64_t w = 0; w < words; ++w) {
     typename V::Bytes bytes[P];
     unroll<P>([&](auto p) BITTERN_LAMBDA { bytes[p] = V::zero_bytes(); });

@@ -4,9 +4,8 @@
 //                                 weights and one of input
 //     V::dot(valid, count)        valid - 2 * count as a float
 //
-// A tile is kPixels output pixels, wherever they lie, times kBlocks blocks of 16 filters. What a tile leaves over is
-// done by smaller instances of the same code, and the filters past the last whole block by one with counted loads and
-// stores.
+// A tile is kPixels output pixels, wherever they lie, times kBlocks blocks of 16 filters. Smaller instances of the same
+// code do the remainders, and one with counted loads and stores the filters past the last whole block.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +49,7 @@ void run_pixels(const Conv2dArgs& args, Pixel& at, int64_t end, int64_t filter) 
   }
 }
 
-// All filters from `filter` on, for all pixels: tiles of B blocks as far as whole blocks fill them, then narrower ones.
+// All filters from `filter` on, for all pixels: tiles of B whole blocks, then narrower ones for the rest.
 template <class V, int B, bool kMasked>
 void run_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (B > 0) {
@@ -80,8 +79,8 @@ void run_tap_counts(const uint32_t* weight, int64_t blocks, int64_t taps, int64_
 }
 
 template <class V>
-constexpr Conv2dImplementation conv2d_of(const char* name, uint32_t flags) {
-  return {name, flags, run_conv2d<V>, run_depthwise<V>, run_tap_counts<V>, V::kPixels, V::kBlocks};
+constexpr Conv2dDirect conv2d_of(const char* name, uint32_t flags) {
+  return {{name, flags, run_conv2d<V>, V::kPixels, V::kBlocks, {}}, run_depthwise<V>, run_tap_counts<V>};
 }
 
 }  // namespace

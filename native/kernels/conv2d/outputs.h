@@ -10,8 +10,6 @@
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-constexpr int64_t kBlock = 16;
-
 // Loads, stores and bits of a block: all 16 filters, or the first n.
 template <class V, bool kWhole>
 struct Lanes {

@@ -28,6 +28,6 @@ struct PortableCounter : PortableLanes {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_portable = conv2d_of<PortableCounter>("conv2d_portable", kArchPortable);
+constexpr Conv2dDirect conv2d_portable = conv2d_of<PortableCounter>("conv2d_portable", kArchPortable);
 
 }  // namespace bittern

@@ -26,8 +26,8 @@ class Pixel {
     return border.row_class[y_] * border.column_classes + border.column_class[x_];
   }
 
-  // Whether this pixel and those behind it, `pixels` in all, lie in one row and are of class 0. Pixels for which it is
-  // false may still be.
+  // Whether this pixel and the next ones, `pixels` in all, surely lie in one row and are of class 0. May be false where
+  // they do.
   BITTERN_INLINE bool within(const Conv2dBorder& border, int64_t pixels) const {
     return x_ >= border.first_whole && x_ + pixels <= border.last_whole && border.row_class[y_] == 0;
   }
@@ -60,8 +60,8 @@ struct TilePixels {
   const uint32_t* first[P];  // conv2d.h
   int64_t border_class[P], any_border;
 
-  // P pixels from `at` on, which moves past them. The walk is by a copy in registers, and asks for the border once: it
-  // stands between the counting loops of two tiles, which overlap as far as little stands between them.
+  // P pixels from `at` on, which moves past them. The walk uses a copy in registers and tests for the border once: it
+  // separates the counting loops of two tiles, which overlap better the less there is between them.
   BITTERN_INLINE TilePixels(const Conv2dArgs& args, Pixel& at) : index(at.index()), border_class(), any_border(0) {
     Pixel pixel = at;
     if (args.border == nullptr || pixel.within(*args.border, P)) {
@@ -120,7 +120,7 @@ BITTERN_INLINE void finish_tile(const Conv2dArgs& args, const TilePixels<P>& pix
   }
 }
 
-// The same for one block of filters, as a function of its own: the epilogue is long, and most tiles are rare.
+// The same for one block of filters, not inlined: the epilogue is long, and most tiles are rare.
 template <class V, int P>
 __attribute__((noinline)) void finish_block(const Conv2dArgs& args, const TilePixels<P>& pixels, int64_t filter,
                                             typename V::Int (&counts)[P][1]) {

@@ -40,6 +40,6 @@ struct Avx2Counter : Avx2Lanes {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_x86_avx2 = conv2d_of<Avx2Counter>("conv2d_x86_avx2", kIsaAvx2);
+constexpr Conv2dDirect conv2d_x86_avx2 = conv2d_of<Avx2Counter>("conv2d_x86_avx2", kIsaAvx2);
 
 }  // namespace bittern

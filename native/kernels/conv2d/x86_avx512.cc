@@ -37,6 +37,6 @@ struct Avx512ByteCounter : Avx512Lanes {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_x86_avx512 = conv2d_of<Avx512ByteCounter>("conv2d_x86_avx512", kIsaAvx512);
+constexpr Conv2dDirect conv2d_x86_avx512 = conv2d_of<Avx512ByteCounter>("conv2d_x86_avx512", kIsaAvx512);
 
 }  // namespace bittern

@@ -21,7 +21,7 @@ struct Avx512Counter : Avx512Popcount {
 
 }  // namespace
 
-constexpr Conv2dImplementation conv2d_x86_avx512_vpopcntdq =
+constexpr Conv2dDirect conv2d_x86_avx512_vpopcntdq =
     conv2d_of<Avx512Counter>("conv2d_x86_avx512_vpopcntdq", kIsaAvx512Vpopcntdq);
 
 }  // namespace bittern

@@ -20,39 +20,24 @@
 
 #include <cstdint>
 
-#include "kernels/arch.h"
 #include "kernels/conv2d/conv2d.h"
 
 namespace bittern {
 
-struct Conv2dLookup {
+// `args` of its kernels are of operands in this form, and start at a filter that is a multiple of a tile.
+struct Conv2dLookup : Conv2dImplementation {
   static constexpr int64_t kScale = 2;  // words of an operand here per packed word
   static constexpr int64_t kMaxWords = 2047;
 
-  const char* name;
-  uint32_t flags;
-  int64_t tile_pixels;   // of a whole strip
-  int64_t strip_blocks;  // blocks of 16 filters in a strip of weights
-  int64_t block_unit;    // blocks are filled up with zeros to a multiple of this
-  int64_t least_pixels;  // layers of fewer pixels, or of fewer blocks of filters, take conv2d (see the kernels' heads)
-  int64_t least_blocks;
+  int64_t block_unit;  // blocks are filled up with zeros to a multiple of this
   // to[2 * i ...] from words[i], begin <= i < end
   void (*input)(const uint32_t* words, uint32_t* to, int64_t begin, int64_t end);
-  // Strips [begin, end) of weight[blocks, words, 16]; `to` has ceil(blocks / block_unit) * block_unit * words * 32
-  // words.
+  // Strips [begin, end), of tile_blocks each, of weight[blocks, words, 16]; `to` has ceil(blocks / block_unit) *
+  // block_unit * words * 32 words.
   void (*weight)(const uint32_t* weight, int64_t blocks, int64_t words, int64_t begin, int64_t end, uint32_t* to);
-  // Filters from a multiple of a strip on.
-  Conv2dKernel conv2d;
 };
 
-// The implementation that the set with these bits uses; null where conv2d's own kernel is the fastest.
-const Conv2dLookup* get_conv2d_lookup(uint32_t flags);
-
-// The same for a layer; null where it is too small or too deep.
-const Conv2dLookup* choose_conv2d_lookup(uint32_t flags, int64_t pixels, int64_t blocks, int64_t words);
-
 #define BITTERN_CONV2D_LOOKUP(isa) extern const Conv2dLookup conv2d_lookup_##isa;
-#include "kernels/conv2d_lookup/kernels.inc"
-#undef BITTERN_CONV2D_LOOKUP
+#include "kernels/conv2d/kernels.inc"
 
 }  // namespace bittern

@@ -3,7 +3,7 @@
 //     L::kBlocks                     blocks of 16 filters in a register of bytes
 //     L::Bytes                       that register
 //     L::kRegisters                  registers of filters in a tile; a power of two
-//     L::pixels(registers)           output pixels in a tile of so many registers
+//     L::pixels(registers)           output pixels in a tile of that many registers
 //     L::add_looked_up(c, table, i)  c[j] + table[i[j]], bytes
 //     L::add_to(sums, c)             sums[j] += c[j] in 16 bits
 //     L::transpose(from, to)         from[b]: 16 words of block b; to[t]: byte t of each, block after block
@@ -207,9 +207,16 @@ inline void lookup_input(const uint32_t* words, uint32_t* to, int64_t begin, int
 }
 
 template <class V, class L>
-constexpr Conv2dLookup conv2d_lookup_of(const char* name, uint32_t flags, int64_t least_pixels, int64_t least_blocks) {
-  return {name,         flags,        L::pixels(L::kRegisters), L::kRegisters * L::kBlocks, L::kBlocks, least_pixels,
-          least_blocks, lookup_input, run_lookup_weight<L>,     run_conv2d_lookup<V, L>};
+constexpr Conv2dLookup conv2d_lookup_of(const char* name, uint32_t flags, int64_t min_pixels, int64_t min_blocks) {
+  Conv2dLimits limits;
+  limits.min_pixels = min_pixels;
+  limits.min_blocks = min_blocks;
+  limits.max_words = Conv2dLookup::kMaxWords;
+  limits.masks = false;
+  return {{name, flags, run_conv2d_lookup<V, L>, L::pixels(L::kRegisters), L::kRegisters * L::kBlocks, limits},
+          L::kBlocks,
+          lookup_input,
+          run_lookup_weight<L>};
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// The inner loop of conv2d_pairs on aarch64, in the order in which it is to run. conv2d_pairs.h says what it computes, and
-// conv2d/arm_count.h why each instruction is an asm statement.
+// The inner loop of conv2d_pairs on aarch64, scheduled by hand. conv2d_pairs.h says what it computes, conv2d/arm_count.h
+// why each instruction is an asm statement.
 //
 // Counters of 2 pixels and 2 blocks of 16 filters are 16 of the 32 registers. The other sixteen: two words of each pixel,
-// two words of weights for eight filters, four results on their way, and the bytes of 1 that UDOT takes. The weights of
+// two words of weights for eight filters, four results in flight, and the bytes of 1 that UDOT takes. The weights of
 // the next eight filters are loaded four instructions before their use.
 #pragma once
 
@@ -31,7 +31,7 @@ class ArmPairTile {
     clear(c);
     uint32x4_t total[P][kQuarters] = {};  // in memory, and touched every kCountWords pairs
     uint8x16_t ones = vdupq_n_u8(1);
-    if constexpr (V::kCountWords == 0) __asm__("" : "+w"(ones));  // stays in a register instead of being made again
+    if constexpr (V::kCountWords == 0) __asm__("" : "+w"(ones));  // keeps it in a register
     const uint32_t* x[P];  // asm statements may change what lies in memory, such as `first`
     unroll<P>([&](auto p) BITTERN_LAMBDA { x[p] = first[p]; });
     const int64_t* offset = weight.offsets;

@@ -23,9 +23,9 @@ namespace {  // internal linkage: see lanes/portable.h
 // The weights of B blocks from a filter on in the form of conv2d_pairs.h, and where their pairs of words meet the input.
 template <class V, int B>
 struct PairedWeight {
-  alignas(64) uint32_t words[Conv2dPairs::kMostWords / 2][B][2][kBlock];  // of a pair side by side
+  alignas(64) uint32_t words[Conv2dPairs::kMaxWords / 2][B][2][kBlock];  // of a pair side by side
   alignas(64) uint32_t filter_counts[B][kBlock];
-  int64_t pairs, offsets[Conv2dPairs::kMostWords / 2];  // from the first word of a pixel
+  int64_t pairs, offsets[Conv2dPairs::kMaxWords / 2];  // from the first word of a pixel
 
   BITTERN_INLINE PairedWeight(const Conv2dArgs& args, int64_t filter) : pairs(0) {
     for (int64_t r = 0; r < args.runs; ++r) {
@@ -79,11 +79,11 @@ BITTERN_INLINE void count_pairs(const uint32_t* const (&first)[P], const PairedW
   for (int64_t k = 1; k < weight.pairs; ++k) count_pair<V, false>(first, weight, k, counts);
 }
 
-// Weights that come next, fetched into the cache a few lines a tile. The counting loop would otherwise wait for those of
-// every strip, which lie further away than one layer's operands.
+// The next weights, fetched into the cache a few lines per tile. The counting loop would otherwise wait for every strip,
+// as weights lie further away than the other operands of a layer.
 class NextWeight {
  public:
-  // The strip of up to `blocks` blocks behind filter `next`, for a strip of so many tiles.
+  // The strip of up to `blocks` blocks from filter `next` on, fetched during `tiles` tiles.
   BITTERN_INLINE NextWeight(const Conv2dArgs& args, int64_t next, int64_t blocks, int64_t tiles) {
     const int64_t words = args.runs * args.run_words, rest = (args.filters - next + kBlock - 1) / kBlock;
     const int64_t lines = words * (rest < blocks ? rest : blocks);
@@ -155,7 +155,7 @@ void run_pairs_pixels(const Conv2dArgs& args, const PairedWeight<V, B>& weight, 
   }
 }
 
-// All filters from `filter` on, for all pixels: tiles of B blocks as far as they go, then narrower ones.
+// All filters from `filter` on, for all pixels: tiles of B blocks, then narrower ones for the rest.
 template <class V, int B>
 void run_pairs_filters(const Conv2dArgs& args, int64_t begin, int64_t end, int64_t filter) {
   if constexpr (B > 0) {
@@ -190,7 +190,7 @@ inline void pairs_input(const uint32_t* words, int64_t pixel_words, int64_t begi
 
 // Where the taps of a window lie in a map of one number a pixel.
 struct WindowTaps {
-  int64_t count = 0, offsets[Conv2dPairs::kMostWords / 2];
+  int64_t count = 0, offsets[Conv2dPairs::kMaxWords / 2];
 
   WindowTaps(const Conv2dArgs& args, int64_t pixel_words) {
     for (int64_t r = 0; r < args.runs; ++r) {
@@ -233,10 +233,15 @@ void run_pairs_windows(const Conv2dArgs& args, int64_t pixel_words, const uint32
 }
 
 template <class V>
-constexpr Conv2dPairs conv2d_pairs_of(const char* name, uint32_t flags, int64_t least_pixels, int64_t least_blocks,
-                                      int64_t least_words) {
-  return {name,         flags,       V::kPixels, V::kBlocks,           least_pixels,
-          least_blocks, least_words, V::input,   run_pairs_windows<V>, run_conv2d_pairs<V>};
+constexpr Conv2dPairs conv2d_pairs_of(const char* name, uint32_t flags, int64_t min_pixels, int64_t min_blocks,
+                                      int64_t min_words) {
+  Conv2dLimits limits;
+  limits.min_pixels = min_pixels;
+  limits.min_blocks = min_blocks;
+  limits.min_words = min_words;
+  limits.max_words = Conv2dPairs::kMaxWords;
+  limits.odd_words = limits.sets = limits.masks = false;
+  return {{name, flags, run_conv2d_pairs<V>, V::kPixels, V::kBlocks, limits}, V::input, run_pairs_windows<V>};
 }
 
 }  // namespace

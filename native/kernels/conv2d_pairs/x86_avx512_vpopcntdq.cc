@@ -59,7 +59,7 @@ struct Avx512Pairs : Avx512Popcount {
       counts[begin] = static_cast<uint32_t>(_mm512_reduce_add_epi32(count));
     }
   }
-  // Exact: all are integers below 2^17, as kMostWords bounds a filter.
+  // Exact: all are integers below 2^17, as kMaxWords bounds a filter.
   static Float dot(Int valid, Int count, Int of_filter) {
     const Float two = _mm512_set1_ps(2.0f);
     return _mm512_fnmadd_ps(two, _mm512_fmsub_ps(two, to_float(count), to_float(of_filter)), to_float(valid));

@@ -17,7 +17,7 @@ namespace bittern {
 namespace {
 
 struct NeonTile : NeonLanes {
-  static constexpr int kPixels = 5, kBlocks = 1, kDirectBlocks = 2, kLeastPixels = 12;
+  static constexpr int kPixels = 5, kBlocks = 1, kDirectBlocks = 2, kMinExpandedPixels = 12;
 };
 
 }  // namespace

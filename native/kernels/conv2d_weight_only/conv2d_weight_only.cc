@@ -6,7 +6,6 @@ namespace {
 constexpr const Conv2dWeightOnlyImplementation* kImplementations[] = {
 #define BITTERN_CONV2D_WEIGHT_ONLY_KERNEL(isa) &conv2d_weight_only_##isa,
 #include "kernels/conv2d_weight_only/kernels.inc"
-#undef BITTERN_CONV2D_WEIGHT_ONLY_KERNEL
 };
 
 }  // namespace

@@ -34,12 +34,11 @@ struct Conv2dWeightOnlyImplementation {
   const char* name;
   uint32_t flags;
   Conv2dWeightOnlyKernel conv2d;
-  int64_t strip_blocks;  // of 16 filters: as many as one pass over few pixels takes
+  int64_t strip_blocks;  // of 16 filters: those of one pass over few pixels
 };
 
 #define BITTERN_CONV2D_WEIGHT_ONLY_KERNEL(isa) extern const Conv2dWeightOnlyImplementation conv2d_weight_only_##isa;
 #include "kernels/conv2d_weight_only/kernels.inc"
-#undef BITTERN_CONV2D_WEIGHT_ONLY_KERNEL
 
 // The first row of kernels.inc that `flags` allow.
 const Conv2dWeightOnlyImplementation& get_conv2d_weight_only(uint32_t flags);

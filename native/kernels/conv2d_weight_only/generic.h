@@ -2,7 +2,7 @@
 //
 //     V::kPixels, V::kBlocks     a tile: as many sums as fit into the registers, beside the signs of each block
 //     V::kDirectBlocks           blocks of 16 filters side by side for a single pixel
-//     V::kLeastPixels            from here on signs are expanded
+//     V::kMinExpandedPixels      from here on signs are expanded
 //
 // Two ways to the same sums. For many pixels the signs of a slice of the filters are expanded to floats, -1 and +1, in
 // 16 kB on the stack, and tiles of pixels times blocks are multiplied with them as in a product of float matrices; a
@@ -26,12 +26,12 @@ constexpr int64_t kSliceFloats = 4096;  // half of a first-level cache of 32 kB
 template <class V>
 constexpr int64_t kSlicePixels = 96 / V::kPixels * V::kPixels;
 
-BITTERN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+BITTERN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // Where the weights of a convolution lie.
 struct WeightOnlyLayout {
   explicit WeightOnlyLayout(const Conv2dWeightOnlyArgs& args)
-      : tap_words((args.tap_channels + 31) / 32),
+      : tap_words(word_count(args.tap_channels)),
         run_taps(args.conv.run_words / args.tap_channels),
         block(args.conv.runs * run_taps * tap_words * kBlock) {}
   int64_t tap_words, run_taps;
@@ -43,16 +43,16 @@ struct Slice {
   int64_t first, last, begin, end;
 };
 
-// Calls f(slice) on slices of at most `most` floats that cover the runs in order.
+// Calls f(slice) on slices of at most `max_floats` floats that cover the runs in order.
 template <class F>
-BITTERN_INLINE void for_each_slice(const Conv2dArgs& conv, int64_t most, const F& f) {
-  const int64_t run = conv.run_words, whole = most / run;
+BITTERN_INLINE void for_each_slice(const Conv2dArgs& conv, int64_t max_floats, const F& f) {
+  const int64_t run = conv.run_words, whole = max_floats / run;
   if (whole > 0) {
-    for (int64_t r = 0; r < conv.runs; r += whole) f(Slice{r, least(r + whole, conv.runs), 0, run});
+    for (int64_t r = 0; r < conv.runs; r += whole) f(Slice{r, smaller(r + whole, conv.runs), 0, run});
     return;
   }
   for (int64_t r = 0; r < conv.runs; ++r) {
-    for (int64_t i = 0; i < run; i += most) f(Slice{r, r + 1, i, least(i + most, run)});
+    for (int64_t i = 0; i < run; i += max_floats) f(Slice{r, r + 1, i, smaller(i + max_floats, run)});
   }
 }
 
@@ -63,7 +63,7 @@ void expand_signs(const Conv2dWeightOnlyArgs& args, const uint32_t* weight, cons
   for (int64_t r = slice.first; r < slice.last; ++r) {
     for (int64_t i = slice.begin; i < slice.end;) {
       const int64_t c = i % args.tap_channels, tap = r * layout.run_taps + i / args.tap_channels;
-      const int64_t n = least(32 - c % 32, least(args.tap_channels - c, slice.end - i));
+      const int64_t n = smaller(32 - c % 32, smaller(args.tap_channels - c, slice.end - i));
       const uint32_t* word = weight + (tap * layout.tap_words + c / 32) * kBlock;
       typename V::Int bits[B];
       unroll<B>([&](auto b) BITTERN_LAMBDA { bits[b] = V::load(word + b * layout.block); });
@@ -81,7 +81,7 @@ void expand_signs(const Conv2dWeightOnlyArgs& args, const uint32_t* weight, cons
   }
 }
 
-// The epilogue of one block of filters, as a function of its own: it is long, and the loops before it are many.
+// The epilogue of one block of filters, not inlined: it is long, and many loops end in it.
 template <class V, int P>
 __attribute__((noinline)) void finish_sums(const Conv2dArgs& conv, int64_t pixel, int64_t filter,
                                            typename V::Float (&sums)[P][1]) {
@@ -165,7 +165,7 @@ void run_expanded(const Conv2dWeightOnlyArgs& args, int64_t begin, int64_t end, 
         for_each_slice(conv, kSliceFloats / (B * kBlock), [&](const Slice& slice) {
           expand_signs<V, B>(args, conv.weight + filter * filter_words, slice, signs);
           Pixel at(conv, first);
-          run_expanded_pixels<V, V::kPixels, B>(conv, at, least(first + kSlicePixels<V>, end), filter, slice, signs,
+          run_expanded_pixels<V, V::kPixels, B>(conv, at, smaller(first + kSlicePixels<V>, end), filter, slice, signs,
                                                 sums);
         });
       }
@@ -189,7 +189,7 @@ void run_direct_tile(const Conv2dWeightOnlyArgs& args, int64_t begin, int64_t fi
     set_run<P>(conv, pixels, r, x);
     for (int64_t tap = 0; tap < layout.run_taps; ++tap) {
       for (int64_t left = args.tap_channels; left > 0; left -= 32, word += kBlock) {
-        const int64_t n = least(left, 32);
+        const int64_t n = smaller(left, 32);
         typename V::Int bits[B];
         unroll<B>([&](auto b) BITTERN_LAMBDA { bits[b] = V::load(word + b * layout.block); });
         for (int64_t i = 0; i < n; ++i) {
@@ -220,7 +220,7 @@ void run_direct_filters(const Conv2dWeightOnlyArgs& args, int64_t begin) {
 
 template <class V>
 void run_conv2d_weight_only(const Conv2dWeightOnlyArgs& args, int64_t begin, int64_t end) {
-  if (end - begin >= V::kLeastPixels) return run_expanded<V, V::kBlocks>(args, begin, end, 0);
+  if (end - begin >= V::kMinExpandedPixels) return run_expanded<V, V::kBlocks>(args, begin, end, 0);
   for (; end - begin >= 4; begin += 4) run_direct_filters<V, 4, 1>(args, begin);
   for (; end - begin >= 2; begin += 2) run_direct_filters<V, 2, 1>(args, begin);
   for (; end > begin; ++begin) run_direct_filters<V, 1, V::kDirectBlocks>(args, begin);

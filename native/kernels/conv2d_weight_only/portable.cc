@@ -10,7 +10,7 @@ namespace bittern {
 namespace {
 
 struct PortableTile : PortableLanes {
-  static constexpr int kPixels = 2, kBlocks = 1, kDirectBlocks = 1, kLeastPixels = 4;
+  static constexpr int kPixels = 2, kBlocks = 1, kDirectBlocks = 1, kMinExpandedPixels = 4;
 };
 
 }  // namespace

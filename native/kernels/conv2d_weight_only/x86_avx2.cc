@@ -18,7 +18,7 @@ namespace bittern {
 namespace {
 
 struct Avx2Tile : Avx2Lanes {
-  static constexpr int kPixels = 6, kBlocks = 1, kDirectBlocks = 2, kLeastPixels = 12;
+  static constexpr int kPixels = 6, kBlocks = 1, kDirectBlocks = 2, kMinExpandedPixels = 12;
 };
 
 }  // namespace

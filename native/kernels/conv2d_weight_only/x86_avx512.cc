@@ -17,7 +17,7 @@ namespace bittern {
 namespace {
 
 struct Avx512Tile : Avx512Lanes {
-  static constexpr int kPixels = 8, kBlocks = 2, kDirectBlocks = 4, kLeastPixels = 12;
+  static constexpr int kPixels = 8, kBlocks = 2, kDirectBlocks = 4, kMinExpandedPixels = 12;
 };
 
 }  // namespace

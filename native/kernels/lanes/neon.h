@@ -20,7 +20,7 @@ struct NeonLanes {
     float32x4_t a, b, c, d;
   };
 
-  static Int broadcast(uint32_t x) { return all_four(vdupq_n_u32(x)); }
+  static Int broadcast(uint32_t x) { return all_four<Int>(vdupq_n_u32(x)); }
   static Int load(const uint32_t* p) { return {vld1q_u32(p), vld1q_u32(p + 4), vld1q_u32(p + 8), vld1q_u32(p + 12)}; }
   static Int load(const uint32_t* p, int n) { return load_some<Int>(p, n); }
   static void store(uint32_t* p, Int x) {
@@ -61,10 +61,7 @@ struct NeonLanes {
     const auto convert = [](uint32x4_t q) { return vcvtq_f32_s32(vreinterpretq_s32_u32(q)); };
     return {convert(x.a), convert(x.b), convert(x.c), convert(x.d)};
   }
-  static Float broadcast(float x) {
-    const float32x4_t q = vdupq_n_f32(x);
-    return {q, q, q, q};
-  }
+  static Float broadcast(float x) { return all_four<Float>(vdupq_n_f32(x)); }
   static Float load(const float* p) { return {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
   static Float load(const float* p, int n) { return load_some<Float>(p, n); }
   static void store(float* p, Float x) {
@@ -129,7 +126,10 @@ struct NeonLanes {
   }
 
  protected:
-  static Int all_four(uint32x4_t q) { return {q, q, q, q}; }
+  template <class Lanes, class Quarter>
+  static Lanes all_four(Quarter q) {
+    return {q, q, q, q};
+  }
 
   template <class Result, class Lanes, class F>
   static Result each(const Lanes& x, const Lanes& y, const F& f) {

@@ -2,10 +2,11 @@
 // in memory.
 #pragma once
 
+#include "kernels/layout.h"
+
 namespace bittern {
 namespace {  // internal linkage: see lanes/portable.h
 
-#define BITTERN_INLINE inline __attribute__((always_inline))
 #define BITTERN_LAMBDA __attribute__((always_inline))
 
 template <int N>

@@ -61,5 +61,10 @@ void run_max_pool2d(const MaxPool2dArgs& args, int64_t begin, int64_t end) {
   }
 }
 
+template <class V>
+constexpr MaxPool2dImplementation max_pool2d_of(const char* name, uint32_t flags) {
+  return {name, flags, run_max_pool2d<V>};
+}
+
 }  // namespace
 }  // namespace bittern

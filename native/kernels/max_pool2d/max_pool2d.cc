@@ -3,10 +3,9 @@
 namespace bittern {
 namespace {
 
-constexpr MaxPool2dImplementation kImplementations[] = {
-#define BITTERN_MAX_POOL2D_KERNEL(isa, flags) {"max_pool2d_" #isa, flags, max_pool2d_##isa},
+constexpr const MaxPool2dImplementation* kImplementations[] = {
+#define BITTERN_MAX_POOL2D_KERNEL(isa) &max_pool2d_##isa,
 #include "kernels/max_pool2d/kernels.inc"
-#undef BITTERN_MAX_POOL2D_KERNEL
 };
 
 }  // namespace

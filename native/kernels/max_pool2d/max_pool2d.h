@@ -23,16 +23,14 @@ struct MaxPool2dArgs {
 // Output pixels [begin, end), counted over all images.
 using MaxPool2dKernel = void (*)(const MaxPool2dArgs& args, int64_t begin, int64_t end);
 
-#define BITTERN_MAX_POOL2D_KERNEL(isa, flags) \
-  void max_pool2d_##isa(const MaxPool2dArgs& args, int64_t begin, int64_t end);
-#include "kernels/max_pool2d/kernels.inc"
-#undef BITTERN_MAX_POOL2D_KERNEL
-
 struct MaxPool2dImplementation {
   const char* name;
   uint32_t flags;
   MaxPool2dKernel max_pool2d;
 };
+
+#define BITTERN_MAX_POOL2D_KERNEL(isa) extern const MaxPool2dImplementation max_pool2d_##isa;
+#include "kernels/max_pool2d/kernels.inc"
 
 // The first row of kernels.inc that `flags` allow.
 const MaxPool2dImplementation& get_max_pool2d(uint32_t flags);

@@ -5,8 +5,7 @@
 
 namespace bittern {
 
-void max_pool2d_portable(const MaxPool2dArgs& args, int64_t begin, int64_t end) {
-  run_max_pool2d<PortableLanes>(args, begin, end);
-}
+constexpr MaxPool2dImplementation max_pool2d_portable =
+    max_pool2d_of<PortableLanes>("max_pool2d_portable", kArchPortable);
 
 }  // namespace bittern

@@ -10,12 +10,6 @@
 
 namespace bittern {
 
-void pack_arm_neon(const PackArgs& args, int64_t begin, int64_t end) { run_pack<NeonLanes>(args, begin, end); }
-
-void unpack_arm_neon(const UnpackArgs& args, int64_t begin, int64_t end) { run_unpack<NeonLanes>(args, begin, end); }
-
-void binarize_arm_neon(const float* x, float* y, int64_t begin, int64_t end) {
-  run_binarize<NeonLanes>(x, y, begin, end);
-}
+constexpr PackImplementation pack_arm_neon = pack_of<NeonLanes>("pack_arm_neon", kIsaNeon);
 
 }  // namespace bittern

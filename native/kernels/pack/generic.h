@@ -29,7 +29,7 @@ BITTERN_INLINE void pack_whole_words(const float* x, uint32_t* words, int64_t be
 
 template <class V>
 BITTERN_INLINE void pack_rows(const PackArgs& args, int64_t begin, int64_t end) {
-  const int64_t channels = args.channels, words = (channels + 31) / 32;
+  const int64_t channels = args.channels, words = word_count(channels);
   if (channels % 32 == 0 && args.threshold == nullptr) {
     return pack_whole_words<V>(args.values, args.words, begin * words, end * words);
   }
@@ -48,7 +48,7 @@ BITTERN_INLINE void pack_rows(const PackArgs& args, int64_t begin, int64_t end) 
 // Lanes are pixels: a word of sixteen pixels grows by one channel a step.
 template <class V>
 BITTERN_INLINE void pack_planes(const PackArgs& args, int64_t begin, int64_t end) {
-  const int64_t channels = args.channels, plane = args.plane, words = (channels + 31) / 32;
+  const int64_t channels = args.channels, plane = args.plane, words = word_count(channels);
   for (int64_t p = begin; p < end;) {
     const int64_t image = p / plane, i = p % plane, left = plane - i < end - p ? plane - i : end - p;
     const int n = static_cast<int>(left < 16 ? left : 16);
@@ -79,7 +79,7 @@ void run_pack(const PackArgs& args, int64_t begin, int64_t end) {
 
 template <class V>
 void run_unpack(const UnpackArgs& args, int64_t begin, int64_t end) {
-  const int64_t channels = args.channels, words = (channels + 31) / 32;
+  const int64_t channels = args.channels, words = word_count(channels);
   for (int64_t p = begin; p < end; ++p) {
     float* x = args.values + p * channels;
     for (int64_t c = 0; c < channels; c += 16) {
@@ -100,6 +100,11 @@ void run_binarize(const float* x, float* y, int64_t begin, int64_t end) {
   for (; end - i >= 16; i += 16) V::store(y + i, V::signs(V::less(V::load(x + i), zero)));
   const int rest = static_cast<int>(end - i);
   V::store(y + i, V::signs(V::less(V::load(x + i, rest), zero)), rest);
+}
+
+template <class V>
+constexpr PackImplementation pack_of(const char* name, uint32_t flags) {
+  return {name, flags, run_pack<V>, run_unpack<V>, run_binarize<V>};
 }
 
 }  // namespace

@@ -3,10 +3,9 @@
 namespace bittern {
 namespace {
 
-constexpr PackImplementation kImplementations[] = {
-#define BITTERN_PACK_KERNEL(isa, flags) {"pack_" #isa, flags, pack_##isa, unpack_##isa, binarize_##isa},
+constexpr const PackImplementation* kImplementations[] = {
+#define BITTERN_PACK_KERNEL(isa) &pack_##isa,
 #include "kernels/pack/kernels.inc"
-#undef BITTERN_PACK_KERNEL
 };
 
 }  // namespace

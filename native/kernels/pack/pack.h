@@ -36,13 +36,6 @@ using UnpackKernel = void (*)(const UnpackArgs& args, int64_t begin, int64_t end
 // Values [begin, end) of x to the same place of y.
 using BinarizeKernel = void (*)(const float* x, float* y, int64_t begin, int64_t end);
 
-#define BITTERN_PACK_KERNEL(isa, flags)                                  \
-  void pack_##isa(const PackArgs& args, int64_t begin, int64_t end);     \
-  void unpack_##isa(const UnpackArgs& args, int64_t begin, int64_t end); \
-  void binarize_##isa(const float* x, float* y, int64_t begin, int64_t end);
-#include "kernels/pack/kernels.inc"
-#undef BITTERN_PACK_KERNEL
-
 struct PackImplementation {
   const char* name;
   uint32_t flags;
@@ -50,6 +43,9 @@ struct PackImplementation {
   UnpackKernel unpack;
   BinarizeKernel binarize;
 };
+
+#define BITTERN_PACK_KERNEL(isa) extern const PackImplementation pack_##isa;
+#include "kernels/pack/kernels.inc"
 
 // The first row of kernels.inc that `flags` allow.
 const PackImplementation& get_pack(uint32_t flags);

@@ -5,14 +5,6 @@
 
 namespace bittern {
 
-void pack_portable(const PackArgs& args, int64_t begin, int64_t end) { run_pack<PortableLanes>(args, begin, end); }
-
-void unpack_portable(const UnpackArgs& args, int64_t begin, int64_t end) {
-  run_unpack<PortableLanes>(args, begin, end);
-}
-
-void binarize_portable(const float* x, float* y, int64_t begin, int64_t end) {
-  run_binarize<PortableLanes>(x, y, begin, end);
-}
+constexpr PackImplementation pack_portable = pack_of<PortableLanes>("pack_portable", kArchPortable);
 
 }  // namespace bittern

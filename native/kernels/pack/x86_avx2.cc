@@ -10,12 +10,6 @@
 
 namespace bittern {
 
-void pack_x86_avx2(const PackArgs& args, int64_t begin, int64_t end) { run_pack<Avx2Lanes>(args, begin, end); }
-
-void unpack_x86_avx2(const UnpackArgs& args, int64_t begin, int64_t end) { run_unpack<Avx2Lanes>(args, begin, end); }
-
-void binarize_x86_avx2(const float* x, float* y, int64_t begin, int64_t end) {
-  run_binarize<Avx2Lanes>(x, y, begin, end);
-}
+constexpr PackImplementation pack_x86_avx2 = pack_of<Avx2Lanes>("pack_x86_avx2", kIsaAvx2);
 
 }  // namespace bittern

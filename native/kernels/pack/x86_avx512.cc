@@ -10,14 +10,6 @@
 
 namespace bittern {
 
-void pack_x86_avx512(const PackArgs& args, int64_t begin, int64_t end) { run_pack<Avx512Lanes>(args, begin, end); }
-
-void unpack_x86_avx512(const UnpackArgs& args, int64_t begin, int64_t end) {
-  run_unpack<Avx512Lanes>(args, begin, end);
-}
-
-void binarize_x86_avx512(const float* x, float* y, int64_t begin, int64_t end) {
-  run_binarize<Avx512Lanes>(x, y, begin, end);
-}
+constexpr PackImplementation pack_x86_avx512 = pack_of<Avx512Lanes>("pack_x86_avx512", kIsaAvx512);
 
 }  // namespace bittern

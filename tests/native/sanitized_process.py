@@ -1,4 +1,4 @@
-"""The process in which native code runs under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""The process in which the test binding runs under AddressSanitizer and UndefinedBehaviorSanitizer.
 
 Reads pickled requests ``(function, arguments, keywords)`` from stdin, each after its length, and answers on stdout with
 ``("ok", result)`` or ``("error", type name, message)``. Torch is never imported here.
@@ -84,6 +84,6 @@ def call_operators(
 
 if __name__ == "__main__":
     # As a module, so that requests can name its classes.
-    from native import worker
+    from native import sanitized_process
 
-    worker.main(sys.argv[1])
+    sanitized_process.main(sys.argv[1])

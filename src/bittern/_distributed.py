@@ -4,18 +4,23 @@ import os
 
 
 def world_size() -> int:
-    """How many there are: of ``torch.distributed`` once it is initialized, before that as ``torchrun`` says; else 1."""
+    """Processes of ``torch.distributed``'s group; 1 without one."""
     from torch import distributed
 
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_world_size()
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files and reports."""
+    """Whether this process is the one of its group that writes files and reports."""
     from torch import distributed
 
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank() == 0
-    return os.environ.get("RANK", "0") == "0"
+    return world_size() == 1 or distributed.get_rank() == 0
+
+
+def launched() -> tuple[int, int]:
+    """(rank, world size) that this process has or, as ``torchrun`` says, will have once its group is initialized."""
+    from torch import distributed
+
+    if world_size() > 1:
+        return distributed.get_rank(), world_size()
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

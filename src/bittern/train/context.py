@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bittern.data import DatasetInfo, Source
+from bittern.data import DatasetInfo, ImageSource
 from bittern.train.position import Position
 from bittern.train.ranks import Ranks
 from bittern.train.recipe import MIXED_PRECISIONS, Recipe, Stage
@@ -34,8 +34,8 @@ class Context:
     folder: Path
     ranks: Ranks
     info: DatasetInfo
-    train: Source
-    test: Source
+    train: ImageSource
+    test: ImageSource
     identity: Mapping[str, Any]
     data_identity: Mapping[str, Any]
     teacher: nn.Module | None = None

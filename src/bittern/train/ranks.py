@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bittern._distributed import world_size
+from bittern._distributed import launched
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
@@ -29,15 +29,14 @@ class Ranks:
 
     def __init__(self, accelerator: str = "auto") -> None:
         self.device = _device(accelerator)
-        self.world = world_size()
+        self.rank, self.world = launched()
+        """Rank 0 is the process that writes files and reports."""
         if self.world > 1 and not distributed.is_initialized():
             if self.device.type == "cuda":
                 distributed.init_process_group("nccl", device_id=self.device)
                 atexit.register(distributed.destroy_process_group)  # NCCL warns at exit of a group that is left
             else:
                 distributed.init_process_group("gloo")
-        self.rank = distributed.get_rank() if self.world > 1 else 0
-        """0 is the process that writes files and reports."""
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """``model`` with gradients averaged over the processes; in one process ``model`` itself."""

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bittern._distributed import is_first, world_size
+from bittern._distributed import launched
 from bittern._run_files import CHECKPOINT_FOLDER, SKIPPED_FILE
-from bittern.data import Dataset, Source, Split, get_dataset, open_dataset
+from bittern.data import Dataset, ImageSource, Split, get_dataset, open_dataset
 from bittern.train import checkpoint, runs, state, weights
 from bittern.train.context import Context
 from bittern.train.divergence import broken_state, describe_divergence
@@ -94,7 +94,7 @@ def run(
     recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
-    folder, reporter = Path(out), progress if progress is not None and is_first() else Reporter()
+    folder, reporter = Path(out), progress if progress is not None and launched()[0] == 0 else Reporter()
     given = find_teacher(recipe, teacher)
     network = given.model if isinstance(given, runs.Run) else given
     first_weights = None if start is None else runs.load_weights(start)
@@ -103,7 +103,7 @@ def run(
     saved = _open_folder(folder, identity, resume)
     if isinstance(saved, runs.RunInfo):
         reporter.message(f"{folder} is already finished")
-        return RunResult(folder, saved, is_first())
+        return RunResult(folder, saved, launched()[0] == 0)
     with reporter, StopRequest() as stop, _own_random_stream():
         ranks = Ranks(accelerator)
         data = _open_data(recipe, data_dir, ranks, reporter, workers)
@@ -151,7 +151,7 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
         return info
     if checkpoint.exists(folder / CHECKPOINT_FOLDER):
         saved = checkpoint.load(folder / CHECKPOINT_FOLDER)
-        check_settings(folder, saved.state, {**identity, "processes": world_size()})
+        check_settings(folder, saved.state, {**identity, "processes": launched()[1]})
         return saved
     return None
 
@@ -166,7 +166,7 @@ def _open_data(
         )
 
 
-def _on_device(source: Source, device: torch.device) -> Source:
+def _on_device(source: ImageSource, device: torch.device) -> ImageSource:
     return source.to(device) if isinstance(source, Split) else source
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from bittern import __version__
 from bittern.cli._output import bytes_text, count_text, millions_text, percent_text, seconds_text
 from bittern.cli.demo.result import Demo
-from bittern.study.report.figures import CHARTS, draw_all
+from bittern.study.report.charts import CHARTS, draw_all
 
 _MAX_CORRECT, _MAX_WRONG = 24, 12
 _CHARTS = [chart for chart in CHARTS if chart.section == "training"]

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 _ORIGIN = "bittern"
 
 
-class Origin:
+class Provenance:
     """Where a node of the deployed graph came from: kept in ``meta["custom"]``, which torch and ExecuTorch carry along.
 
     ``sources``: names of the training graph's nodes that this node stands for, in order.
@@ -21,22 +21,22 @@ class Origin:
         self.sources, self.path, self.outputs = tuple(sources), path, tuple(outputs)
 
     @staticmethod
-    def of(node: fx.Node) -> "Origin":
-        return Origin(**node.meta.get("custom", {}).get(_ORIGIN, {"sources": (), "path": "", "outputs": (None,)}))
+    def of(node: fx.Node) -> "Provenance":
+        return Provenance(**node.meta.get("custom", {}).get(_ORIGIN, {"sources": (), "path": "", "outputs": (None,)}))
 
     def attach(self, node: fx.Node) -> None:
         entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs}
         node.meta["custom"] = {**node.meta.get("custom", {}), _ORIGIN: entry}
 
-    def absorb(self, node: fx.Node, result: fx.Node | None = None) -> "Origin":
+    def absorb(self, node: fx.Node, result: fx.Node | None = None) -> "Provenance":
         """This origin after its node took over the work of ``node``, and gives what ``result`` (or ``node``) gave."""
-        return Origin((*self.sources, *Origin.of(node).sources), self.path, Origin.of(result or node).outputs[:1])
+        return Provenance((*self.sources, *Provenance.of(node).sources), self.path, Provenance.of(result or node).outputs[:1])
 
 
 class Graph:
     """A graph of functional ATen and `bittern` operators whose parameters are constants (``get_attr`` nodes).
 
-    Every call node carries ``meta["val"]`` (a fake tensor) and an :class:`Origin`. ``reasons`` maps the name of a node
+    Every call node carries ``meta["val"]`` (a fake tensor) and an :class:`Provenance`. ``reasons`` maps the name of a node
     of the training graph to why it was not turned into a packed operator.
     """
 
@@ -45,7 +45,7 @@ class Graph:
         self.reasons: dict[str, str] = {}
         self._constants = 0
         for node in self.calls():
-            Origin([node.name], _module_path(node), [node.name]).attach(node)
+            Provenance([node.name], _module_path(node), [node.name]).attach(node)
 
     @property
     def _fake_mode(self) -> Any:
@@ -82,7 +82,7 @@ class Graph:
         return node
 
     def call(
-        self, before: fx.Node, target: Callable[..., Any], args: Sequence[Any], origin: Origin, kwargs: Any = None
+        self, before: fx.Node, target: Callable[..., Any], args: Sequence[Any], origin: Provenance, kwargs: Any = None
     ) -> fx.Node:
         """Inserts a call, with its fake result computed from the arguments'."""
         with self.module.graph.inserting_before(before):
@@ -97,11 +97,11 @@ class Graph:
     def outputs(self, node: fx.Node, before: fx.Node) -> list[fx.Node]:
         """``getitem`` nodes for a node that returns a tuple; each carries the node's origin."""
         count = len(node.meta["val"])
-        return [self.call(before, operator.getitem, (node, i), Origin.of(node)) for i in range(count)]
+        return [self.call(before, operator.getitem, (node, i), Provenance.of(node)) for i in range(count)]
 
     def refuse(self, node: fx.Node, reason: str) -> None:
         """Notes why ``node`` was not turned into a packed operator, under the name it has in the training graph."""
-        for name in Origin.of(node).sources[:1]:  # a pass may have added it
+        for name in Provenance.of(node).sources[:1]:  # a pass may have added it
             self.reasons[name] = reason
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
+from bittern.export.graph import Graph, Provenance, arguments, shape, sole_user
 from bittern.export.passes.per_channel import (
     BATCH_NORM,
     batch_norm_affine,
@@ -171,7 +171,7 @@ def _rebuild(graph: Graph, layer: fx.Node, user: fx.Node, result: fx.Node, steps
         field: graph.add_constant(value.float(), user) if isinstance(value, Tensor) else value
         for field, value in steps.items()
     }
-    origin = Origin.of(layer).absorb(user, result)
+    origin = Provenance.of(layer).absorb(user, result)
     fused = graph.call(result, layer.target, layer.args, origin, kwargs)  # type: ignore[arg-type]
     graph.replace(result, fused)
     if user is not result:

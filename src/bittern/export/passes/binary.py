@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx
 
 import bittern.ops  # noqa: F401  registers the operators
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.threshold import find_threshold
 from bittern.ops import layout
 
@@ -61,8 +61,8 @@ def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:
         # Right behind its input, so that every later reader of the same tensor can share it.
         position = _behind(x)
         constant = None if rule.threshold is None else graph.add_constant(rule.threshold, position)
-        output = Origin.of(node).outputs[0] if rule.negated is None else None
-        origin = Origin((*rule.sources, *Origin.of(node).sources), Origin.of(node).path, [output])
+        output = Provenance.of(node).outputs[0] if rule.negated is None else None
+        origin = Provenance((*rule.sources, *Provenance.of(node).sources), Provenance.of(node).path, [output])
         bits = graph.call(position, PACK, (x, constant, channel_dim), origin)
     return bits if rule.negated is None else _negated(graph, bits, rule.negated, node)
 
@@ -74,7 +74,7 @@ def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx
         if user.target is NEGATE and same_constant(graph, user.args[1], mask):
             return user
     position = _behind(bits)
-    origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(node).outputs)
+    origin = Provenance(Provenance.of(node).sources, Provenance.of(node).path, Provenance.of(node).outputs)
     return graph.call(position, NEGATE, (bits, graph.add_constant(mask, position)), origin)
 
 
@@ -101,7 +101,7 @@ def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, result: fx.Node 
     for user in bits.users:
         if user.target is target and user.args == args and user < pool:
             return user
-    origin = Origin(Origin.of(pool).sources, Origin.of(pool).path, Origin.of(result or pool).outputs)
+    origin = Provenance(Provenance.of(pool).sources, Provenance.of(pool).path, Provenance.of(result or pool).outputs)
     return graph.call(pool, target, args, origin)
 
 

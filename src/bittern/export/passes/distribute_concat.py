@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
+from bittern.export.graph import Graph, Provenance, arguments, shape, sole_user
 from bittern.export.passes.absorb_epilogue import LAYERS
 from bittern.export.passes.binary import PACK, same_constant
 from bittern.export.passes.per_channel import BATCH_NORM, clamp_bounds, item, per_channel, why_not_affine
@@ -48,16 +48,16 @@ def distribute_pack(graph: Graph) -> None:
         start, bits = 0, None
         for part in parts:
             count = shape(part)[channel_dim]
-            origin = Origin(Origin.of(pack).sources, Origin.of(pack).path, [None])
+            origin = Provenance(Provenance.of(pack).sources, Provenance.of(pack).path, [None])
             words = _pack(graph, part, None if value is None else value[start : start + count], pack, origin)
             bits = words if bits is None else graph.call(pack, torch.ops.bittern.cat.default, (bits, words), origin)
             start += count
         assert bits is not None
-        Origin.of(pack).attach(bits)
+        Provenance.of(pack).attach(bits)
         graph.replace(pack, bits)
 
 
-def _pack(graph: Graph, part: fx.Node, threshold: Tensor | None, before: fx.Node, origin: Origin) -> fx.Node:
+def _pack(graph: Graph, part: fx.Node, threshold: Tensor | None, before: fx.Node, origin: Provenance) -> fx.Node:
     """The bits of ``part``, which may be there already."""
     threshold = None if threshold is None or not bool(threshold.any()) else threshold
     for user in part.users:
@@ -77,10 +77,10 @@ def merge_concats(graph: Graph) -> None:
         leaves = leaves_of(cat, sole=True)
         if len(leaves) == len(_parts(cat)):
             continue
-        origin = Origin.of(cat)
+        origin = Provenance.of(cat)
         while len(leaves) > _MOST_PARTS:
             groups = [leaves[i : i + _MOST_PARTS] for i in range(0, len(leaves), _MOST_PARTS)]
-            inner = Origin(origin.sources, origin.path, [None])
+            inner = Provenance(origin.sources, origin.path, [None])
             leaves = [graph.call(cat, CAT, (g, axis_of(cat)), inner) if len(g) > 1 else g[0] for g in groups]
         graph.replace(cat, graph.call(cat, CAT, (leaves, axis_of(cat)), origin))
 
@@ -113,12 +113,12 @@ def _distribute_step(graph: Graph, cat: fx.Node) -> fx.Node | None:
         return None
     results = []
     for part, (target, args, kwargs) in zip(parts, pieces, strict=True):
-        origin = Origin(Origin.of(step).sources, Origin.of(part).path, [None])
+        origin = Provenance(Provenance.of(step).sources, Provenance.of(part).path, [None])
         result = graph.call(step, target, args, origin, kwargs)
         results.append(graph.call(step, operator.getitem, (result, 0), origin) if target is BATCH_NORM else result)
     replaced = item(step, 0) if step.target is BATCH_NORM else step
     assert replaced is not None
-    joined = graph.call(step, CAT, (results, axis), Origin.of(cat).absorb(step, replaced))
+    joined = graph.call(step, CAT, (results, axis), Provenance.of(cat).absorb(step, replaced))
     graph.replace(replaced, joined)
     graph.module.graph.erase_node(step) if replaced is not step else None
     graph.module.graph.erase_node(cat)

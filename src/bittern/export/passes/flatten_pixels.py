@@ -6,7 +6,7 @@ leaves it, and the program fails with sizes out of order. Rows have one order, a
 
 import torch
 
-from bittern.export.graph import Graph, Origin, shape, view_shape
+from bittern.export.graph import Graph, Provenance, shape, view_shape
 
 _VIEW = torch.ops.aten.view.default
 _CHANNELS_LAST = (
@@ -23,7 +23,7 @@ def flatten_pixels(graph: Graph) -> None:
             continue
         if all(user.target is _VIEW for user in node.users):
             continue
-        origin = Origin.of(node)
+        origin = Provenance.of(node)
         image = graph.call(node, node.target, node.args, origin, node.kwargs)  # type: ignore[arg-type]
         rows = graph.call(node, _VIEW, (image, view_shape(node)[:2]), origin)
         graph.replace(node, graph.call(node, _VIEW, (rows, view_shape(node)), origin))

@@ -8,7 +8,7 @@ BatchNorm behind a binary layer keeps the weights' signs: `absorb_epilogue` take
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
+from bittern.export.graph import Graph, Provenance, arguments, shape, sole_user
 from bittern.export.passes.binary import why_not_binary_weight
 from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item, why_not_affine
 
@@ -47,6 +47,6 @@ def fold_batch_norm(graph: Graph) -> None:
         named["bias"] = graph.add_constant(offset.float(), layer)
         result = item(norm, 0)
         assert result is not None
-        origin = Origin.of(layer).absorb(norm, result)
+        origin = Provenance.of(layer).absorb(norm, result)
         folded_layer = graph.call(norm, layer.target, list(named.values()), origin)  # type: ignore[arg-type]
         graph.replace(result, folded_layer)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Provenance
 from bittern.export.passes.absorb_epilogue import LAYERS
 from bittern.export.passes.binary import PACK
 
@@ -41,10 +41,10 @@ def fuse_pack(graph: Graph) -> None:
         if isinstance(threshold := kwargs.get("threshold"), fx.Node):
             layer.prepend(threshold)
         if len(same) == len(layer.users):
-            origin = _joined(layer, first, Origin.of(first).outputs)
+            origin = _joined(layer, first, Provenance.of(first).outputs)
             bits = graph.call(layer, packed_form, layer.args, origin, kwargs)
         else:
-            origin = _joined(layer, first, (Origin.of(layer).outputs[0], Origin.of(first).outputs[0]))
+            origin = _joined(layer, first, (Provenance.of(layer).outputs[0], Provenance.of(first).outputs[0]))
             both = graph.call(layer, both_form, layer.args, origin, kwargs)
             values, bits = graph.outputs(both, layer)
             layer.replace_all_uses_with(values)
@@ -53,6 +53,6 @@ def fuse_pack(graph: Graph) -> None:
         graph.module.graph.erase_node(layer)
 
 
-def _joined(layer: fx.Node, pack: fx.Node, outputs: tuple[str | None, ...]) -> Origin:
-    sources = (*Origin.of(layer).sources, *Origin.of(pack).sources)
-    return Origin(sources, Origin.of(layer).path, outputs)
+def _joined(layer: fx.Node, pack: fx.Node, outputs: tuple[str | None, ...]) -> Provenance:
+    sources = (*Provenance.of(layer).sources, *Provenance.of(pack).sources)
+    return Provenance(sources, Provenance.of(layer).path, outputs)

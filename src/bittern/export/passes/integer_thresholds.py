@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, sole_user
+from bittern.export.graph import Graph, Provenance, sole_user
 from bittern.export.passes.binary import NEGATE
 from bittern.ops import layout
 from bittern.ops.epilogue import Epilogue, below
@@ -49,7 +49,7 @@ def integer_thresholds(graph: Graph) -> None:
         signs = torch.where(turned.reshape(-1, 1, 1, 1), -signs, signs)
         weight = graph.add_constant(layout.pack_weight(signs, unpack_arguments[3]), layer)
         args = (layer.args[0], weight, *layer.args[2:], graph.add_constant(integers, layer))
-        origin = Origin.of(layer) if negate is None else Origin.of(layer).absorb(negate)
+        origin = Provenance.of(layer) if negate is None else Provenance.of(layer).absorb(negate)
         bits = graph.call(layer, _FORMS[layer.target], args, origin)
         if negate is not None:
             graph.replace(negate, bits)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.binary import packed, pair, why_not_binary
 from bittern.ops import epilogue, layout
 
@@ -53,8 +53,8 @@ def lower_convolution(graph: Graph) -> None:
         )
         filters = graph.add_constant(layout.pack_weight(weight, named["groups"]), conv)
         pad = conv.args[0]
-        padding_sources = Origin.of(pad).sources if isinstance(pad, fx.Node) and pad is not source else ()
-        origin = Origin((*padding_sources, *Origin.of(conv).sources), Origin.of(conv).path, Origin.of(conv).outputs)
+        padding_sources = Provenance.of(pad).sources if isinstance(pad, fx.Node) and pad is not source else ()
+        origin = Provenance((*padding_sources, *Provenance.of(conv).sources), Provenance.of(conv).path, Provenance.of(conv).outputs)
         kwargs = scale_and_bias(graph, weight, bias, conv)
         graph.replace(
             conv, graph.call(conv, torch.ops.bittern.conv2d.default, (bits, filters, *geometry), origin, kwargs)

@@ -3,7 +3,7 @@
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.graph import Graph, Provenance, arguments
 from bittern.export.passes.binary import BINARIZE, packed, why_not_binary
 from bittern.export.passes.lower_convolution import scale_and_bias
 from bittern.ops import epilogue, layout
@@ -39,4 +39,4 @@ def lower_linear(graph: Graph) -> None:
             weight.shape[0],
         )
         kwargs = scale_and_bias(graph, weight, bias, linear)
-        graph.replace(linear, graph.call(linear, torch.ops.bittern.linear.default, args, Origin.of(linear), kwargs))
+        graph.replace(linear, graph.call(linear, torch.ops.bittern.linear.default, args, Provenance.of(linear), kwargs))

@@ -5,7 +5,7 @@ binarize(max(x1, x2, ...)) = max(binarize(x1), binarize(x2), ...),  and so for `
 
 from torch import fx
 
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Provenance
 from bittern.export.passes.binary import MAX_POOL, PACK, packed_max_pool
 
 
@@ -24,7 +24,7 @@ def lower_max_pool(graph: Graph) -> None:
             continue
         for pack in list(pool.users):
             # No node of the training graph equals the bits of the tensor before it was pooled.
-            inner = Origin(Origin.of(pack).sources, Origin.of(pack).path, [None])
+            inner = Provenance(Provenance.of(pack).sources, Provenance.of(pack).path, [None])
             if isinstance(threshold := pack.args[1], fx.Node):
                 pool.prepend(threshold)
             bits = graph.call(pool, PACK, (pool.args[0], *pack.args[1:]), inner)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.binary import REAL_INPUT, WEIGHT_ONLY, pair, why_not_binary
 from bittern.export.passes.lower_convolution import CONVOLUTIONS, own_padding, padded_input, scale_and_bias
 from bittern.ops import epilogue, layout
@@ -45,8 +45,8 @@ def lower_weight_only(graph: Graph) -> None:
         named = arguments(layer)
         weight, bias = graph.constant(named["weight"]), graph.constant(named["bias"])
         assert weight is not None
-        own = Origin.of(layer)
-        origin = Origin((*padding, *own.sources), own.path, own.outputs)
+        own = Provenance.of(layer)
+        origin = Provenance((*padding, *own.sources), own.path, own.outputs)
         kwargs = scale_and_bias(graph, weight, bias, layer)
         graph.replace(layer, graph.call(layer, target, args, origin, kwargs))
 
@@ -71,5 +71,5 @@ def _convolution(graph: Graph, conv: fx.Node) -> tuple[Any, tuple[Any, ...], tup
         *(pair(named["stride"]), padding, pair(named["dilation"]), 1, 0),
     )
     packed = graph.add_constant(layout.pack_weight(weight), conv)
-    sources = () if pad is source else Origin.of(pad).sources
+    sources = () if pad is source else Provenance.of(pad).sources
     return torch.ops.bittern.conv2d_weight_only.default, (source, packed, *geometry), sources

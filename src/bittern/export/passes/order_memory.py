@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.graph import Graph, Provenance, arguments
 from bittern.export.passes.binary import BINARIZE
 from bittern.ops._library import image_format
 
@@ -32,7 +32,7 @@ def order_memory(graph: Graph) -> None:
                 if (value, wanted) not in copies:
                     keywords = {"memory_format": wanted}
                     copies[value, wanted] = graph.call(
-                        node, torch.ops.aten._to_copy.default, (value,), Origin.of(value), keywords
+                        node, torch.ops.aten._to_copy.default, (value,), Provenance.of(value), keywords
                     )
                 node.replace_input_with(value, copies[value, wanted])
 

@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
+from bittern.export.graph import Graph, Provenance, arguments, shape, sole_user
 from bittern.export.passes.binary import PACK
 from bittern.ops import layout
 
@@ -62,8 +62,8 @@ def _pack_once(graph: Graph, x: fx.Node, ranges: list[tuple[int, int]], packs: l
             if value is not None:
                 threshold[first * layout.WORD_BITS :][: len(value)] = value
     constant = None if threshold is None else graph.add_constant(threshold, position)
-    sources = tuple(source for pack in packs for source in Origin.of(pack).sources)
-    whole = graph.call(position, PACK, (x, constant, channel_dim), Origin(sources, Origin.of(packs[0]).path, [None]))
+    sources = tuple(source for pack in packs for source in Provenance.of(pack).sources)
+    whole = graph.call(position, PACK, (x, constant, channel_dim), Provenance(sources, Provenance.of(packs[0]).path, [None]))
     for (first, end), pack in zip(ranges, packs, strict=True):
         args = (whole, first, end - first)
-        graph.replace(pack, graph.call(pack, torch.ops.bittern.slice.default, args, Origin.of(pack)))
+        graph.replace(pack, graph.call(pack, torch.ops.bittern.slice.default, args, Provenance.of(pack)))

@@ -7,7 +7,7 @@ A copy that changes the order of memory stays, in the spelling that XNNPACK take
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, shape
+from bittern.export.graph import Graph, Provenance, shape
 
 aten = torch.ops.aten
 _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
@@ -25,4 +25,4 @@ def remove_copies(graph: Graph) -> None:
             graph.replace(node, source)
         else:
             keywords = {"memory_format": order}
-            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Origin.of(node), keywords))
+            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Provenance.of(node), keywords))

@@ -6,7 +6,7 @@ delegate the same name.)
 
 import torch
 
-from bittern.export.graph import Graph, Origin, shape
+from bittern.export.graph import Graph, Provenance, shape
 from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item, why_not_affine
 
 aten = torch.ops.aten
@@ -19,7 +19,7 @@ def rewrite_batch_norm(graph: Graph) -> None:
             continue
         channels, axes = shape(norm.args[0])[1], len(shape(norm.args[0]))  # type: ignore[arg-type]
         g, h = batch_norm_affine(graph, norm, channels)
-        origin = Origin(Origin.of(norm).sources, Origin.of(norm).path, Origin.of(result).outputs)
+        origin = Provenance(Provenance.of(norm).sources, Provenance.of(norm).path, Provenance.of(result).outputs)
         form = [channels, 1, 1, 1] if axes == 4 else [1, channels, *[1] * (axes - 2)]
         factor = graph.add_constant(g.float().reshape(form), norm)
         addend = graph.add_constant(h.float() if axes == 4 else h.float().reshape(form), norm)

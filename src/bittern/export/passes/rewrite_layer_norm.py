@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, view_shape
+from bittern.export.graph import Graph, Provenance, arguments, shape, view_shape
 from bittern.export.passes.per_channel import item
 
 aten = torch.ops.aten
@@ -38,7 +38,7 @@ def rewrite_layer_norm(graph: Graph) -> None:
 
 
 def _normalized(graph: Graph, node: fx.Node, x: fx.Node, named: dict[str, Any]) -> fx.Node:
-    origin = Origin(Origin.of(node).sources, Origin.of(node).path, [None])
+    origin = Provenance(Provenance.of(node).sources, Provenance.of(node).path, [None])
 
     def call(target: Any, *args: Any) -> fx.Node:
         return graph.call(node, target, args, origin)
@@ -48,11 +48,11 @@ def _normalized(graph: Graph, node: fx.Node, x: fx.Node, named: dict[str, Any]) 
     y = call(aten.mul.Tensor, centered, call(aten.rsqrt.default, call(aten.add.Tensor, variance, named["eps"])))
     y = y if named["weight"] is None else call(aten.mul.Tensor, y, named["weight"])
     y = y if named["bias"] is None else call(aten.add.Tensor, y, named["bias"])
-    Origin.of(node).attach(y)
+    Provenance.of(node).attach(y)
     return y
 
 
-def _mean(graph: Graph, before: fx.Node, x: fx.Node, origin: Origin) -> fx.Node:
+def _mean(graph: Graph, before: fx.Node, x: fx.Node, origin: Provenance) -> fx.Node:
     """The mean over the last axis, which stays with size 1."""
     count = shape(x)[-1]
     weight = graph.add_constant(torch.full((1, count), 1.0 / count), before)
@@ -60,7 +60,7 @@ def _mean(graph: Graph, before: fx.Node, x: fx.Node, origin: Origin) -> fx.Node:
 
 
 def _mean_over(graph: Graph, node: fx.Node, x: fx.Node, axis: int, keep: bool) -> fx.Node:
-    origin, last = Origin.of(node), len(shape(x)) - 1
+    origin, last = Provenance.of(node), len(shape(x)) - 1
     order = [i for i in range(last + 1) if i != axis] + [axis]
     turned = x if axis == last else graph.call(node, aten.permute.default, (x, order), origin)
     mean = _mean(graph, node, turned, origin)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.graph import Graph, Provenance, arguments
 from bittern.export.passes.absorb_epilogue import LAYERS
 from bittern.export.passes.per_channel import clamp_bounds
 from bittern.ops import epilogue
@@ -24,7 +24,7 @@ def rewrite_round(graph: Graph) -> None:
         source = node.args[0]
         if not isinstance(source, fx.Node) or (bound := largest(graph, source)) is None or bound > _MOST:
             continue
-        origin = Origin.of(node)
+        origin = Provenance.of(node)
         up = graph.call(node, aten.add.Tensor, (source, _SHIFT), origin)
         graph.replace(node, graph.call(node, aten.sub.Tensor, (up, _SHIFT), origin))
 

@@ -4,7 +4,7 @@ import operator
 
 import torch
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 
 aten = torch.ops.aten
 
@@ -18,6 +18,6 @@ def rewrite_split(graph: Graph) -> None:
         for index, part in enumerate(node.meta["val"]):
             size = int(part.shape[axis])
             for user in [u for u in node.users if u.target is operator.getitem and u.args[1] == index]:
-                origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(user).outputs)
+                origin = Provenance(Provenance.of(node).sources, Provenance.of(node).path, Provenance.of(user).outputs)
                 graph.replace(user, graph.call(user, aten.slice.Tensor, (source, axis, start, start + size), origin))
             start += size

@@ -8,7 +8,7 @@ Layers then find their input's `binarize` right in front of them, however it was
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Provenance
 from bittern.export.passes.binary import BINARIZE, MAX_POOL
 
 aten = torch.ops.aten
@@ -43,13 +43,13 @@ def sink_binarize(graph: Graph) -> None:
         if node.meta["val"].dtype != torch.float32:
             continue
         values = [x.args[0] for x in inputs]  # type: ignore[union-attr]
-        origin = Origin.of(node)
+        origin = Provenance.of(node)
         moved = graph.call(
             node,
             node.target,  # type: ignore[arg-type]
             (values if joined else values[0], *node.args[1:]),
-            Origin(origin.sources, origin.path, [None]),
+            Provenance(origin.sources, origin.path, [None]),
             node.kwargs,
         )
-        signs = tuple(source for x in inputs for source in Origin.of(x).sources)  # type: ignore[arg-type]
-        graph.replace(node, graph.call(node, BINARIZE, (moved,), Origin(signs, origin.path, origin.outputs)))
+        signs = tuple(source for x in inputs for source in Provenance.of(x).sources)  # type: ignore[arg-type]
+        graph.replace(node, graph.call(node, BINARIZE, (moved,), Provenance(signs, origin.path, origin.outputs)))

@@ -6,7 +6,7 @@ Networks that improve the channels they appended last (MeliusNet) then add to th
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.distribute_concat import CAT, axis_of, leaves_of
 
 _SLICE = torch.ops.aten.slice.Tensor
@@ -24,7 +24,7 @@ def slice_concat(graph: Graph) -> None:
         if len(parts) == 1:
             graph.replace(node, parts[0])
         else:
-            graph.replace(node, graph.call(node, CAT, (parts, axis_of(cat)), Origin.of(node)))
+            graph.replace(node, graph.call(node, CAT, (parts, axis_of(cat)), Provenance.of(node)))
 
 
 def _parts_between(cat: fx.Node, first: int, end: int) -> list[fx.Node]:

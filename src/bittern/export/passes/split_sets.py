@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.binary import is_packable, pair, why_not_binary_weight
 from bittern.export.passes.lower_convolution import CONVOLUTIONS, PADS, padded_input
 
@@ -127,8 +127,8 @@ def _middle(weight: Tensor) -> Tensor | None:
 
 def _split_weight(graph: Graph, layer: fx.Node, weight: Tensor, middle: Tensor) -> list[fx.Node]:
     """Replaces ``layer`` by the sum of two layers with weights of one magnitude per filter, and gives these."""
-    named, origin = arguments(layer), Origin.of(layer)
-    unnamed = Origin(origin.sources, origin.path, [None])
+    named, origin = arguments(layer), Provenance.of(layer)
+    unnamed = Provenance(origin.sources, origin.path, [None])
     columns = middle.view(-1, *[1] * (weight.dim() - 1))
     above = weight.double() >= columns
     half = (weight.double() - columns).abs().flatten(1).amax(1).view_as(columns)
@@ -143,15 +143,15 @@ def _split_weight(graph: Graph, layer: fx.Node, weight: Tensor, middle: Tensor) 
     # A layer on one input, not a multiplication, so that images keep their order of memory.
     geometry = () if layer.target is _LINEAR else ([1, 1], [0, 0], [1, 1], groups)
     target = _LINEAR if layer.target is _LINEAR else aten.conv2d.default
-    added = Origin((), origin.path, [None])
+    added = Provenance((), origin.path, [None])
     addend = graph.call(layer, target, (sums, factors, None, *geometry), added)
-    total = Origin((), origin.path, origin.outputs)
+    total = Provenance((), origin.path, origin.outputs)
     graph.replace(layer, graph.call(layer, aten.add.Tensor, (signs, addend), total))
     return [signs, sums]
 
 
 def _split_input(graph: Graph, layer: fx.Node, signs: fx.Node, a: float, b: float) -> None:
-    named, origin = arguments(layer), Origin.of(layer)
+    named, origin = arguments(layer), Provenance.of(layer)
     weight, bias = graph.constant(named["weight"]), graph.constant(named["bias"])
     _, padding, value = _padded_input(layer)
     assert weight is not None
@@ -166,7 +166,7 @@ def _split_input(graph: Graph, layer: fx.Node, signs: fx.Node, a: float, b: floa
             top, bottom, left, right = padding
             border = ([left, right, top, bottom], (value - b) / a)
             pad = aten.constant_pad_nd.default
-            signs = graph.call(layer, pad, (signs, *border), Origin((), origin.path, [None]))
+            signs = graph.call(layer, pad, (signs, *border), Provenance((), origin.path, [None]))
         geometry = (pair(named["stride"]), [0, 0], pair(named["dilation"]), named["groups"])
         moved = graph.call(layer, aten.conv2d.default, (signs, scaled, addend, *geometry), origin)
     graph.replace(layer, moved)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, clamp_bounds, per_channel, why_not_affine
 
 aten = torch.ops.aten
@@ -74,7 +74,7 @@ def find_threshold(graph: Graph, binarize: fx.Node, channel_dim: int) -> Thresho
     passable = all(user.target is binarize.target for user in x.users)
     while passable and (before := _step(graph, x, channel_dim, condition)) is not None:
         # A BatchNorm is the call that the item is of.
-        sources = (*Origin.of(x if hasattr(x.target, "_schema") else x.args[0]).sources, *sources)  # type: ignore[arg-type]
+        sources = (*Provenance.of(x if hasattr(x.target, "_schema") else x.args[0]).sources, *sources)  # type: ignore[arg-type]
         x = before
         passable = len(x.users) == 1
     return Threshold(x, *_round(condition), sources)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 from bittern.export.passes.binary import BINARIZE
 from bittern.export.passes.per_channel import BATCH_NORM, clamp_bounds, item
 
@@ -30,11 +30,11 @@ def widen_conv1d(graph: Graph) -> None:
         result = item(node, 0) if node.target is BATCH_NORM else node
         if result is None:
             continue
-        image = graph.call(node, target, args, Origin.of(node))
+        image = graph.call(node, target, args, Provenance.of(node))
         if node.target is BATCH_NORM:
             image = graph.outputs(image, node)[0]
         # Images are in channels_last memory, signals are not.
-        ordered = graph.call(node, _COPY, (image,), Origin.of(image), {"memory_format": torch.contiguous_format})
+        ordered = graph.call(node, _COPY, (image,), Provenance.of(image), {"memory_format": torch.contiguous_format})
         graph.replace(result, _view(graph, node, ordered, list(shape(result))))
         if result is not node:
             graph.module.graph.erase_node(node)
@@ -136,4 +136,4 @@ def _image(graph: Graph, before: fx.Node, x: Any) -> fx.Node:
 
 def _view(graph: Graph, before: fx.Node, x: fx.Node, form: list[Any]) -> fx.Node:
     sizes = [size if isinstance(size, int) else -1 for size in form]
-    return graph.call(before, aten.view.default, (x, sizes), Origin((), Origin.of(x).path, [None]))
+    return graph.call(before, aten.view.default, (x, sizes), Provenance((), Provenance.of(x).path, [None]))

@@ -1,8 +1,8 @@
 """The rates that `bittern inspect` predicts latencies from: ``python -m benchmarks rates``.
 
 Small programs of one or two layers run through the engine, on one thread, under every instruction set of this machine;
-every node's shortest time counts. For each kind of operation the three numbers of the model (bittern/models/latency.py)
-are those with the least sum of squared relative errors, none of them negative. The rows of other machines are kept.
+every node's shortest time counts. For each kind of operation the three numbers of the model (bittern/export/latency.py)
+are those with the smallest sum of squared relative errors, none of them negative. The rows of other machines are kept.
 """
 
 import warnings
@@ -20,8 +20,8 @@ from benchmarks.driver import Driver
 from benchmarks.environments import MODELS, VENV, Say
 from bittern._files import write_atomically
 from bittern.cli._machine import cpu_name
-from bittern.models import summary
-from bittern.models.latency import FILE, Rate, Rates, all_rates, dump
+from bittern.export import summary
+from bittern.export.latency import FILE, Rate, Rates, all_rates, dump
 from bittern.nn import BinaryConv2d, BinaryLinear
 
 FOLDER = MODELS / "rates"
@@ -29,7 +29,7 @@ _PREFIX = "bittern::"
 
 
 @dataclass(frozen=True)
-class Case:
+class Program:
     """A program. All its Bittern operators are measured, or where it has none its only float operation."""
 
     name: str
@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Sample:
+class OperationTime:
     """One operation of a case, and the cycles that it took."""
 
     case: str
@@ -68,15 +68,15 @@ class _Twice(nn.Module):
         return torch.cat([x, x], 1)
 
 
-def _block(channels: int, size: int, kernel: int = 3, groups: int = 1) -> Case:
+def _block(channels: int, size: int, kernel: int = 3, groups: int = 1) -> Program:
     def build() -> nn.Module:
         conv = BinaryConv2d(channels, channels, kernel, padding=kernel // 2, groups=groups)
         return _Shortcut(conv, nn.BatchNorm2d(channels))
 
-    return Case(f"shortcut-{channels}-{size}-{kernel}-{groups}", build, (channels, size, size))
+    return Program(f"shortcut-{channels}-{size}-{kernel}-{groups}", build, (channels, size, size))
 
 
-def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Case:
+def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Program:
     """Bits out of the first layer, floats out of the second."""
 
     def build() -> nn.Module:
@@ -87,29 +87,29 @@ def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 
             BinaryConv2d(outputs, outputs, kernel, 1, padding, groups=outputs if groups > 1 else 1),
         )
 
-    return Case(f"chain-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
+    return Program(f"chain-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
 
 
-def _linear(inputs: int, outputs: int, rows: int) -> Case:
+def _linear(inputs: int, outputs: int, rows: int) -> Program:
     def build() -> nn.Module:
         return nn.Sequential(BinaryLinear(inputs, outputs), nn.Hardtanh(), BinaryLinear(outputs, outputs))
 
-    return Case(f"linear-{inputs}-{outputs}-{rows}", build, (rows, inputs))
+    return Program(f"linear-{inputs}-{outputs}-{rows}", build, (rows, inputs))
 
 
-def _float(inputs: int, outputs: int, size: int, kernel: int, stride: int = 1, groups: int = 1) -> Case:
+def _float(inputs: int, outputs: int, size: int, kernel: int, stride: int = 1, groups: int = 1) -> Program:
     def build() -> nn.Module:
         return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
 
-    return Case(f"float-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
+    return Program(f"float-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
 
 
-def _plain(name: str, build: Callable[[], nn.Module], channels: int, size: int) -> Case:
-    return Case(f"{name}-{channels}-{size}", build, (channels, size, size))
+def _plain(name: str, build: Callable[[], nn.Module], channels: int, size: int) -> Program:
+    return Program(f"{name}-{channels}-{size}", build, (channels, size, size))
 
 
 _STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))
-CASES: tuple[Case, ...] = (
+CASES: tuple[Program, ...] = (
     *(_block(channels, size) for channels, size in ((32, 112), *_STAGES)),
     *(_block(channels, size, 1) for channels, size in (*_STAGES, (32, 112), (1024, 7))),
     *(_block(channels, size, 3, groups) for channels, size in _STAGES[:3] for groups in (4, channels)),
@@ -131,7 +131,7 @@ CASES: tuple[Case, ...] = (
     ),
     *(_float(32, 32, size, 3, 1, groups) for size in (56, 112) for groups in (4, 8)),
     *(
-        Case(f"head-{width}", lambda width=width: nn.Linear(width, 1000), (width,))  # type: ignore[misc]
+        Program(f"head-{width}", lambda width=width: nn.Linear(width, 1000), (width,))  # type: ignore[misc]
         for width in (256, 512, 1024, 4096)
     ),
     *(_plain("max-pool", lambda: nn.MaxPool2d(3, 2, 1), channels, size) for channels, size in ((64, 112), (256, 28))),
@@ -197,7 +197,7 @@ def write(measured: Sequence[Rates]) -> None:
     write_atomically(FILE, dump((*measured, *others)).encode())
 
 
-def fit(samples: Sequence[Sample]) -> Rate:
+def fit(samples: Sequence[OperationTime]) -> Rate:
     """The three numbers with the least squared relative errors, none negative: the best of all ways to leave some out.
 
     Parts that are left out cost nothing; multiplications are left out only where there are none.
@@ -223,18 +223,19 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _samples(times: dict[tuple[str, int], float], cycle: float) -> list[Sample]:
+def _samples(times: dict[tuple[str, int], float], cycle: float) -> list[OperationTime]:
     result = []
     for case in CASES:
-        with torch.device("meta"):
-            operations = summary(case.build(), case.shape).operations
+        operations = summary(case.build(), case.shape).operations
         ours = [each for each in operations if each.kind.startswith("binary") or each.kind == "pack"]
         measured = sum(name == case.name for name, _ in times)
         if len(ours or operations) != measured:
             raise RuntimeError(f"{case.name}: {len(ours or operations)} operations, but {measured} nodes ran")
         for index, operation in enumerate(ours or operations):
             size = operation.read_bytes + operation.written_bytes
-            result.append(Sample(case.name, operation.kind, operation.macs, size, times[case.name, index] / cycle))
+            result.append(
+                OperationTime(case.name, operation.kind, operation.macs, size, times[case.name, index] / cycle)
+            )
     return result
 
 

@@ -154,7 +154,7 @@ class ProofRow:
     """A network's program compared with PyTorch and with its operators' references on ``images`` images.
 
     ``packed``, ``unpacked``, ``fallbacks``: nodes, as `bittern export --explain` counts. ``bits``, ``floats``: values
-    compared with the references. ``model_differences``: bits. ``margin``: bittern.export.verification. ``passed``: 1
+    compared with the references. ``model_differences``: bits. ``margin``: bittern.export.verify.result. ``passed``: 1
     or 0. ``status`` is empty, or why nothing was compared.
     """
 

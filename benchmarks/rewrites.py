@@ -21,7 +21,7 @@ _PAD = torch.ops.aten.pad.default
 
 def rewrite(model: nn.Module, example: Tensor, change: Callable[[Graph], int]) -> tuple[fx.GraphModule, int]:
     """``model`` changed, as a module that can be exported, and how many operators were changed."""
-    graph = capture(model, example)
+    graph = capture(model, example).graph
     count = change(graph)
     graph.clean()
     return fx.GraphModule(graph.module, graph.module.graph), count

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import bittern.ops  # noqa: F401  (defines the operators)
 from benchmarks.layers import Layer
-from bittern.export.lower import CACHE_LINE
+from bittern.export.executorch.lower import CACHE_LINE
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import layout
 

@@ -19,8 +19,7 @@ from bittern.cli.demo.measure import measure
 from bittern.cli.demo.result import DemoResult, Network, Unit
 from bittern.cli.demo.steps import StepReporter, Steps
 from bittern.cli.demo.summary import render
-from bittern.export import Verification
-from bittern.export.verification import LayerCheck
+from bittern.export import LayerCheck, Verification
 from bittern.runtime import isa
 from bittern.train import load_run
 from cli.invoke import bittern, bittern_process, without

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bittern.cli._layers import layer_times, print_layers
 from bittern.cli._output import Json, bytes_text, output, print_facts, print_json, seconds_text, table
 
 
@@ -21,7 +22,6 @@ def command(
     """Measure latency, and the share of every operator."""
     import numpy as np
 
-    from bittern.cli._layers import layer_times
     from bittern.cli._machine import this_machine
     from bittern.runtime import interleaved, isa, kernels, load
 
@@ -63,19 +63,20 @@ def command(
             ("throughput", f"{batch / timing.median:,.0f} images/s"),
         ]
     )
-    listing = table(["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""])
     longest = max(layer.seconds for layer in layers)
-    for layer in layers:
-        bar = "▇" * max(1, round(20 * layer.seconds / longest))
-        listing.add_row(
+    columns = ["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""]
+    rows = (
+        [
             layer.path or "[dim]float parts[/dim]",
             layer.operator,
             *([layer.kernel or ""] if explain else []),
             seconds_text(layer.seconds),
             f"{layer.seconds / total:.1%}",
-            bar,
-        )
-    output().print(listing)
+            "▇" * max(1, round(20 * layer.seconds / longest)),
+        ]
+        for layer in layers
+    )
+    print_layers(columns, ((cells, None) for cells in rows))
     if explain:
         choices = table(["Kernel", ">Tile", ">From pixels", ">From filters", ">From words", "And"])
         for kernel in kernels():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittern.cli._layers import print_layers
 from bittern.cli._output import (
     Json,
     bytes_text,
@@ -21,7 +22,7 @@ from bittern.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from bittern.models import ModelSummary, Prediction
+    from bittern.export import LayerSummary, ModelSummary, Prediction
     from bittern.runtime import Metadata
 
 _SUFFIX = ".pte"
@@ -51,15 +52,12 @@ def _inspect_file(path: Path, json: bool) -> None:
         print_json({"file": str(path), "size": size, "metadata": metadata.to_json()})
         return
     print_facts([("file", f"{path}, {bytes_text(size)}"), *_facts(metadata)])
-    operators = table([">Call", "Module", "Operator"])
-    for index, operator in enumerate(metadata.operators):
-        operators.add_row(str(index), operator.path, operator.op)
-    if metadata.operators:
-        output().print(operators)
+    rows = (([operator.path, str(index), operator.op], None) for index, operator in enumerate(metadata.operators))
+    print_layers(["Module", ">Call", "Operator"], rows)
 
 
 def _inspect_run(folder: Path, json: bool) -> None:
-    from bittern.models import summary
+    from bittern.export import summary
     from bittern.train import load_run
 
     run = load_run(folder)
@@ -83,14 +81,11 @@ def _inspect_run(folder: Path, json: bool) -> None:
 
 
 def _inspect_model(name: str, json: bool) -> None:
-    import torch
-
-    from bittern.models import create, get_model, summary
+    from bittern.export import summary
+    from bittern.models import create, get_model
 
     info = get_model(name)
-    with torch.device("meta"):  # no memory for weights, nothing is computed
-        model = create(name)
-    costs = summary(model, (info.in_channels, info.image_size, info.image_size))
+    costs = summary(create(name), (info.in_channels, info.image_size, info.image_size))
     if json:
         print_json({"model": name, "description": info.description, "source": info.source, **_costs_json(costs)})
         return
@@ -101,7 +96,7 @@ def _inspect_model(name: str, json: bool) -> None:
 def _prediction(costs: "ModelSummary") -> "Prediction":
     """At the rates that were measured nearest to this machine and its instruction set."""
     from bittern.cli._machine import cpu_name
-    from bittern.models import nearest_rates, predict
+    from bittern.export import nearest_rates, predict
     from bittern.runtime import isa
 
     try:
@@ -118,38 +113,36 @@ def _costs_json(costs: "ModelSummary") -> dict[str, Any]:
 def _print_costs(costs: "ModelSummary") -> None:
     prediction = _prediction(costs)
     widths = sorted(costs.parameters)
-    layers = table(
-        [
-            "Module",
-            "Kind",
-            ">Input\nbits",
-            "Output",
-            ">Output\nbytes",
-            *(f">{bits}-bit\nparams" for bits in widths),
-            ">Size",
-            ">Binary\nMACs",
-            ">Float\nMACs",
-            ">Predicted\ntime",
-        ]
-    )
-    for layer in costs.layers:
-        parameters = [count_text(layer.parameters[bits]) if bits in layer.parameters else "" for bits in widths]
-        seconds = prediction.of(layer.path)
-        layers.add_row(
-            layer.path,
-            layer.kind,
-            "" if layer.input_bits is None else str(layer.input_bits),
-            "x".join(map(str, layer.output_shape or ())),
-            "" if layer.output_bytes is None else bytes_text(layer.output_bytes),
-            *parameters,
-            bytes_text(layer.bytes),
-            millions_text(layer.binary_macs),
-            millions_text(layer.float_macs),
-            seconds_text(seconds) if seconds else "",
-        )
-    output().print(layers)
+    columns = [
+        "Module",
+        "Kind",
+        ">Input\nbits",
+        "Output",
+        ">Output\nbytes",
+        *(f">{bits}-bit\nparams" for bits in widths),
+        ">Size",
+        ">Binary\nMACs",
+        ">Float\nMACs",
+        ">Predicted\ntime",
+    ]
+    print_layers(columns, ((_cells(layer, widths, prediction.of(layer.path)), None) for layer in costs.layers))
     _print_reasons(costs)
     print_facts(_totals(costs, prediction))
+
+
+def _cells(layer: "LayerSummary", widths: list[int], seconds: float) -> list[str]:
+    return [
+        layer.path,
+        layer.kind,
+        "" if layer.input_bits is None else str(layer.input_bits),
+        "x".join(map(str, layer.output_shape or ())),
+        "" if layer.output_bytes is None else bytes_text(layer.output_bytes),
+        *(count_text(layer.parameters[bits]) if bits in layer.parameters else "" for bits in widths),
+        bytes_text(layer.bytes),
+        millions_text(layer.binary_macs),
+        millions_text(layer.float_macs),
+        seconds_text(seconds) if seconds else "",
+    ]
 
 
 def _print_reasons(costs: "ModelSummary") -> None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
-from bittern.cli._output import Json, count_text, output, percent_text, plain, print_json, print_line, table
+from bittern.cli._layers import print_layers
+from bittern.cli._output import Json, count_text, percent_text, plain, print_json, print_line
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bittern.export import Verification
-    from bittern.export.verification import LayerCheck
+    from bittern.export import LayerCheck, Verification
     from bittern.train import Run
 
 
@@ -81,26 +81,23 @@ def _noise(trained: "Run", count: int, seed: int) -> "npt.NDArray[np.float32]":
 
 def print_verification(result: "Verification") -> None:
     """The table of layers, and what it comes to."""
-    layers = table(
-        [
-            "Module",
-            "Operator",
-            "Output",
-            ">Compared",
-            ">Differ from\nreference",
-            ">Differ from\nmodel",
-            ">Largest float\ndifference",
-            ">Margin",
-            "Worst at",
-        ]
-    )
-    for layer in result.layers:
-        layers.add_row(*_cells(layer), style=None if result.layer_passed(layer) else "bold red")
-    if result.layers:
-        output().print(layers)
+    columns = [
+        "Module",
+        "Operator",
+        "Output",
+        ">Compared",
+        ">Differ from\nreference",
+        ">Differ from\nmodel",
+        ">Largest float\ndifference",
+        ">Margin",
+        "Worst at",
+    ]
+    layers = result.layers
+    print_layers(columns, ((_cells(layer), None if result.layer_passed(layer) else "bold red") for layer in layers))
+    if layers:
         print_line(
-            "[dim]Margin: how far from its threshold a bit lies that differs first in its image, or how far a float is "
-            "off, as a share of the layer's largest value.[/dim]"
+            "[dim]Margin: distance from its threshold of the first bit of an image that differs, or a float's error "
+            "before any bit differs, as a share of the layer's largest value.[/dim]"
         )
     verdict = "[green]passed[/green]" if result.passed else "[bold red]failed[/bold red]"
     what = f"{result.equal_predictions} of {result.images} predictions are equal"

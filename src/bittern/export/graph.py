@@ -1,10 +1,13 @@
 """The graph that the passes rewrite: a captured training graph, its constants, and where each node came from."""
 
+import copy
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, fx
+
+from bittern.export.quiet import third_party_quiet
 
 _ORIGIN = "bittern"
 
@@ -30,13 +33,15 @@ class Provenance:
 
     def absorb(self, node: fx.Node, result: fx.Node | None = None) -> "Provenance":
         """This origin after its node took over the work of ``node``, and gives what ``result`` (or ``node``) gave."""
-        return Provenance((*self.sources, *Provenance.of(node).sources), self.path, Provenance.of(result or node).outputs[:1])
+        return Provenance(
+            (*self.sources, *Provenance.of(node).sources), self.path, Provenance.of(result or node).outputs[:1]
+        )
 
 
 class Graph:
     """A graph of functional ATen and `bittern` operators whose parameters are constants (``get_attr`` nodes).
 
-    Every call node carries ``meta["val"]`` (a fake tensor) and an :class:`Provenance`. ``reasons`` maps the name of a node
+    Every call node carries ``meta["val"]`` (a fake tensor) and a `Provenance`. ``reasons`` maps the name of a node
     of the training graph to why it was not turned into a packed operator.
     """
 
@@ -46,6 +51,14 @@ class Graph:
         self._constants = 0
         for node in self.calls():
             Provenance([node.name], _module_path(node), [node.name]).attach(node)
+
+    def copy(self) -> "Graph":
+        """An independent graph with the same nodes, constants, provenance and reasons."""
+        result = copy.copy(self)
+        with third_party_quiet():
+            result.module = copy.deepcopy(self.module)
+        result.reasons = dict(self.reasons)
+        return result
 
     @property
     def _fake_mode(self) -> Any:
@@ -144,6 +157,14 @@ def arguments(node: fx.Node) -> dict[str, Any]:
         argument.name: node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
         for i, argument in enumerate(schema)
     }
+
+
+def operator_name(node: fx.Node) -> str:
+    """``namespace::name`` of an operator call; the Python name of anything else (``getitem``, delegate calls)."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        schema = getattr(getattr(node.target, "_op", None), "_schema", None)
+    return str(schema.name) if schema is not None else getattr(node.target, "__name__", str(node.target))
 
 
 def input_nodes(graph: Graph) -> Iterator[fx.Node]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from bittern._files import write_atomically
-from bittern.cli._deploy import Deployed, export_run
+from bittern.cli._deploy import ModelFile, export_run
 from bittern.cli._machine import this_machine
 from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text
 from bittern.cli.demo import units
@@ -20,8 +20,7 @@ from bittern.cli.demo.folder import BINARY, FLOAT, STUDY_REPORT
 from bittern.cli.demo.measure import measure
 from bittern.cli.demo.result import DemoResult, Network
 from bittern.cli.demo.steps import StepReporter, Steps
-from bittern.export import Explanation, Verification
-from bittern.models import ModelSummary, summary
+from bittern.export import Explanation, ModelSummary, Verification, summary
 from bittern.runtime import supported_isas
 from bittern.study import TrainingObserver
 from bittern.train import Run, load_run
@@ -114,7 +113,7 @@ def _train(folder: Path, recipe: str, title: str, seed: int, steps: Steps, study
         return load_run(result.folder)
 
 
-def _network(deployed: Deployed, check: Verification, digits: Digits, latency: float, spread: float) -> Network:
+def _network(deployed: ModelFile, check: Verification, digits: Digits, latency: float, spread: float) -> Network:
     export = deployed.export
     return Network(
         recipe=export.path.stem,

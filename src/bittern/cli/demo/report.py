@@ -19,9 +19,7 @@ from bittern.cli.demo.charts import accuracy_curves
 from bittern.cli.demo.folder import BINARY, FLOAT
 from bittern.cli.demo.pipeline import Demo
 from bittern.cli.demo.result import DemoResult
-from bittern.export import Explanation
-from bittern.export.verification import LayerCheck
-from bittern.models import ModelSummary
+from bittern.export import Explanation, LayerCheck, ModelSummary
 
 _RIGHT_SHOWN, _WRONG_SHOWN = 24, 12
 _TEMPLATE, _STYLE = "report.html.j2", "report.css"

@@ -15,8 +15,7 @@ from torch import nn
 
 from bittern.cli._layers import LayerTime
 from bittern.cli.demo.result import Unit
-from bittern.export import Explanation, ExportWarning, to_pte
-from bittern.models import summary
+from bittern.export import Explanation, ExportWarning, summary, to_pte
 from bittern.models.react_resnet import ReActResNet
 
 if TYPE_CHECKING:

@@ -54,7 +54,9 @@ def lower_convolution(graph: Graph) -> None:
         filters = graph.add_constant(layout.pack_weight(weight, named["groups"]), conv)
         pad = conv.args[0]
         padding_sources = Provenance.of(pad).sources if isinstance(pad, fx.Node) and pad is not source else ()
-        origin = Provenance((*padding_sources, *Provenance.of(conv).sources), Provenance.of(conv).path, Provenance.of(conv).outputs)
+        origin = Provenance(
+            (*padding_sources, *Provenance.of(conv).sources), Provenance.of(conv).path, Provenance.of(conv).outputs
+        )
         kwargs = scale_and_bias(graph, weight, bias, conv)
         graph.replace(
             conv, graph.call(conv, torch.ops.bittern.conv2d.default, (bits, filters, *geometry), origin, kwargs)

@@ -63,7 +63,9 @@ def _pack_once(graph: Graph, x: fx.Node, ranges: list[tuple[int, int]], packs: l
                 threshold[first * layout.WORD_BITS :][: len(value)] = value
     constant = None if threshold is None else graph.add_constant(threshold, position)
     sources = tuple(source for pack in packs for source in Provenance.of(pack).sources)
-    whole = graph.call(position, PACK, (x, constant, channel_dim), Provenance(sources, Provenance.of(packs[0]).path, [None]))
+    whole = graph.call(
+        position, PACK, (x, constant, channel_dim), Provenance(sources, Provenance.of(packs[0]).path, [None])
+    )
     for (first, end), pack in zip(ranges, packs, strict=True):
         args = (whole, first, end - first)
         graph.replace(pack, graph.call(pack, torch.ops.bittern.slice.default, args, Provenance.of(pack)))

@@ -10,25 +10,9 @@ from torch import fx
 
 from bittern.export.graph import Graph, Provenance
 from bittern.export.passes.binary import BINARIZE, MAX_POOL
+from bittern.export.passes.signs import MOVES
 
 aten = torch.ops.aten
-MOVES = (
-    aten.view.default,
-    aten._unsafe_view.default,
-    aten.reshape.default,
-    aten.permute.default,
-    aten.transpose.int,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.slice.Tensor,
-    aten.select.int,
-    aten.expand.default,
-    aten.pixel_shuffle.default,
-    aten.pixel_unshuffle.default,
-    aten._to_copy.default,
-    aten.clone.default,
-)
 
 
 def sink_binarize(graph: Graph) -> None:

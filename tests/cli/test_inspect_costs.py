@@ -18,14 +18,14 @@ def test_the_table_has_precisions_memory_and_time() -> None:
         "11,699,112 with BatchNorm's moving statistics",
         "2.08 MB with 8 bits for all that is not binary",
         "46.8 MB in float",
-        "4.01 MB at once at most, at stem.2",
+        "at most 4.01 MB at once, at stem.2",
         "one thread: ",
         "first layer: real-valued weights and input",
         "last layer: real-valued weights and input",
         "float on purpose",
     ):
         assert text in outcome.out, text
-    assert f"predicted on {all_rates()[0].machine}" in outcome.out
+    assert f"predicted for {all_rates()[0].machine}" in outcome.out
 
 
 def test_json_has_layers_and_the_prediction() -> None:
@@ -39,7 +39,7 @@ def test_json_has_layers_and_the_prediction() -> None:
 
 
 def test_a_run_has_costs_too(trained: Path) -> None:
-    assert "predicted on" in bittern("inspect", trained).out
+    assert "predicted for" in bittern("inspect", trained).out
     assert bittern("inspect", trained, "--json").json["prediction"]["seconds"] > 0
 
 

@@ -12,10 +12,10 @@ _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", "
 
 
 def calibration_images(network: Network, data: Path | None, count: int) -> "tuple[Tensor, str]":
-    """At most ``count`` preprocessed images for ``network``, float32 [N, C, H, W], and where they are from.
+    """At most ``count`` preprocessed images for ``network``, float32 [N, C, H, W], and their source.
 
-    Training images of the run's data set, read from ``data`` if it is one that needs a folder; else image files in
-    ``data`` and below; else, for random weights, noise.
+    Training images of the run's data set, read from ``data`` if it needs a folder; otherwise image files in ``data``
+    and below it; otherwise, for random weights, noise.
 
     Raises:
         ValueError: there are none.
@@ -30,7 +30,9 @@ def calibration_images(network: Network, data: Path | None, count: int) -> "tupl
     if data is not None:
         return _files(network, data, count)
     if network.trained:
-        raise ValueError(f"--int8 is calibrated on images, and {network.name} has no data set of its own: --data DIR")
+        raise ValueError(
+            f"--int8 needs images for its scales, and {network.name} has no data set: name a folder by --data DIR"
+        )
     import torch
 
     generator = torch.Generator().manual_seed(SEED)
@@ -48,7 +50,7 @@ def _files(network: Network, folder: Path, count: int) -> "tuple[Tensor, str]":
         raise ValueError(f"data folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:
-        raise ValueError(f"there is no image file in {folder}; --int8 is calibrated on some hundred")
+        raise ValueError(f"there is no image file in {folder}; --int8 needs a few hundred")
     if len(files) > count:
         files = [files[i * len(files) // count] for i in range(count)]
     channels = network.input_shape[0]
@@ -59,7 +61,7 @@ def _files(network: Network, folder: Path, count: int) -> "tuple[Tensor, str]":
         model=network.name,
         input_shape=(1, *network.input_shape),
         output_shape=(),
-        # For random weights, whose files say nothing of pixels, pixels in [-1, 1].
+        # Random weights come with no preprocessing: pixels in [-1, 1].
         preprocessing=Preprocessing(1 / 255, (0.5,) * channels, (0.5,) * channels)
         if rule is None
         else Preprocessing(rule.scale, rule.mean, rule.std),

@@ -1,4 +1,4 @@
-"""From a trained run, or a model's name, to a model file: shared by the commands that export."""
+"""From a trained run, or a model's name, to a model file."""
 
 import difflib
 import warnings
@@ -39,10 +39,10 @@ class ModelFile:
 
 
 def find_network(source: str, image_size: int | None = None) -> Network:
-    """The run in folder ``source``, or else the model of that name, for images of ``image_size``, or its own size.
+    """The run in folder ``source``, or the model of that name, for images of ``image_size`` or of its own size.
 
     Raises:
-        ValueError: neither exists; the message has the nearest name. Or the run cannot be read.
+        ValueError: neither exists (the message suggests the closest name), or the run cannot be read.
     """
     from bittern.models import create, get_model, list_models
     from bittern.train import load_run
@@ -119,4 +119,4 @@ def check_target(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name the file to write, such as {path / 'model.pte'}")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} into; make it first")
+        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} to; create it first")

@@ -1,4 +1,4 @@
-"""``bittern bench``: how long a model file takes, and where the time goes."""
+"""``bittern bench``: how long a model file takes and where the time goes."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +13,13 @@ from bittern.cli._output import Json, bytes_text, output, print_facts, print_jso
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File that `bittern export` wrote.")],
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="How often to measure.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 30,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show which kernel runs each layer, and the table it was chosen from.")
+        bool, typer.Option("--explain", help="Show which kernel runs each layer, and how it was chosen.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure latency, and the share of every operator."""
+    """Measure the latency of a model file and of each of its operators."""
     import numpy as np
 
     from bittern.cli._machine import this_machine
@@ -83,5 +83,5 @@ def command(
             tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
             least = (kernel.least_pixels, kernel.least_filters, kernel.least_words)
             choices.add_row(kernel.name, tile, *map(str, least), kernel.needs)
-        output().print("\nLayers on packed bits, without masks of groups, take the first of these that is for them:")
+        output().print("\nA layer on packed bits without masked groups takes the first kernel whose minimums it meets:")
         output().print(choices)

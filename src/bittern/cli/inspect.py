@@ -1,4 +1,4 @@
-"""``bittern inspect``: what is in a run folder, a model file, or a model of the registry."""
+"""``bittern inspect``: what a run, a model file or a model of the registry consists of and costs."""
 
 from collections import Counter
 from pathlib import Path
@@ -30,11 +30,12 @@ _SUFFIX = ".pte"
 
 def command(
     what: Annotated[
-        str, typer.Argument(metavar="RUN | MODEL.pte | NAME", help="A run folder, a model file, or a model.")
+        str,
+        typer.Argument(metavar="RUN | MODEL.pte | NAME", help="A run folder, a model file, or the name of a model."),
     ],
     json: Json = False,
 ) -> None:
-    """Show what a run, a model file or a model of the list consists of."""
+    """Show what a run, a model file or a model consists of: layers, bits, memory, predicted latency."""
     path = Path(what)
     if path.is_dir():
         _inspect_run(path, json)
@@ -94,7 +95,7 @@ def _inspect_model(name: str, json: bool) -> None:
 
 
 def _prediction(costs: "ModelSummary") -> "Prediction":
-    """At the rates that were measured nearest to this machine and its instruction set."""
+    """At the measured rates that are closest to this machine and its instruction set."""
     from bittern.cli._machine import cpu_name
     from bittern.export import nearest_rates, predict
     from bittern.runtime import isa
@@ -146,7 +147,7 @@ def _cells(layer: "LayerSummary", widths: list[int], seconds: float) -> list[str
 
 
 def _print_reasons(costs: "ModelSummary") -> None:
-    """Every reason once, with the layers that it is true of."""
+    """Each reason once, with its layers."""
     paths: dict[str, list[str]] = {}
     for layer in costs.layers:
         if layer.not_binary is not None:
@@ -181,11 +182,11 @@ def _totals(costs: "ModelSummary", prediction: "Prediction") -> list[tuple[str, 
         ),
         (
             "activations",
-            f"{bytes_text(peak.live_bytes)} at once at most, at {peak.path or 'the top'}" if peak is not None else "",
+            f"at most {bytes_text(peak.live_bytes)} at once, at {peak.path or 'the top'}" if peak is not None else "",
         ),
         (
             "latency",
-            f"predicted on {prediction.machine}, {prediction.isa}, one thread: {seconds_text(prediction.seconds)}",
+            f"predicted for {prediction.machine}, {prediction.isa}, one thread: {seconds_text(prediction.seconds)}",
         ),
     ]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import bittern
 from bittern.export import ExportError, passes, to_pte, verify
 from bittern.export.capture import capture
-from bittern.export.graph import Origin
+from bittern.export.graph import Provenance
 from bittern.export.quantize import quantize
 from bittern.nn import BinaryConv2d
 from bittern.runtime import load
@@ -84,7 +84,7 @@ def test_the_constants_of_bittern_operators_are_the_same() -> None:
     assert before
     assert all(torch.equal(a, b) for a, b in zip(before, constants(), strict=True))
     layers = [node for node in graph.calls(torch.ops.aten.conv2d.default) if node.target is not operator.getitem]
-    assert all(Origin.of(node).sources for node in layers)
+    assert all(Provenance.of(node).sources for node in layers)
 
 
 @pytest.mark.parametrize("isa", bittern.runtime.supported_isas()[:1])

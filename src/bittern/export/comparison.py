@@ -13,8 +13,7 @@ import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.capture import capture, channels_last
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph
-from bittern.export.passes.binary import BINARIZE
-from bittern.export.passes.sink_binarize import MOVES
+from bittern.export.passes.signs import BINARIZE, holds_signs
 from bittern.export.verification import LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator
@@ -209,15 +208,7 @@ def _binarized(node: fx.Node) -> set[str]:
     """The nodes whose values are binarized to the signs that ``node`` holds; its input where it holds none."""
     if node.target is BINARIZE or not node.all_input_nodes:
         return {source.name for source in node.all_input_nodes[:1]}
-    return set().union(*map(_binarized, node.all_input_nodes)) if _holds_signs(node) else set()
-
-
-def _holds_signs(node: fx.Node) -> bool:
-    """Whether ``node`` is a `binarize`, or moves or pools the result of one."""
-    if node.target is BINARIZE:
-        return True
-    moves = (*MOVES, torch.ops.aten.cat.default, torch.ops.aten.max_pool2d.default, torch.ops.aten.max_pool1d.default)
-    return node.target in moves and all(map(_holds_signs, node.all_input_nodes))
+    return set().union(*map(_binarized, node.all_input_nodes)) if holds_signs(node) else set()
 
 
 def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:

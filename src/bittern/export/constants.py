@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.comparison import difference
-from bittern.export.graph import Graph, Origin, arguments
+from bittern.export.graph import Graph, Provenance, arguments
 from bittern.export.lower import operator_name
 from bittern.export.verification import MARGIN
 from bittern.runtime.metadata import Operator
@@ -30,7 +30,7 @@ def other_constants(
     """
     nodes: dict[tuple[object, ...], list[fx.Node]] = defaultdict(list)
     for node in graph.calls():
-        origin = Origin.of(node)
+        origin = Provenance.of(node)
         nodes[operator_name(node), origin.path, origin.outputs].append(node)
     result = []
     for operator, call in zip(operators, calls, strict=True):

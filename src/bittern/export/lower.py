@@ -12,12 +12,12 @@ from torch import Tensor, fx
 
 from bittern.export.capture import channels_last, dynamic_shapes, tracing_example
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Provenance
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
 from bittern.runtime.metadata import METADATA_METHOD
 
-Operators = list[tuple[str, Origin]]
+Operators = list[tuple[str, Provenance]]
 """Bittern's operators in the order in which a program calls them."""
 
 INT8 = "int8"
@@ -102,7 +102,7 @@ def _blame(graph: Graph, error: Exception) -> str:
         for node in nodes:
             # A node called `add` is neither in "additional" nor in "aten.add".
             if re.search(rf"(?<![\w.:]){re.escape(name(node))}\b", str(error)):
-                return f" ({operator_name(node)} in {Origin.of(node).path or 'the model itself'})"
+                return f" ({operator_name(node)} in {Provenance.of(node).path or 'the model itself'})"
     return ""
 
 
@@ -115,7 +115,7 @@ def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], Operator
         if node.op != "call_function":
             continue
         name = operator_name(node)
-        origin = Origin.of(node)
+        origin = Provenance.of(node)
         if name.startswith("bittern::"):
             short = name.removeprefix("bittern::")
             operators.append((short, origin))
@@ -127,7 +127,7 @@ def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], Operator
         for node in delegate.original_module.graph.nodes:
             if node.op == "call_function":
                 kernel = INT8 if _is_int8(node) else delegate.backend_id
-                for source in Origin.of(node).sources:
+                for source in Provenance.of(node).sources:
                     placements.setdefault(source, ("xnnpack", kernel))
     return placements, operators
 

@@ -17,9 +17,9 @@ from bittern.export import passes
 from bittern.export.capture import capture
 from bittern.export.errors import ExportError, ExportWarning
 from bittern.export.explain import Explanation, explain
-from bittern.export.graph import Graph, Origin
+from bittern.export.graph import Graph, Provenance
 from bittern.export.lower import Lowered, Operators, lower
-from bittern.export.passes.binary import BINARIZE
+from bittern.export.passes.signs import BINARIZE
 from bittern.export.quantize import check_calibration, quantize
 from bittern.export.run_once import check_runs, uncertain
 from bittern.runtime import container
@@ -79,7 +79,7 @@ def to_pte(
     if preprocessing is not None and (reason := preprocessing.why_not(example.shape)) is not None:
         raise ExportError(f"preprocessing does not fit: {reason}")
     images = None if int8 is None else check_calibration(int8, tuple(example.shape))
-    nodes = [(node.name, Origin.of(node).path, node.target) for node in graph.calls() if _is_tensor(node)]
+    nodes = [(node.name, Provenance.of(node).path, node.target) for node in graph.calls() if _is_tensor(node)]
     passes.run(graph)
     _explain_binarize(graph)
     input_shape = (max_batch or example.shape[0], *example.shape[1:])

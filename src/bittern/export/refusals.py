@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Origin, arguments, input_nodes, shape
+from bittern.export.graph import Graph, Provenance, arguments, input_nodes, shape
 
 _DATA_DEPENDENT = ("data-dependent", "Dynamic control flow", "non-static conditional")
 _SHAPES = "the engine's shapes are fixed at export: compute with torch.where or a mask on the whole tensor"
@@ -52,7 +52,7 @@ def check_graph(graph: Graph, signature: Any) -> None:
     for node in graph.calls():
         if (reason := _why_not(node)) is not None:
             operator = str(node.target._schema.name) if hasattr(node.target, "_schema") else node.name
-            path = Origin.of(node).path
+            path = Provenance.of(node).path
             raise ExportError(f"{operator} in {path or 'the model itself'} {reason}")
     _check_output(graph.module.graph.output_node().args[0], shape(next(input_nodes(graph))))
 

@@ -25,7 +25,7 @@ from bittern.export import passes
 from bittern.export.capture import capture
 from bittern.export.comparison import Call, Comparison
 from bittern.export.constants import other_constants
-from bittern.export.graph import Origin
+from bittern.export.graph import Provenance
 from bittern.export.verification import Verification
 from bittern.runtime.metadata import Operator
 
@@ -92,7 +92,7 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
     graph = capture(module, torch.zeros(chunk, *images.shape[1:]))
     passes.run(graph)
     nodes = [node for node in graph.calls() if _is_operator(node)]
-    operators = [Operator(_name(node), Origin.of(node).path, Origin.of(node).outputs, ()) for node in nodes]
+    operators = [Operator(_name(node), Provenance.of(node).path, Provenance.of(node).outputs, ()) for node in nodes]
     comparison = Comparison(module, (chunk, *images.shape[1:]), operators)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]

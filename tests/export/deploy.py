@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from bittern.export import passes
 from bittern.export.capture import capture, channels_last
-from bittern.export.graph import Graph
-from bittern.export.lower import operator_name
+from bittern.export.graph import Graph, operator_name
 
 
 class Deployed:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.comparison import difference
-from bittern.export.graph import Graph, Provenance, arguments
-from bittern.export.lower import operator_name
+from bittern.export.graph import Graph, Provenance, arguments, operator_name
 from bittern.export.verification import MARGIN
 from bittern.runtime.metadata import Operator
 

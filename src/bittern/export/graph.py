@@ -1,5 +1,6 @@
 """The graph that the passes rewrite: a captured training graph, its constants, and where each node came from."""
 
+import copy
 import functools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, fx
 from torch.fx.node import Target
+
+from bittern.export.quiet import third_party_quiet
 
 _PROVENANCE = "bittern"
 
@@ -62,6 +65,14 @@ class Graph:
         self._constants = 0
         for node in self.calls():
             Provenance([node.name], _module_path(node), [node.name]).attach(node)
+
+    def copy(self) -> "Graph":
+        """An independent graph with the same nodes, constants, provenance and reasons."""
+        result = copy.copy(self)
+        with third_party_quiet():
+            result.module = copy.deepcopy(self.module)
+        result.reasons = dict(self.reasons)
+        return result
 
     @property
     def _fake_mode(self) -> Any:
@@ -177,6 +188,14 @@ def arguments(node: fx.Node) -> dict[str, Any]:
 def _parameters(target: Any) -> tuple[tuple[str, Any], ...]:
     """Names and default values of an operator's arguments."""
     return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
+
+
+def operator_name(node: fx.Node) -> str:
+    """``namespace::name`` of an operator call; the Python name of anything else (``getitem``, delegate calls)."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        schema = getattr(getattr(node.target, "_op", None), "_schema", None)
+    return str(schema.name) if schema is not None else getattr(node.target, "__name__", str(node.target))
 
 
 def input_nodes(graph: Graph) -> Iterator[fx.Node]:

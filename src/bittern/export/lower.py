@@ -12,7 +12,7 @@ from torch import Tensor, fx
 
 from bittern.export.capture import channels_last, dynamic_shapes, tracing_example
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Provenance
+from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
 from bittern.runtime.metadata import METADATA_METHOD
@@ -145,11 +145,3 @@ def _is_int8(node: fx.Node) -> bool:
     users = list(first.users)
     activation = bool(users == [node] and any(is_tagged_as_implicit_q_dq(user) for user in node.users))
     return activation and _is_int8(first)
-
-
-def operator_name(node: fx.Node) -> str:
-    """``namespace::name`` of an operator call; the Python name of anything else (``getitem``, delegate calls)."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None:
-        schema = getattr(getattr(node.target, "_op", None), "_schema", None)
-    return str(schema.name) if schema is not None else getattr(node.target, "__name__", str(node.target))

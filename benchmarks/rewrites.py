@@ -13,7 +13,7 @@ from bittern.export.capture import capture
 from bittern.export.graph import Graph, input_nodes, shape
 from bittern.export.passes.binary import is_packable
 from bittern.export.passes.signs import BINARIZE
-from bittern.export.passes.views import Conv2d, PaddedInput, matching
+from bittern.export.passes.views import ConvLayer, PaddedInput, matching
 
 _ADD = torch.ops.aten.add.Tensor
 _CONV = torch.ops.aten.conv2d.default
@@ -49,7 +49,7 @@ def pad_with(value: int) -> Callable[[Graph], int]:
 
     def change(graph: Graph) -> int:
         count = 0
-        for conv in matching(graph, Conv2d.match):
+        for conv in matching(graph, ConvLayer.match):
             before = PaddedInput.of(conv)
             if before.padding is None or not any(before.padding) or before.value == value:
                 continue

@@ -15,8 +15,8 @@ from bittern.export.passes.views import (
     Arithmetic,
     Clamp,
     Concat,
-    Conv2d,
-    Linear,
+    ConvLayer,
+    LinearLayer,
     MaxPool2d,
     Pack,
     PackedLayer,
@@ -53,10 +53,10 @@ def only(graph: Graph, match: Callable[[fx.Node], Any]) -> Any:
 def test_a_convolution_has_pairs_and_four_paddings(
     options: dict[str, Any], stride: object, padding: object, dilation: object
 ) -> None:
-    conv = only(captured(lambda x: F.conv2d(x, WEIGHT, **options)), Conv2d.match)
+    conv = only(captured(lambda x: F.conv2d(x, WEIGHT, **options)), ConvLayer.match)
     assert (conv.stride, conv.padding, conv.dilation) == (stride, padding, dilation)
     assert (conv.kernel_size, conv.groups, conv.bias) == ((3, 2), 1, None)
-    assert Linear.match(conv.node) is None
+    assert LinearLayer.match(conv.node) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_paddings_of_a_layer_are_one_border(
 ) -> None:
     options = {"value": value} if mode == "constant" else {}
     graph = captured(lambda x: F.conv2d(F.pad(x, pad, mode, **options), WEIGHT, padding=own))
-    conv = only(graph, Conv2d.match)
+    conv = only(graph, ConvLayer.match)
     padded = PaddedInput.of(conv)
     assert (padded.padding, padded.value) == expected
     looked_through = padded.source is not conv.input
@@ -166,7 +166,7 @@ def test_a_slope_is_a_number_or_a_constant() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, "relu", [1, 2]])
 def test_what_is_no_call_matches_no_view(value: object) -> None:
-    views = (Conv2d, Linear, Pad, MaxPool2d, Clamp, PRelu, Concat, Slice, Pack, PackedLayer)
+    views = (ConvLayer, LinearLayer, Pad, MaxPool2d, Clamp, PRelu, Concat, Slice, Pack, PackedLayer)
     assert [view.match(value) for view in views] == [None] * len(views)
 
 

@@ -7,12 +7,12 @@ BatchNorm behind a binary layer keeps the weights' signs: `absorb_epilogue` take
 
 from bittern.export.graph import Graph, Provenance, arguments, shape, sole_user
 from bittern.export.passes.binary import why_not_binary_weight
-from bittern.export.passes.views import BatchNorm, Layer, Linear, match_layer, matching
+from bittern.export.passes.views import BatchNorm, Layer, LinearLayer, match_layer, matching
 
 
 def why_not(layer: Layer, graph: Graph) -> str | None:
     """None if BatchNorm behind ``layer`` folds into its weights, else why not."""
-    if isinstance(layer, Linear) and len(shape(layer.node)) != 2:
+    if isinstance(layer, LinearLayer) and len(shape(layer.node)) != 2:
         return f"{layer.node.name} has its features last, and BatchNorm normalises dimension 1"
     if sole_user(layer.node) is None:
         return f"{layer.node.name} is read by {len(layer.node.users)} nodes, needs exactly 1"

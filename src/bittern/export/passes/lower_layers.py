@@ -11,8 +11,8 @@ from torch import Tensor, fx
 from bittern.export.graph import Graph, Provenance, shape
 from bittern.export.passes.binary import packed, why_not_binary
 from bittern.export.passes.signs import BINARIZE
-from bittern.export.passes.views import Conv2d, Layer, LayerForms, Linear, PaddedInput, matching
-from bittern.export.passes.views.packed import CONV2D, LINEAR
+from bittern.export.passes.views import ConvLayer, Layer, LayerForms, LinearLayer, PaddedInput, matching
+from bittern.export.passes.views.packed import PACKED_CONV2D, PACKED_LINEAR
 from bittern.ops import epilogue, layout
 
 
@@ -22,7 +22,7 @@ def why_not(layer: Layer, graph: Graph) -> str | None:
     reason = why_not_binary(padded.source, weight)
     if weight is None or reason is not None:
         return reason
-    if isinstance(layer, Linear) and padded.source.target is not BINARIZE:
+    if isinstance(layer, LinearLayer) and padded.source.target is not BINARIZE:
         return "its input is pooled along channels"
     if padded.padding is None:
         return "its input is padded twice with different values: pad once, with 0, +1 or -1"
@@ -33,7 +33,7 @@ def why_not(layer: Layer, graph: Graph) -> str | None:
 
 def why_not_packed(layer: Layer, weight: Tensor, graph: Graph) -> str | None:
     """None if a packed layer can have the shape and the operands of ``layer``, else why not."""
-    if isinstance(layer, Conv2d) and len(shape(layer.node)) != 4:
+    if isinstance(layer, ConvLayer) and len(shape(layer.node)) != 4:
         return "its input has no batch dimension"
     if weight[0].numel() > epilogue.MAX_DOT:
         return f"a filter has {weight[0].numel()} weights; at most {epilogue.MAX_DOT} keep float32 dots exact"
@@ -41,13 +41,14 @@ def why_not_packed(layer: Layer, weight: Tensor, graph: Graph) -> str | None:
 
 
 def lower_layers(graph: Graph) -> None:
-    for layer in chain(matching(graph, Conv2d.match), matching(graph, Linear.match)):
+    # Constants stand in the file in the order in which they are made.
+    for layer in chain(matching(graph, ConvLayer.match), matching(graph, LinearLayer.match)):
         if (reason := why_not(layer, graph)) is not None:
             graph.refuse(layer.node, reason)
             continue
         padded = PaddedInput.of(layer)
         bits = packed(graph, padded.source, layer.channel_dim)
-        lower_layer(graph, layer, CONV2D if isinstance(layer, Conv2d) else LINEAR, bits, padded)
+        lower_layer(graph, layer, PACKED_CONV2D if isinstance(layer, ConvLayer) else PACKED_LINEAR, bits, padded)
 
 
 def lower_layer(graph: Graph, layer: Layer, forms: LayerForms, x: fx.Node, padded: PaddedInput) -> None:
@@ -56,7 +57,7 @@ def lower_layer(graph: Graph, layer: Layer, forms: LayerForms, x: fx.Node, padde
     assert weight is not None
     filters = graph.add_constant(layout.pack_weight(weight, layer.groups), layer.node)
     numbers: tuple[Any, ...] = (weight.shape[1] * layer.groups, len(weight))
-    if isinstance(layer, Conv2d):
+    if isinstance(layer, ConvLayer):
         assert padded.padding is not None
         sizes = (layer.kernel_size, layer.stride, padded.padding, layer.dilation)
         numbers = (*numbers, *map(list, sizes), layer.groups, int(padded.value))

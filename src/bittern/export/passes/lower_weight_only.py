@@ -8,8 +8,8 @@ from torch import Tensor
 from bittern.export.graph import Graph
 from bittern.export.passes.binary import REAL_INPUT, WEIGHT_ONLY, why_not_binary
 from bittern.export.passes.lower_layers import lower_layer, why_not_packed
-from bittern.export.passes.views import Conv2d, Layer, PaddedInput, match_layer, matching
-from bittern.export.passes.views.packed import CONV2D_WEIGHT_ONLY, LINEAR_WEIGHT_ONLY
+from bittern.export.passes.views import ConvLayer, Layer, PaddedInput, match_layer, matching
+from bittern.export.passes.views.packed import PACKED_CONV2D_WEIGHT_ONLY, PACKED_LINEAR_WEIGHT_ONLY
 
 
 def why_not(layer: Layer, weight: Tensor, graph: Graph) -> str | None:
@@ -29,5 +29,5 @@ def lower_weight_only(graph: Graph) -> None:
         graph.refuse(layer.node, WEIGHT_ONLY)
         if padded.padding is None or padded.value != 0:
             padded = PaddedInput.own(layer)  # a border of another value stays in front
-        forms = CONV2D_WEIGHT_ONLY if isinstance(layer, Conv2d) else LINEAR_WEIGHT_ONLY
+        forms = PACKED_CONV2D_WEIGHT_ONLY if isinstance(layer, ConvLayer) else PACKED_LINEAR_WEIGHT_ONLY
         lower_layer(graph, layer, forms, padded.source, padded)

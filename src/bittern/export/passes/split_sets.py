@@ -19,7 +19,7 @@ from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Provenance, arguments
 from bittern.export.passes.binary import is_packable, why_not_binary_weight
-from bittern.export.passes.views import Arithmetic, Conv2d, Layer, Pad, PaddedInput, match_layer, matching
+from bittern.export.passes.views import Arithmetic, ConvLayer, Layer, Pad, PaddedInput, match_layer, matching
 
 aten = torch.ops.aten
 
@@ -117,8 +117,8 @@ def _split_weight(graph: Graph, layer: Layer, weight: Tensor, middle: Tensor) ->
     sums = part(torch.ones_like(weight[: layer.groups]), None)
     factors = graph.add_constant(columns.float(), node)
     # A layer on one input, not a multiplication, so that images keep their order of memory.
-    geometry = ([1, 1], [0, 0], [1, 1], layer.groups) if isinstance(layer, Conv2d) else ()
-    target = aten.conv2d.default if isinstance(layer, Conv2d) else aten.linear.default
+    geometry = ([1, 1], [0, 0], [1, 1], layer.groups) if isinstance(layer, ConvLayer) else ()
+    target = aten.conv2d.default if isinstance(layer, ConvLayer) else aten.linear.default
     addend = graph.call(node, target, (sums, factors, None, *geometry), own.auxiliary())
     total = Provenance((), own.path, own.outputs)
     graph.replace(node, graph.call(node, aten.add.Tensor, (signs, addend), total))
@@ -133,7 +133,7 @@ def _split_input(graph: Graph, layer: Layer, shifted: ShiftedSigns) -> None:
     offset = shifted.b * weight.double().flatten(1).sum(1)
     scaled = graph.add_constant((shifted.a * weight.double()).float(), node)
     addend = graph.add_constant((offset if bias is None else offset + bias.double()).float(), node)
-    if not isinstance(layer, Conv2d):
+    if not isinstance(layer, ConvLayer):
         graph.replace(node, graph.call(node, aten.linear.default, (shifted.signs, scaled, addend), own))
         return
     x = shifted.signs

@@ -8,9 +8,9 @@ from bittern.export.passes.views.aten import Arithmetic as Arithmetic
 from bittern.export.passes.views.aten import BatchNorm as BatchNorm
 from bittern.export.passes.views.aten import Clamp as Clamp
 from bittern.export.passes.views.aten import Concat as Concat
-from bittern.export.passes.views.aten import Conv2d as Conv2d
+from bittern.export.passes.views.aten import ConvLayer as ConvLayer
 from bittern.export.passes.views.aten import Layer as Layer
-from bittern.export.passes.views.aten import Linear as Linear
+from bittern.export.passes.views.aten import LinearLayer as LinearLayer
 from bittern.export.passes.views.aten import MaxPool2d as MaxPool2d
 from bittern.export.passes.views.aten import Pad as Pad
 from bittern.export.passes.views.aten import PaddedInput as PaddedInput

@@ -56,36 +56,39 @@ def call_of(node: object, *targets: Target) -> tuple[fx.Node, dict[str, Any]] | 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with weights ``[O, ...]``, and the channels of its result at ``channel_dim``."""
+    """A layer with weights ``[O, ...]``, and the channels of its result at ``channel_dim``.
+
+    ``padding``: its own, with zeros. A linear layer has none, and one group.
+    """
 
     node: fx.Node
     input: fx.Node
     weight: fx.Node
     bias: fx.Node | None
+    padding: Padding
     groups: int
 
     channel_dim: ClassVar[int]
 
 
 @dataclass(frozen=True)
-class Conv2d(Layer):
-    """``conv2d(input, weight, bias)`` of images or of a lone image ``[C, H, W]``; ``padding``: its own, with zeros."""
+class ConvLayer(Layer):
+    """``conv2d(input, weight, bias)`` of images, or of a lone image ``[C, H, W]``."""
 
     stride: Pair
-    padding: Padding
     dilation: Pair
 
     channel_dim = 1
 
     @staticmethod
-    def match(node: object) -> "Conv2d | None":
+    def match(node: object) -> "ConvLayer | None":
         if (found := call_of(node, *CONVOLUTIONS)) is None:
             return None
         call, named = found
         stride, dilation = pair(named["stride"]), pair(named["dilation"])
         padding = _conv_padding(named, dilation)
         x, weight, bias, groups = (named[name] for name in ("input", "weight", "bias", "groups"))
-        return Conv2d(call, x, weight, bias, groups, stride, padding, dilation)
+        return ConvLayer(call, x, weight, bias, padding, groups, stride, dilation)
 
     @property
     def kernel_size(self) -> Pair:
@@ -107,21 +110,21 @@ def _conv_padding(named: dict[str, Any], dilation: Pair) -> Padding:
 
 
 @dataclass(frozen=True)
-class Linear(Layer):
+class LinearLayer(Layer):
     """``linear(input, weight, bias)`` of rows ``[..., I]`` with weight ``[O, I]``."""
 
     channel_dim = -1
 
     @staticmethod
-    def match(node: object) -> "Linear | None":
+    def match(node: object) -> "LinearLayer | None":
         if (found := call_of(node, LINEAR)) is None:
             return None
         call, named = found
-        return Linear(call, named["input"], named["weight"], named["bias"], 1)
+        return LinearLayer(call, named["input"], named["weight"], named["bias"], (0, 0, 0, 0), 1)
 
 
 def match_layer(node: object) -> Layer | None:
-    return Conv2d.match(node) or Linear.match(node)
+    return ConvLayer.match(node) or LinearLayer.match(node)
 
 
 @dataclass(frozen=True)
@@ -161,18 +164,16 @@ class PaddedInput:
     @staticmethod
     def own(layer: Layer) -> "PaddedInput":
         """With the padding of ``layer`` alone."""
-        padding = layer.padding if isinstance(layer, Conv2d) else (0, 0, 0, 0)
-        return PaddedInput(layer.input, padding, 0.0, None)
+        return PaddedInput(layer.input, layer.padding, 0.0, None)
 
     @staticmethod
     def of(layer: Layer) -> "PaddedInput":
-        pad = Pad.match(layer.input) if isinstance(layer, Conv2d) else None
-        if not isinstance(layer, Conv2d) or pad is None:
+        pad = Pad.match(layer.input) if isinstance(layer, ConvLayer) else None
+        if pad is None:
             return PaddedInput.own(layer)
-        own = layer.padding
-        if any(own) and pad.value != 0:
+        if any(layer.padding) and pad.value != 0:
             return PaddedInput(pad.input, None, pad.value, pad.node)
-        top, bottom, left, right = (a + b for a, b in zip(own, pad.padding, strict=True))
+        top, bottom, left, right = (a + b for a, b in zip(layer.padding, pad.padding, strict=True))
         return PaddedInput(pad.input, (top, bottom, left, right), pad.value, pad.node)
 
 

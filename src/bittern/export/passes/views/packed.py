@@ -66,7 +66,7 @@ LAYERS = (
     _forms("conv2d_weight_only", 1, integers=False),
     _forms("linear_weight_only", -1, integers=False),
 )
-CONV2D, LINEAR, CONV2D_WEIGHT_ONLY, LINEAR_WEIGHT_ONLY = LAYERS
+PACKED_CONV2D, PACKED_LINEAR, PACKED_CONV2D_WEIGHT_ONLY, PACKED_LINEAR_WEIGHT_ONLY = LAYERS
 _FORMS_OF: dict[Any, LayerForms] = {operator: forms for forms in LAYERS for operator in forms.operators}
 
 

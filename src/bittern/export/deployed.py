@@ -13,14 +13,15 @@ from torch import Tensor, fx
 import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.capture import Captured
 from bittern.export.graph import Graph, Provenance, operator_name
-from bittern.export.passes.binary import BINARIZE
-from bittern.export.passes.per_channel import BATCH_NORM
+from bittern.export.passes.signs import BINARIZE
+from bittern.export.passes.views import Pad
 from bittern.export.products import product, tensor_shape
 from bittern.runtime.metadata import Operator
 
 _aten = torch.ops.aten
 _ELEMENTWISE = (
-    BATCH_NORM,
+    _aten.batch_norm.default,
+    _aten._native_batch_norm_legit_no_training.default,
     BINARIZE,
     _aten.prelu.default,
     _aten._prelu_kernel.default,
@@ -29,9 +30,6 @@ _ELEMENTWISE = (
 )
 """One number in, one number out, in the same place, though torch does not tag them so; a `conv2d` that is no product
 of the training graph is a BatchNorm."""
-_VIEWS = (_aten._unsafe_view.default, _aten.pad.default, _aten.constant_pad_nd.default)
-"""No work of their own: XNNPACK makes padding a part of the layer that reads it."""
-
 PACK, POOL, OTHER, VIEW = "pack", "pool", "other", "view"
 
 
@@ -222,7 +220,8 @@ class _Description:
 
 def _is_view(node: fx.Node) -> bool:
     """Whether ``node`` gives the numbers of its input in another shape, without work."""
-    if node.target in _VIEWS:
+    # XNNPACK makes padding a part of the layer that reads it.
+    if node.target is _aten._unsafe_view.default or Pad.match(node) is not None:
         return True
     returns = node.target._schema.returns if hasattr(node.target, "_schema") else ()
     return any(value.alias_info is not None and not value.alias_info.is_write for value in returns)

@@ -87,7 +87,7 @@ def product(node: fx.Node, batch: int) -> Product | None:
         x, weight = (right, left) if left.op == "get_attr" else (left, right)
         return Product("linear", macs, False, x, weight)
     if _ATTENTION in name:
-        query, key, value = node.args[:3]
+        query, key, value = named["query"], named["key"], named["value"]
         rows = prod(sizes(query)[:-1]) * sizes(key)[-2]
         return Product("linear", rows * (sizes(query)[-1] + sizes(value)[-1]), False, query, key)
     return None

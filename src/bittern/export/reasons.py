@@ -8,9 +8,9 @@ from torch import fx
 from bittern.export.capture import Captured
 from bittern.export.deployed import Deployed
 from bittern.export.graph import Graph, Provenance, operator_name
-from bittern.export.passes.binary import BINARIZE, REAL_VALUED
-from bittern.export.passes.lower_convolution import PADS
-from bittern.export.passes.signs import holds_signs
+from bittern.export.passes.binary import REAL_VALUED
+from bittern.export.passes.signs import BINARIZE, holds_signs
+from bittern.export.passes.views import Pad
 from bittern.export.products import Product, product
 
 FIRST, LAST, ON_PURPOSE = "first layer", "last layer", "float on purpose"
@@ -110,7 +110,7 @@ def _constants(graph: Graph) -> set[fx.Node]:
 
 def _is_signs(x: fx.Node) -> bool:
     """Whether ``x`` is signs, perhaps padded."""
-    return _is_signs(x.all_input_nodes[0]) if x.target in PADS else holds_signs(x)
+    return _is_signs(x.all_input_nodes[0]) if Pad.match(x) else holds_signs(x)
 
 
 def _lost_signs(x: fx.Node) -> str:

@@ -3,7 +3,7 @@
 from bittern.export import passes
 from bittern.export.capture import Captured
 from bittern.export.deployed import Deployed, describe
-from bittern.export.passes.binary import BINARIZE
+from bittern.export.passes.signs import BINARIZE
 
 
 def rewrite(captured: Captured) -> Deployed:

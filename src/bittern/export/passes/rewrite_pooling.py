@@ -17,13 +17,12 @@ def rewrite_pooling(graph: Graph) -> None:
         if list(shape(node)[2:]) == [1, 1]:
             graph.replace(node, graph.call(node, _MEAN, (node.args[0], [-1, -2], True), Provenance.of(node)))
     for node in graph.calls(_MEAN):
-        named = arguments(node)
+        named, own = arguments(node), Provenance.of(node)
         image = shape(named["self"])
         axes = sorted(axis % len(image) for axis in named["dim"] or ())
         if len(image) == 4 and axes == [2, 3] and len(shape(node)) == 2:
-            pooled = graph.call(node, _MEAN, (node.args[0], [-1, -2], True), Provenance.of(node))
-            flat = graph.call(node, torch.ops.aten.view.default, (pooled, view_shape(node)), Provenance.of(node))
-            graph.replace(node, flat)
+            pooled = graph.call(node, _MEAN, (named["self"], [-1, -2], True), own)
+            graph.replace(node, graph.call(node, torch.ops.aten.view.default, (pooled, view_shape(node)), own))
     for node in graph.calls(_AVERAGE):
         named = arguments(node)
         if any(named["padding"]):

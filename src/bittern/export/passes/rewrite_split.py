@@ -1,4 +1,4 @@
-"""Splits along channels as slices, which XNNPACK takes where it does not take splits."""
+"""Splits as slices: XNNPACK has no splits."""
 
 import operator
 
@@ -11,13 +11,14 @@ aten = torch.ops.aten
 
 def rewrite_split(graph: Graph) -> None:
     for node in graph.calls(aten.split.Tensor, aten.split_with_sizes.default):
-        named = arguments(node)
+        named, own = arguments(node), Provenance.of(node)
         source = named["self"]
         axis = named["dim"] % len(shape(source))
         start = 0
         for index, part in enumerate(node.meta["val"]):
             size = int(part.shape[axis])
             for user in [u for u in node.users if u.target is operator.getitem and u.args[1] == index]:
-                origin = Provenance(Provenance.of(node).sources, Provenance.of(node).path, Provenance.of(user).outputs)
-                graph.replace(user, graph.call(user, aten.slice.Tensor, (source, axis, start, start + size), origin))
+                provenance = Provenance(own.sources, own.path, Provenance.of(user).outputs)
+                args = (source, axis, start, start + size)
+                graph.replace(user, graph.call(user, aten.slice.Tensor, args, provenance))
             start += size

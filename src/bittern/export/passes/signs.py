@@ -1,4 +1,8 @@
-"""What keeps the signs of its input: the one list of operators that move values, and what holds signs."""
+"""Which operators make signs, and which keep them: the one list that every question about signs is answered from.
+
+Signs are -1 and +1. `bittern::binarize` makes them; moving, joining and max pooling them gives signs again. Padding
+does not, as the border may hold another value: see `bittern.export.passes.views.PaddedInput`.
+"""
 
 import torch
 from torch import fx
@@ -6,6 +10,9 @@ from torch import fx
 import bittern.ops  # noqa: F401  registers the operators
 
 aten = torch.ops.aten
+
+BINARIZE = torch.ops.bittern.binarize.default
+
 MOVES = (
     aten.view.default,
     aten._unsafe_view.default,
@@ -22,12 +29,19 @@ MOVES = (
     aten.pixel_unshuffle.default,
     aten._to_copy.default,
     aten.clone.default,
+    aten.alias.default,
+    aten.detach.default,
+    aten.cat.default,
 )
-_JOINS = (aten.cat.default, aten.max_pool2d.default, aten.max_pool1d.default)
+"""Operators whose result holds values of their inputs, each in another place: moves and signs commute."""
+
+MAX_POOLS = (aten.max_pool2d.default, aten.max_pool1d.default)
+"""Operators whose result holds maxima of their input: they rise with it, so they and signs commute too."""
 
 
 def holds_signs(node: fx.Node) -> bool:
-    """Whether ``node`` is a `binarize`, or moves, joins or max-pools the results of one."""
-    if node.target is torch.ops.bittern.binarize.default:
+    """Whether ``node`` is the result of `binarize`, or moves, joins or max-pools such results alone."""
+    if node.target is BINARIZE:
         return True
-    return node.target in (*MOVES, *_JOINS) and all(map(holds_signs, node.all_input_nodes))
+    sources = node.all_input_nodes
+    return node.target in (*MOVES, *MAX_POOLS) and bool(sources) and all(map(holds_signs, sources))

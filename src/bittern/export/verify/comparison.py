@@ -12,8 +12,7 @@ from torch import Tensor, fx
 import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.capture import Captured, channels_last
 from bittern.export.errors import ExportError
-from bittern.export.passes.binary import BINARIZE
-from bittern.export.passes.signs import holds_signs
+from bittern.export.passes.signs import BINARIZE, holds_signs
 from bittern.export.verify.result import LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator

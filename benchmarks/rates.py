@@ -22,6 +22,7 @@ from bittern._files import write_atomically
 from bittern.cli._machine import cpu_name
 from bittern.export import summary
 from bittern.export.latency import FILE, Rate, Rates, all_rates, dump
+from bittern.export.operations import Operation
 from bittern.nn import BinaryConv2d, BinaryLinear
 
 FOLDER = MODELS / "rates"
@@ -30,7 +31,7 @@ _PREFIX = "bittern::"
 
 @dataclass(frozen=True)
 class Program:
-    """A program. All its Bittern operators are measured, or where it has none its only float operation."""
+    """A small network. All its Bittern operators are measured, or its only float operation if it has none."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -39,9 +40,9 @@ class Program:
 
 @dataclass(frozen=True)
 class OperationTime:
-    """One operation of a case, and the cycles that it took."""
+    """One operation of a program, and the cycles that it took."""
 
-    case: str
+    program: str
     kind: str
     macs: int
     bytes: float
@@ -109,7 +110,7 @@ def _plain(name: str, build: Callable[[], nn.Module], channels: int, size: int) 
 
 
 _STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))
-CASES: tuple[Program, ...] = (
+PROGRAMS: tuple[Program, ...] = (
     *(_block(channels, size) for channels, size in ((32, 112), *_STAGES)),
     *(_block(channels, size, 1) for channels, size in (*_STAGES, (32, 112), (1024, 7))),
     *(_block(channels, size, 3, groups) for channels, size in _STAGES[:3] for groups in (4, channels)),
@@ -143,11 +144,11 @@ CASES: tuple[Program, ...] = (
 
 
 def samples(names: Sequence[str], rounds: int) -> list[dict[str, Any]]:
-    """In a worker: the shortest time of every operation of the named cases, in seconds."""
+    """In a worker: the shortest time of every operation of the named programs, in seconds."""
     from bittern.runtime import load
 
     shortest: dict[tuple[str, int], float] = {}
-    for _ in range(rounds):  # in turn, so that what the machine does meanwhile hits all cases
+    for _ in range(rounds):  # in turn, so that what the machine does meanwhile hits all programs
         for name in names:
             engine = load(FOLDER / f"{name}.pte")
             images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
@@ -157,7 +158,7 @@ def samples(names: Sequence[str], rounds: int) -> list[dict[str, Any]]:
             for index, node in enumerate(nodes):
                 key = (name, index)
                 shortest[key] = min(shortest.get(key, float("inf")), *node.microseconds)
-    return [{"case": case, "index": index, "seconds": time * 1e-6} for (case, index), time in shortest.items()]
+    return [{"program": name, "index": index, "seconds": time * 1e-6} for (name, index), time in shortest.items()]
 
 
 def measure(driver: Driver, *, rounds: int, say: Say) -> tuple[Rates, ...]:
@@ -170,17 +171,17 @@ def measure(driver: Driver, *, rounds: int, say: Say) -> tuple[Rates, ...]:
     measured = []
     for isa in supported_isas():
         worker = driver.worker(VENV, "rates", 1, (("BITTERN_ISA", isa),))
-        names = [case.name for case in CASES]
+        names = [program.name for program in PROGRAMS]
         times: dict[tuple[str, int], float] = {}
         cycle = 1.0
         for turn in range(rounds):
             cycle = min(cycle, clock.ask("burst", slot="clock", seconds=0.1, calls=3)[0] * 1e-6)
             for row in worker.ask("call", module="rates", function="samples", arguments=[names, 1]):
-                key = (row["case"], row["index"])
+                key = (row["program"], row["index"])
                 times[key] = min(times.get(key, float("inf")), row["seconds"])
             say(f"{isa}: round {turn + 1} of {rounds}")
         kinds = defaultdict(list)
-        for sample in _samples(times, cycle):
+        for sample in _operation_times(times, cycle):
             kinds[sample.kind].append(sample)
         rates = {kind: fit(of_kind) for kind, of_kind in sorted(kinds.items())}
         for kind, of_kind in sorted(kinds.items()):
@@ -223,30 +224,35 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _samples(times: dict[tuple[str, int], float], cycle: float) -> list[OperationTime]:
+def timed_operations(program: Program) -> list[Operation]:
+    """The operations of ``program`` that are timed: those of Bittern's operators, or all where it has none."""
+    every = summary(program.build(), program.shape).operations
+    ours = [each for each in every if each.kind.startswith("binary") or each.kind == "pack"]
+    return ours or list(every)
+
+
+def _operation_times(times: dict[tuple[str, int], float], cycle: float) -> list[OperationTime]:
     result = []
-    for case in CASES:
-        operations = summary(case.build(), case.shape).operations
-        ours = [each for each in operations if each.kind.startswith("binary") or each.kind == "pack"]
-        measured = sum(name == case.name for name, _ in times)
-        if len(ours or operations) != measured:
-            raise RuntimeError(f"{case.name}: {len(ours or operations)} operations, but {measured} nodes ran")
-        for index, operation in enumerate(ours or operations):
+    for program in PROGRAMS:
+        operations = timed_operations(program)
+        measured = sum(name == program.name for name, _ in times)
+        if len(operations) != measured:
+            raise RuntimeError(f"{program.name}: {len(operations)} operations, but {measured} nodes ran")
+        for index, operation in enumerate(operations):
             size = operation.read_bytes + operation.written_bytes
-            result.append(
-                OperationTime(case.name, operation.kind, operation.macs, size, times[case.name, index] / cycle)
-            )
+            cycles = times[program.name, index] / cycle
+            result.append(OperationTime(program.name, operation.kind, operation.macs, size, cycles))
     return result
 
 
 def _export(say: Say) -> None:
     from bittern.export import ExportWarning, to_pte
 
-    missing = [case for case in CASES if not (FOLDER / f"{case.name}.pte").exists()]
+    missing = [program for program in PROGRAMS if not (FOLDER / f"{program.name}.pte").exists()]
     if missing:
         say(f"exporting {len(missing)} programs")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for case in missing:
+    for program in missing:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExportWarning)
-            to_pte(case.build(), torch.randn(1, *case.shape), FOLDER / f"{case.name}.pte")
+            to_pte(program.build(), torch.randn(1, *program.shape), FOLDER / f"{program.name}.pte")

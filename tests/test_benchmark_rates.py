@@ -1,9 +1,10 @@
 """The rates behind predicted latencies: the fit, and that every kind of operation is measured."""
 
 import pytest
-from benchmarks.rates import CASES, OperationTime, fit
+import torch
+from benchmarks.rates import PROGRAMS, OperationTime, Program, fit, timed_operations
 
-from bittern.export import summary
+from bittern.export import capture, rewrite
 from models.small import MODELS, costs
 
 
@@ -42,6 +43,12 @@ def test_what_multiplies_nothing_has_no_rate_of_it() -> None:
 
 
 def test_every_kind_that_a_model_has_is_measured() -> None:
-    measured = {op.kind for case in CASES for op in summary(case.build(), case.shape).operations}
-    assert {op.kind for name in MODELS for op in costs(name).operations} <= measured
-    assert len({case.name for case in CASES}) == len(CASES)
+    measured = {operation.kind for program in PROGRAMS for operation in timed_operations(program)}
+    assert {operation.kind for name in MODELS for operation in costs(name).operations} <= measured
+    assert len({program.name for program in PROGRAMS}) == len(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", [PROGRAMS[0], PROGRAMS[30]], ids=lambda program: program.name)
+def test_the_operations_of_a_program_are_the_calls_that_the_engine_times(program: Program) -> None:
+    deployed = rewrite(capture(program.build(), torch.zeros(1, *program.shape)))
+    assert len(timed_operations(program)) == len(deployed.operators)

@@ -100,15 +100,12 @@ def _variants(driver: Driver, network: str) -> list[Subject]:
 @cache
 def network_costs(network: str) -> tuple[int, int, float]:
     """Binary and float multiply-accumulates, and the predicted milliseconds, 0 for networks that are not binary."""
-    import torch
-
     from benchmarks.measure.networks import RIVALS, build, input_shape
     from bittern.cli._machine import cpu_name
-    from bittern.models import nearest_rates, predict, summary
+    from bittern.export import nearest_rates, predict, summary
     from bittern.runtime import isa
 
-    with torch.device("meta"):
-        costs = summary(build(network), input_shape(network))
+    costs = summary(build(network), input_shape(network))
     predicted = 0.0 if network in RIVALS else predict(costs, nearest_rates(cpu_name(), isa())).seconds * 1e3
     return costs.binary_macs, costs.float_macs, predicted
 

@@ -1,8 +1,8 @@
 """The rates that `bittern inspect` predicts latencies from: ``python -m benchmarks rates``.
 
 Small programs of one or two layers run through the engine, on one thread, under every instruction set of this machine;
-every node's shortest time counts. For each kind of operation the three numbers of the model (bittern/models/latency.py)
-are those with the least sum of squared relative errors, none of them negative. The rows of other machines are kept.
+every node's shortest time counts. For each kind of operation the three numbers of the model (bittern/export/latency.py)
+are those with the smallest sum of squared relative errors, none of them negative. The rows of other machines are kept.
 """
 
 import warnings
@@ -20,8 +20,9 @@ from benchmarks.measure.driver import Driver
 from benchmarks.measure.environments import MODELS, VENV, Say
 from bittern._files import write_atomically
 from bittern.cli._machine import cpu_name
-from bittern.models import summary
-from bittern.models.latency import FILE, Rate, Rates, all_rates, dump
+from bittern.export import summary
+from bittern.export.latency import FILE, Rate, Rates, all_rates, dump
+from bittern.export.operations import Operation
 from bittern.nn import BinaryConv2d, BinaryLinear
 
 FOLDER = MODELS / "rates"
@@ -29,8 +30,8 @@ _PREFIX = "bittern::"
 
 
 @dataclass(frozen=True)
-class Case:
-    """A program. All its Bittern operators are measured, or where it has none its only float operation."""
+class Program:
+    """A small network. All its Bittern operators are measured, or its only float operation if it has none."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -38,10 +39,10 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One operation of a case, and the cycles that it took."""
+class OperationTime:
+    """One operation of a program, and the cycles that it took."""
 
-    case: str
+    program: str
     kind: str
     macs: int
     bytes: float
@@ -68,15 +69,15 @@ class _Twice(nn.Module):
         return torch.cat([x, x], 1)
 
 
-def _block(channels: int, size: int, kernel: int = 3, groups: int = 1) -> Case:
+def _block(channels: int, size: int, kernel: int = 3, groups: int = 1) -> Program:
     def build() -> nn.Module:
         conv = BinaryConv2d(channels, channels, kernel, padding=kernel // 2, groups=groups)
         return _Shortcut(conv, nn.BatchNorm2d(channels))
 
-    return Case(f"shortcut-{channels}-{size}-{kernel}-{groups}", build, (channels, size, size))
+    return Program(f"shortcut-{channels}-{size}-{kernel}-{groups}", build, (channels, size, size))
 
 
-def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Case:
+def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Program:
     """Bits out of the first layer, floats out of the second."""
 
     def build() -> nn.Module:
@@ -87,29 +88,29 @@ def _chain(inputs: int, outputs: int, size: int, kernel: int = 3, stride: int = 
             BinaryConv2d(outputs, outputs, kernel, 1, padding, groups=outputs if groups > 1 else 1),
         )
 
-    return Case(f"chain-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
+    return Program(f"chain-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
 
 
-def _linear(inputs: int, outputs: int, rows: int) -> Case:
+def _linear(inputs: int, outputs: int, rows: int) -> Program:
     def build() -> nn.Module:
         return nn.Sequential(BinaryLinear(inputs, outputs), nn.Hardtanh(), BinaryLinear(outputs, outputs))
 
-    return Case(f"linear-{inputs}-{outputs}-{rows}", build, (rows, inputs))
+    return Program(f"linear-{inputs}-{outputs}-{rows}", build, (rows, inputs))
 
 
-def _float(inputs: int, outputs: int, size: int, kernel: int, stride: int = 1, groups: int = 1) -> Case:
+def _float(inputs: int, outputs: int, size: int, kernel: int, stride: int = 1, groups: int = 1) -> Program:
     def build() -> nn.Module:
         return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
 
-    return Case(f"float-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
+    return Program(f"float-{inputs}-{outputs}-{size}-{kernel}-{stride}-{groups}", build, (inputs, size, size))
 
 
-def _plain(name: str, build: Callable[[], nn.Module], channels: int, size: int) -> Case:
-    return Case(f"{name}-{channels}-{size}", build, (channels, size, size))
+def _plain(name: str, build: Callable[[], nn.Module], channels: int, size: int) -> Program:
+    return Program(f"{name}-{channels}-{size}", build, (channels, size, size))
 
 
 _STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))
-CASES: tuple[Case, ...] = (
+PROGRAMS: tuple[Program, ...] = (
     *(_block(channels, size) for channels, size in ((32, 112), *_STAGES)),
     *(_block(channels, size, 1) for channels, size in (*_STAGES, (32, 112), (1024, 7))),
     *(_block(channels, size, 3, groups) for channels, size in _STAGES[:3] for groups in (4, channels)),
@@ -131,7 +132,7 @@ CASES: tuple[Case, ...] = (
     ),
     *(_float(32, 32, size, 3, 1, groups) for size in (56, 112) for groups in (4, 8)),
     *(
-        Case(f"head-{width}", lambda width=width: nn.Linear(width, 1000), (width,))  # type: ignore[misc]
+        Program(f"head-{width}", lambda width=width: nn.Linear(width, 1000), (width,))  # type: ignore[misc]
         for width in (256, 512, 1024, 4096)
     ),
     *(_plain("max-pool", lambda: nn.MaxPool2d(3, 2, 1), channels, size) for channels, size in ((64, 112), (256, 28))),
@@ -143,11 +144,11 @@ CASES: tuple[Case, ...] = (
 
 
 def samples(names: Sequence[str], rounds: int) -> list[dict[str, Any]]:
-    """In a worker: the shortest time of every operation of the named cases, in seconds."""
+    """In a worker: the shortest time of every operation of the named programs, in seconds."""
     from bittern.runtime import load
 
     shortest: dict[tuple[str, int], float] = {}
-    for _ in range(rounds):  # in turn, so that what the machine does meanwhile hits all cases
+    for _ in range(rounds):  # in turn, so that what the machine does meanwhile hits all programs
         for name in names:
             engine = load(FOLDER / f"{name}.pte")
             images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
@@ -157,7 +158,7 @@ def samples(names: Sequence[str], rounds: int) -> list[dict[str, Any]]:
             for index, node in enumerate(nodes):
                 key = (name, index)
                 shortest[key] = min(shortest.get(key, float("inf")), *node.microseconds)
-    return [{"case": case, "index": index, "seconds": time * 1e-6} for (case, index), time in shortest.items()]
+    return [{"program": name, "index": index, "seconds": time * 1e-6} for (name, index), time in shortest.items()]
 
 
 def measure(driver: Driver, *, rounds: int, say: Say) -> tuple[Rates, ...]:
@@ -170,17 +171,17 @@ def measure(driver: Driver, *, rounds: int, say: Say) -> tuple[Rates, ...]:
     measured = []
     for isa in supported_isas():
         worker = driver.worker(VENV, "rates", 1, (("BITTERN_ISA", isa),))
-        names = [case.name for case in CASES]
+        names = [program.name for program in PROGRAMS]
         times: dict[tuple[str, int], float] = {}
         cycle = 1.0
         for turn in range(rounds):
             cycle = min(cycle, clock.ask("burst", slot="clock", seconds=0.1, calls=3)[0] * 1e-6)
             for row in worker.ask("call", module="rates", function="samples", arguments=[names, 1]):
-                key = (row["case"], row["index"])
+                key = (row["program"], row["index"])
                 times[key] = min(times.get(key, float("inf")), row["seconds"])
             say(f"{isa}: round {turn + 1} of {rounds}")
         kinds = defaultdict(list)
-        for sample in _samples(times, cycle):
+        for sample in _operation_times(times, cycle):
             kinds[sample.kind].append(sample)
         rates = {kind: fit(of_kind) for kind, of_kind in sorted(kinds.items())}
         for kind, of_kind in sorted(kinds.items()):
@@ -197,7 +198,7 @@ def write(measured: Sequence[Rates]) -> None:
     write_atomically(FILE, dump((*measured, *others)).encode())
 
 
-def fit(samples: Sequence[Sample]) -> Rate:
+def fit(samples: Sequence[OperationTime]) -> Rate:
     """The three numbers with the least squared relative errors, none negative: the best of all ways to leave some out.
 
     Parts that are left out cost nothing; multiplications are left out only where there are none.
@@ -223,29 +224,35 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _samples(times: dict[tuple[str, int], float], cycle: float) -> list[Sample]:
+def timed_operations(program: Program) -> list[Operation]:
+    """The operations of ``program`` that are timed: those of Bittern's operators, or all where it has none."""
+    every = summary(program.build(), program.shape).operations
+    ours = [each for each in every if each.kind.startswith("binary") or each.kind == "pack"]
+    return ours or list(every)
+
+
+def _operation_times(times: dict[tuple[str, int], float], cycle: float) -> list[OperationTime]:
     result = []
-    for case in CASES:
-        with torch.device("meta"):
-            operations = summary(case.build(), case.shape).operations
-        ours = [each for each in operations if each.kind.startswith("binary") or each.kind == "pack"]
-        measured = sum(name == case.name for name, _ in times)
-        if len(ours or operations) != measured:
-            raise RuntimeError(f"{case.name}: {len(ours or operations)} operations, but {measured} nodes ran")
-        for index, operation in enumerate(ours or operations):
+    for program in PROGRAMS:
+        operations = timed_operations(program)
+        measured = sum(name == program.name for name, _ in times)
+        if len(operations) != measured:
+            raise RuntimeError(f"{program.name}: {len(operations)} operations, but {measured} nodes ran")
+        for index, operation in enumerate(operations):
             size = operation.read_bytes + operation.written_bytes
-            result.append(Sample(case.name, operation.kind, operation.macs, size, times[case.name, index] / cycle))
+            cycles = times[program.name, index] / cycle
+            result.append(OperationTime(program.name, operation.kind, operation.macs, size, cycles))
     return result
 
 
 def _export(say: Say) -> None:
     from bittern.export import ExportWarning, to_pte
 
-    missing = [case for case in CASES if not (FOLDER / f"{case.name}.pte").exists()]
+    missing = [program for program in PROGRAMS if not (FOLDER / f"{program.name}.pte").exists()]
     if missing:
         say(f"exporting {len(missing)} programs")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for case in missing:
+    for program in missing:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExportWarning)
-            to_pte(case.build(), torch.randn(1, *case.shape), FOLDER / f"{case.name}.pte")
+            to_pte(program.build(), torch.randn(1, *program.shape), FOLDER / f"{program.name}.pte")

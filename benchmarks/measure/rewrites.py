@@ -10,9 +10,10 @@ from torch import Tensor, fx, nn
 
 from benchmarks.rows import NO_SHORTCUTS, ONES, ZEROS
 from bittern.export.capture import capture
-from bittern.export.graph import Graph, arguments, input_nodes, shape
-from bittern.export.passes.binary import BINARIZE, is_packable, pair
-from bittern.export.passes.lower_convolution import CONVOLUTIONS, padded_input
+from bittern.export.graph import Graph, input_nodes, shape
+from bittern.export.passes.binary import is_packable
+from bittern.export.passes.signs import BINARIZE
+from bittern.export.passes.views import ConvLayer, PaddedInput, matching
 
 _ADD = torch.ops.aten.add.Tensor
 _CONV = torch.ops.aten.conv2d.default
@@ -21,7 +22,7 @@ _PAD = torch.ops.aten.pad.default
 
 def rewrite(model: nn.Module, example: Tensor, change: Callable[[Graph], int]) -> tuple[fx.GraphModule, int]:
     """``model`` changed, as a module that can be exported, and how many operators were changed."""
-    graph = capture(model, example)
+    graph = capture(model, example).graph
     count = change(graph)
     graph.clean()
     return fx.GraphModule(graph.module, graph.module.graph), count
@@ -48,19 +49,19 @@ def pad_with(value: int) -> Callable[[Graph], int]:
 
     def change(graph: Graph) -> int:
         count = 0
-        for conv in graph.calls(*CONVOLUTIONS):
-            source, padding, present = padded_input(conv)
-            if padding is None or not any(padding) or present == value or not is_packable(source):
+        for conv in matching(graph, ConvLayer.match):
+            before = PaddedInput.of(conv)
+            if before.padding is None or not any(before.padding) or before.value == value:
                 continue
-            assert isinstance(source, fx.Node)
-            named = arguments(conv)
-            top, bottom, left, right = padding
-            with graph.module.graph.inserting_before(conv):
+            if not is_packable(before.source):
+                continue
+            top, bottom, left, right = before.padding
+            with graph.module.graph.inserting_before(conv.node):
                 border = ([left, right, top, bottom], "constant", float(value))
-                pad = graph.module.graph.call_function(_PAD, (source, *border))
-                geometry = (pair(named["stride"]), [0, 0], pair(named["dilation"]), named["groups"])
-                new = graph.module.graph.call_function(_CONV, (pad, named["weight"], named["bias"], *geometry))
-            graph.replace(conv, new)
+                pad = graph.module.graph.call_function(_PAD, (before.source, *border))
+                geometry = (list(conv.stride), [0, 0], list(conv.dilation), conv.groups)
+                new = graph.module.graph.call_function(_CONV, (pad, conv.weight, conv.bias, *geometry))
+            graph.replace(conv.node, new)
             count += 1
         return count
 

@@ -48,8 +48,8 @@ def shares(run: Sequence[Node]) -> tuple[float, float, float, float, float]:
     first, last = binary[0], binary[-1]
     total = sum(time for _, time in run)
 
-    def share(wanted: str, begin: int = 0, end: int = len(run)) -> float:
-        return sum(run[place][1] for place in range(begin, end) if kinds[place] == wanted) / total
+    def share(kind_: str, begin: int = 0, end: int = len(run)) -> float:
+        return sum(run[place][1] for place in range(begin, end) if kinds[place] == kind_) / total
 
     parts = (share(FLOAT, 0, first), share(FLOAT, first, last), share(FLOAT, last))
     return share(BINARY), *parts, share(GLUE)

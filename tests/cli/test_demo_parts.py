@@ -15,9 +15,8 @@ from bittern.cli.demo.folder import BINARY, REPORT, claim
 from bittern.cli.demo.page import render
 from bittern.cli.demo.result import Demo, NetworkResult
 from bittern.cli.demo.steps import Steps
-from bittern.export import Explanation, Verification
-from bittern.export.verification import LayerCheck
-from bittern.models import create, summary
+from bittern.export import Explanation, LayerCheck, Verification, summary
+from bittern.models import create
 from bittern.study.read import read_study
 from cli.invoke import bittern, bittern_process, without
 from study.browser import look, needs_chromium

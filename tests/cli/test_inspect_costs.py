@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from bittern.export.latency import all_rates
 from bittern.models import registry
-from bittern.models.latency import all_rates
 from bittern.models.registry import register_model
 from cli.invoke import bittern
 
@@ -18,14 +18,14 @@ def test_the_table_has_precisions_memory_and_time() -> None:
         "11,699,112 with BatchNorm's moving statistics",
         "2.08 MB with 8 bits for all that is not binary",
         "46.8 MB in float",
-        "4.01 MB at once at most, at stem.2",
+        "at most 4.01 MB at once, at stem.2",
         "one thread: ",
         "first layer: real-valued weights and input",
         "last layer: real-valued weights and input",
         "float on purpose",
     ):
         assert text in outcome.out, text
-    assert f"predicted on {all_rates()[0].machine}" in outcome.out
+    assert f"predicted for {all_rates()[0].machine}" in outcome.out
 
 
 def test_json_has_layers_and_the_prediction() -> None:
@@ -39,11 +39,11 @@ def test_json_has_layers_and_the_prediction() -> None:
 
 
 def test_a_run_has_costs_too(trained: Path) -> None:
-    assert "predicted on" in bittern("inspect", trained).out
+    assert "predicted for" in bittern("inspect", trained).out
     assert bittern("inspect", trained, "--json").json["prediction"]["seconds"] > 0
 
 
-def test_a_model_that_needs_values_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_exported_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     class Needy(nn.Module):
         def forward(self, x: object) -> object:
             return x if x.sum() > 0 else -x  # type: ignore[attr-defined, operator]
@@ -53,5 +53,4 @@ def test_a_model_that_needs_values_is_told_so(monkeypatch: pytest.MonkeyPatch) -
     register_model("needy", **row)(lambda **_: nn.Sequential(nn.Linear(4, 4), Needy()))
     outcome = bittern("inspect", "needy")
     assert outcome.code == 2
-    assert "Sequential cannot run on the meta device" in outcome.error
-    assert "(in 1)" in outcome.error
+    assert "1 (Needy) decides by values that it computes" in outcome.error

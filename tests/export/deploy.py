@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from bittern.export import passes
 from bittern.export.capture import capture, channels_last
-from bittern.export.graph import Graph
-from bittern.export.lower import operator_name
+from bittern.export.graph import Graph, operator_name
 
 
 class Deployed:
@@ -16,7 +15,7 @@ class Deployed:
 
     def __init__(self, module: nn.Module, example: Tensor) -> None:
         self.module, self.example = module.eval(), example
-        self.graph: Graph = capture(module, example)
+        self.graph: Graph = capture(module, example).graph
         passes.run(self.graph)
 
     @property

@@ -11,10 +11,9 @@ from test_to_pte import images, small_net
 from torch import Tensor, nn
 
 import bittern
-from bittern.export import ExportError, passes, to_pte, verify
-from bittern.export.capture import capture
-from bittern.export.graph import Origin
-from bittern.export.quantize import quantize
+from bittern.export import Deployed, ExportError, capture, rewrite, to_pte, verify
+from bittern.export.executorch import quantize
+from bittern.export.graph import Provenance
 from bittern.nn import BinaryConv2d
 from bittern.runtime import load
 
@@ -72,19 +71,23 @@ def test_bittern_operators_and_their_origins_stay(net: object, tmp_path: Path) -
 
 
 def test_the_constants_of_bittern_operators_are_the_same() -> None:
-    graph = capture(branches(), images(1))
-    passes.run(graph)
+    deployed = rewrite(capture(branches(), images(1)))
 
-    def constants() -> list[Tensor]:
+    def constants(of: Deployed) -> list[Tensor]:
+        graph = of.graph
         calls = [node for node in graph.calls() if getattr(node.target, "namespace", "") == "bittern"]
         return [value for node in calls for value in map(graph.constant, node.all_input_nodes) if value is not None]
 
-    before = [value.clone() for value in constants()]
-    quantize(graph, images(4))
+    before = [value.clone() for value in constants(deployed)]
+    quantized = quantize(deployed, images(4))
     assert before
-    assert all(torch.equal(a, b) for a, b in zip(before, constants(), strict=True))
-    layers = [node for node in graph.calls(torch.ops.aten.conv2d.default) if node.target is not operator.getitem]
-    assert all(Origin.of(node).sources for node in layers)
+    assert quantized.int8
+    assert not deployed.int8
+    assert all(torch.equal(a, b) for a, b in zip(before, constants(quantized), strict=True))
+    layers = [
+        node for node in quantized.graph.calls(torch.ops.aten.conv2d.default) if node.target is not operator.getitem
+    ]
+    assert all(Provenance.of(node).sources for node in layers)
 
 
 @pytest.mark.parametrize("isa", bittern.runtime.supported_isas()[:1])
@@ -95,9 +98,7 @@ def test_the_engine_computes_what_the_quantized_graph_says(isa: str, tmp_path: P
         nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     ).eval()
     x = images(16)
-    graph = capture(net, images(1))
-    passes.run(graph)
-    quantize(graph, x)
+    graph = quantize(rewrite(capture(net, images(1))), x).graph
     with pytest.warns(bittern.export.ExportWarning, match="nothing in this model is binary"):
         path = to_pte(net, images(1), tmp_path / "net.pte", int8=x).path
     with torch.no_grad():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import bittern
 from bittern.export import ExportError, ExportWarning, passes, to_pte, verify, verify_reference
 from bittern.export.graph import Graph
-from bittern.export.verification import Where
+from bittern.export.verify.result import Where
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.ops import binarize
 from bittern.runtime import Results

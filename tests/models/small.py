@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from bittern.models import ModelSummary, create, get_model, list_models, summary
+from bittern.export import ModelSummary, summary
+from bittern.models import create, get_model, list_models
 
 MODELS = list_models()
 
@@ -65,8 +66,9 @@ def full(name: str) -> torch.nn.Module:
 
 @cache
 def costs(name: str) -> ModelSummary:
+    """Of the full size."""
     info = get_model(name)
-    return summary(full(name), (info.in_channels, info.image_size, info.image_size))
+    return summary(create(name), (info.in_channels, info.image_size, info.image_size))
 
 
 def trained(name: str, batch: int = 2) -> tuple[torch.nn.Module, torch.Tensor]:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bittern.export import ExportWarning, Verification, to_pte, verify, verify_reference
-from bittern.export.program import Export
+from bittern.export import Export, ExportWarning, Verification, to_pte, verify, verify_reference
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import Results, run_in_process, supported_isas
 from models.small import MODELS, trained

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 import bittern.ops  # noqa: F401  (defines the operators)
 from benchmarks.measure.layers import LayerCase
-from bittern.export.lower import CACHE_LINE
+from bittern.export.executorch.lower import CACHE_LINE
 from bittern.export.quiet import third_party_quiet
 from bittern.ops import layout
 
 _NO_EPILOGUE = (None,) * 11
 
 
-class PackedLayer(nn.Module):
+class BinaryLayerProgram(nn.Module):
     """Bits in, floats out; ``pack`` in front of it if ``floats`` come in."""
 
     def __init__(self, layer: LayerCase, *, floats: bool) -> None:
@@ -74,5 +74,5 @@ def build(subject: dict[str, Any], path: Path) -> None:
     """Forms: "packed", "packed-float-in", "float"."""
     torch.manual_seed(0)
     layer, form = LayerCase(**subject["layer"]), subject["form"]
-    module = _float_layer(layer) if form == "float" else PackedLayer(layer, floats=form == "packed-float-in")
+    module = _float_layer(layer) if form == "float" else BinaryLayerProgram(layer, floats=form == "packed-float-in")
     path.write_bytes(lower(module.eval(), _example(layer, packed=form == "packed")))

@@ -1,4 +1,4 @@
-"""From a trained run, or a model's name, to a model file: shared by the commands that export."""
+"""From a trained run, or a model's name, to a model file."""
 
 import difflib
 import warnings
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bittern.data import Preprocessing
-    from bittern.export.program import Export
+    from bittern.export import Export
     from bittern.train import Run
 
 SEED = 0
-"""Of the weights of a model that is exported by its name, and of the noise that it is calibrated on."""
+"""Of the weights of a model that is exported by its name, and of the noise it is calibrated on."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A network and what is known of it. ``input_shape`` is (C, H, W); ``trained``: its weights are not random."""
+class Network:
+    """A network to export. ``input_shape``: (C, H, W); ``trained``: its weights are not random."""
 
     model: "nn.Module"
     name: str
@@ -31,18 +31,18 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What was written, and the warnings that the exporter gave."""
+class ModelFile:
+    """What was written, and the exporter's warnings."""
 
     export: "Export"
     warnings: tuple[str, ...]
 
 
-def find_source(source: str, image_size: int | None = None) -> Source:
-    """The run in folder ``source``, or else the model of that name, for images of ``image_size``, or its own size.
+def find_network(source: str, image_size: int | None = None) -> Network:
+    """The run in folder ``source``, or the model of that name, for images of ``image_size`` or of its own size.
 
     Raises:
-        ValueError: neither exists; the message has the nearest name. Or the run cannot be read.
+        ValueError: neither exists (the message suggests the closest name), or the run cannot be read.
     """
     from bittern.models import create, get_model, list_models
     from bittern.train import load_run
@@ -56,36 +56,36 @@ def find_source(source: str, image_size: int | None = None) -> Source:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             model = create(source, image_size=size)
-        return Source(model.eval(), source, (info.in_channels, size, size), trained=False)
+        return Network(model.eval(), source, (info.in_channels, size, size), trained=False)
     if not path.exists():
         close = difflib.get_close_matches(source, list_models(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else " (`bittern models` lists the models)"
         raise ValueError(f"run folder {source} does not exist, and no model has that name{hint}")
-    return source_of(load_run(path), image_size)
+    return network_of(load_run(path), image_size)
 
 
-def source_of(run: "Run", image_size: int | None = None) -> Source:
+def network_of(run: "Run", image_size: int | None = None) -> Network:
     """What a run knows of its network."""
     info = run.info
     channels, height, width = info.input_shape
     shape = (channels, height, width) if image_size is None else (channels, image_size, image_size)
-    return Source(run.model, info.model, shape, True, info.class_names, info.preprocessing, info.dataset)
+    return Network(run.model, info.model, shape, True, info.class_names, info.preprocessing, info.dataset)
 
 
-def export_run(run: "Run", path: Path) -> Deployed:
+def export_run(run: "Run", path: Path) -> ModelFile:
     """Writes the network of ``run`` to ``path``, one image at a time, with the run's class names and preprocessing.
 
     Raises:
         ExportError: the network cannot be exported.
         OSError: the file cannot be written.
     """
-    return export_source(source_of(run), path)
+    return export_network(network_of(run), path)
 
 
-def export_source(
-    source: Source, path: Path, *, batch: int = 1, max_batch: int | None = None, int8: "Tensor | None" = None
-) -> Deployed:
-    """Writes the network of ``source`` to ``path``; ``max_batch`` and ``int8`` as in `bittern.export.to_pte`.
+def export_network(
+    network: Network, path: Path, *, batch: int = 1, max_batch: int | None = None, int8: "Tensor | None" = None
+) -> ModelFile:
+    """Writes ``network`` to ``path``; ``max_batch`` and ``int8`` as in `bittern.export.to_pte`.
 
     Raises:
         ExportError: the network cannot be exported.
@@ -93,24 +93,23 @@ def export_source(
     """
     import torch
 
-    from bittern.export.errors import ExportWarning
-    from bittern.export.program import to_pte
+    from bittern.export import ExportWarning, to_pte
 
     check_target(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ExportWarning)
         export = to_pte(
-            source.model,
-            torch.zeros(batch, *source.input_shape),
+            network.model,
+            torch.zeros(batch, *network.input_shape),
             path,
-            name=source.name,
-            class_names=source.class_names,
-            preprocessing=source.preprocessing,
+            name=network.name,
+            class_names=network.class_names,
+            preprocessing=network.preprocessing,
             max_batch=max_batch,
             int8=int8,
         )
-    return Deployed(export, tuple(str(warning.message) for warning in caught))
+    return ModelFile(export, tuple(str(warning.message) for warning in caught))
 
 
 def check_target(path: Path) -> None:
@@ -118,4 +117,4 @@ def check_target(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name the file to write, such as {path / 'model.pte'}")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} into; make it first")
+        raise ValueError(f"there is no folder {path.absolute().parent} to write {path.name} to; create it first")

@@ -1,7 +1,10 @@
-"""The nodes of a program with the modules that they came from, and their times."""
+"""Tables of a network's layers, and the times of a program's nodes."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from bittern.cli._output import output, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -9,9 +12,22 @@ if TYPE_CHECKING:
 
     from bittern.runtime import Engine
 
+Cells = Sequence[str]
 _PREFIX = "bittern::"
 _DELEGATES = {"XnnpackBackend": "XNNPACK"}
-"""ExecuTorch's name of a backend -> the name that people know."""
+"""ExecuTorch's name of a backend -> its usual name."""
+
+
+def print_layers(columns: Cells, rows: Iterable[tuple[Cells, str | None]]) -> None:
+    """One row a layer: its cells, with rich's markup, and a style. The first column names the module.
+
+    ``columns``: ``>name`` aligns to the right. A table without rows is not printed.
+    """
+    layers = table(columns)
+    for cells, style in rows:
+        layers.add_row(*cells, style=style)
+    if layers.row_count:
+        output().print(layers)
 
 
 @dataclass(frozen=True)

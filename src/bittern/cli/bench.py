@@ -1,4 +1,4 @@
-"""``bittern bench``: how long a model file takes, and where the time goes."""
+"""``bittern bench``: how long a model file takes and where the time goes."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,22 +6,22 @@ from typing import Annotated
 
 import typer
 
+from bittern.cli._layers import layer_times, print_layers
 from bittern.cli._output import Json, bytes_text, output, print_facts, print_json, seconds_text, table
 
 
 def command(
     model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="File that `bittern export` wrote.")],
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the engine.")] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="How often to measure.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements.")] = 30,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show which kernel runs each layer, and the table it was chosen from.")
+        bool, typer.Option("--explain", help="Show which kernel runs each layer, and how it was chosen.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure latency, and the share of every operator."""
+    """Measure the latency of a model file and of each of its operators."""
     import numpy as np
 
-    from bittern.cli._layers import layer_times
     from bittern.cli._machine import this_machine
     from bittern.runtime import interleaved, isa, kernels, load
 
@@ -63,24 +63,25 @@ def command(
             ("throughput", f"{batch / timing.median:,.0f} images/s"),
         ]
     )
-    listing = table(["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""])
     longest = max(layer.seconds for layer in layers)
-    for layer in layers:
-        bar = "▇" * max(1, round(20 * layer.seconds / longest))
-        listing.add_row(
+    columns = ["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""]
+    rows = (
+        [
             layer.path or "[dim]float parts[/dim]",
             layer.operator,
             *([layer.kernel or ""] if explain else []),
             seconds_text(layer.seconds),
             f"{layer.seconds / total:.1%}",
-            bar,
-        )
-    output().print(listing)
+            "▇" * max(1, round(20 * layer.seconds / longest)),
+        ]
+        for layer in layers
+    )
+    print_layers(columns, ((cells, None) for cells in rows))
     if explain:
         choices = table(["Kernel", ">Tile", ">From pixels", ">From filters", ">From words", "And"])
         for kernel in kernels():
             tile = f"{kernel.tile_pixels} pixels x {kernel.tile_filters} filters"
             least = (kernel.min_pixels, kernel.min_filters, kernel.min_words)
             choices.add_row(kernel.name, tile, *map(str, least), kernel.needs)
-        output().print("\nLayers on packed bits, without masks of groups, take the first of these that is for them:")
+        output().print("\nA layer on packed bits without masked groups takes the first kernel whose minimums it meets:")
         output().print(choices)

@@ -1,4 +1,4 @@
-"""``bittern export``: a trained run, or a model of the registry, becomes a model file."""
+"""``bittern export``: turns a trained run, or a model of the registry, into a model file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import say
-from bittern.cli._output import Json, bytes_text, output, plain, print_json, print_line, table
+from bittern.cli._layers import print_layers
+from bittern.cli._output import Json, bytes_text, plain, print_json, print_line
 
 if TYPE_CHECKING:
-    from bittern.export.explain import Explanation, Row
+    from bittern.export import Explanation
+    from bittern.export.explain import Placement
 
 _STYLES = {"bittern": "green", "fallback": "bold red", "view": "dim", "constant": "dim"}
-"""Where a node runs -> how its row looks."""
+"""Where a node runs -> the style of its row."""
 
 _BATCH_NORM = "_native_batch_norm_legit_no_training"  # PyTorch's name of it in evaluation mode
 
@@ -23,41 +25,43 @@ def command(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT.pte", help="The model file to write.")],
     image_size: Annotated[
-        int | None, typer.Option(min=1, metavar="S", help="Height and width of the images, where not the usual.")
+        int | None, typer.Option(min=1, metavar="S", help="Height and width of the images, if not the model's own.")
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Images that the engine computes at a time. [default: 1]")
     ] = None,
     max_batch: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Any number of images up to N at a time.")
+        int | None, typer.Option(min=1, metavar="N", help="Compute any number of images up to N at a time.")
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Compute float layers on 8-bit integers.")] = False,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="For --int8: folder of the run's data set, or of image files."),
+        typer.Option("--data", metavar="DIR", help="With --int8: folder of the run's data set, or of image files."),
     ] = None,
     calibration: Annotated[
-        int, typer.Option(min=1, metavar="N", help="For --int8: how many images to find the scales with.")
+        int, typer.Option(min=1, metavar="N", help="With --int8: number of calibration images.")
     ] = 100,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show where each node runs, and why it is not bit-packed.")
+        bool, typer.Option("--explain", help="Show where each node runs, and why it is not packed.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Export a trained run to a model file that the engine runs, or an untrained model by its name."""
     from bittern.cli._calibration import calibration_images
-    from bittern.cli._deploy import SEED, check_target, export_source, find_source
+    from bittern.cli._deploy import SEED, check_target, export_network, find_network
 
     if batch is not None and max_batch is not None:
-        raise typer.BadParameter("--batch fixes the number of images, --max-batch leaves it open: give one of the two")
+        raise typer.BadParameter(
+            "--batch fixes the number of images and --max-batch leaves it open: give one of the two"
+        )
     if data is not None and not int8:
-        raise typer.BadParameter("--data is for --int8, which is calibrated on images")
+        raise typer.BadParameter("--data is for --int8, whose scales come from images: add --int8, or leave --data out")
     check_target(out)
-    network = find_source(source, image_size)
+    network = find_network(source, image_size)
     images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
-    deployed = export_source(network, out, batch=batch or 1, max_batch=max_batch, int8=images)
+    deployed = export_network(network, out, batch=batch or 1, max_batch=max_batch, int8=images)
     export, explanation = deployed.export, deployed.export.explanation
     for warning in deployed.warnings:
         say(f"warning: {warning}")
@@ -88,16 +92,18 @@ def command(
 
 
 def _print_explanation(explanation: "Explanation") -> None:
-    nodes = table(["Module", "Node", "Runs in", "Why not bit-packed"])
-    for row in explanation.rows:
-        runs = {"bittern": f"bittern::{row.kernel}", "fallback": f"fallback {row.kernel}"}.get(row.runs, row.runs)
-        runs += " int8" if row.kernel == "int8" else ""
-        nodes.add_row(row.path, _label(row), runs, row.reason, style=_STYLES.get(row.runs))
-    output().print(nodes)
+    columns = ["Module", "Node", "Runs in", "Why not bit-packed"]
+    print_layers(columns, ((_cells(row), _STYLES.get(row.runs)) for row in explanation.rows))
 
 
-def _label(row: "Row") -> str:
-    """The node's name in the graph, which reasons refer to, and its operator where the name does not tell."""
+def _cells(row: "Placement") -> list[str]:
+    runs = {"bittern": f"bittern::{row.kernel}", "fallback": f"fallback {row.kernel}"}.get(row.runs, row.runs)
+    runs += " int8" if row.kernel == "int8" else ""
+    return [row.path, _label(row), runs, row.reason]
+
+
+def _label(row: "Placement") -> str:
+    """The node's name in the graph, which reasons refer to, and its operator if the name does not say it."""
     operator = row.operator.rpartition("::")[2]
     name = row.node.replace(_BATCH_NORM, "batch_norm")
     return name if row.node.startswith(operator) else f"{name} ({operator})"

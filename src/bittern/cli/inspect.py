@@ -1,4 +1,4 @@
-"""``bittern inspect``: what is in a run folder, a model file, or a model of the registry."""
+"""``bittern inspect``: what a run, a model file or a model of the registry consists of and costs."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittern.cli._layers import print_layers
 from bittern.cli._output import (
     Json,
     bytes_text,
@@ -21,7 +22,7 @@ from bittern.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from bittern.models import ModelSummary, Prediction
+    from bittern.export import LayerSummary, ModelSummary, Prediction
     from bittern.runtime import Metadata
 
 _SUFFIX = ".pte"
@@ -29,11 +30,12 @@ _SUFFIX = ".pte"
 
 def command(
     what: Annotated[
-        str, typer.Argument(metavar="RUN | MODEL.pte | NAME", help="A run folder, a model file, or a model.")
+        str,
+        typer.Argument(metavar="RUN | MODEL.pte | NAME", help="A run folder, a model file, or the name of a model."),
     ],
     json: Json = False,
 ) -> None:
-    """Show what a run, a model file or a model of the list consists of."""
+    """Show what a run, a model file or a model consists of: layers, bits, memory, predicted latency."""
     path = Path(what)
     if path.is_dir():
         _inspect_run(path, json)
@@ -51,15 +53,12 @@ def _inspect_file(path: Path, json: bool) -> None:
         print_json({"file": str(path), "size": size, "metadata": metadata.to_json()})
         return
     print_facts([("file", f"{path}, {bytes_text(size)}"), *_facts(metadata)])
-    operators = table([">Call", "Module", "Operator"])
-    for index, operator in enumerate(metadata.operators):
-        operators.add_row(str(index), operator.path, operator.op)
-    if metadata.operators:
-        output().print(operators)
+    rows = (([operator.path, str(index), operator.op], None) for index, operator in enumerate(metadata.operators))
+    print_layers(["Module", ">Call", "Operator"], rows)
 
 
 def _inspect_run(folder: Path, json: bool) -> None:
-    from bittern.models import summary
+    from bittern.export import summary
     from bittern.train import load_run
 
     run = load_run(folder)
@@ -83,14 +82,11 @@ def _inspect_run(folder: Path, json: bool) -> None:
 
 
 def _inspect_model(name: str, json: bool) -> None:
-    import torch
-
-    from bittern.models import create, get_model, summary
+    from bittern.export import summary
+    from bittern.models import create, get_model
 
     info = get_model(name)
-    with torch.device("meta"):  # no memory for weights, nothing is computed
-        model = create(name)
-    costs = summary(model, (info.in_channels, info.image_size, info.image_size))
+    costs = summary(create(name), (info.in_channels, info.image_size, info.image_size))
     if json:
         print_json({"model": name, "description": info.description, "source": info.source, **_costs_json(costs)})
         return
@@ -99,9 +95,9 @@ def _inspect_model(name: str, json: bool) -> None:
 
 
 def _prediction(costs: "ModelSummary") -> "Prediction":
-    """At the rates that were measured nearest to this machine and its instruction set."""
+    """At the measured rates that are closest to this machine and its instruction set."""
     from bittern.cli._machine import cpu_name
-    from bittern.models import nearest_rates, predict
+    from bittern.export import nearest_rates, predict
     from bittern.runtime import isa
 
     try:
@@ -118,42 +114,40 @@ def _costs_json(costs: "ModelSummary") -> dict[str, Any]:
 def _print_costs(costs: "ModelSummary") -> None:
     prediction = _prediction(costs)
     widths = sorted(costs.parameters)
-    layers = table(
-        [
-            "Module",
-            "Kind",
-            ">Input\nbits",
-            "Output",
-            ">Output\nbytes",
-            *(f">{bits}-bit\nparams" for bits in widths),
-            ">Size",
-            ">Binary\nMACs",
-            ">Float\nMACs",
-            ">Predicted\ntime",
-        ]
-    )
-    for layer in costs.layers:
-        parameters = [count_text(layer.parameters[bits]) if bits in layer.parameters else "" for bits in widths]
-        seconds = prediction.of(layer.path)
-        layers.add_row(
-            layer.path,
-            layer.kind,
-            "" if layer.input_bits is None else str(layer.input_bits),
-            "x".join(map(str, layer.output_shape or ())),
-            "" if layer.output_bytes is None else bytes_text(layer.output_bytes),
-            *parameters,
-            bytes_text(layer.bytes),
-            millions_text(layer.binary_macs),
-            millions_text(layer.float_macs),
-            seconds_text(seconds) if seconds else "",
-        )
-    output().print(layers)
+    columns = [
+        "Module",
+        "Kind",
+        ">Input\nbits",
+        "Output",
+        ">Output\nbytes",
+        *(f">{bits}-bit\nparams" for bits in widths),
+        ">Size",
+        ">Binary\nMACs",
+        ">Float\nMACs",
+        ">Predicted\ntime",
+    ]
+    print_layers(columns, ((_cells(layer, widths, prediction.of(layer.path)), None) for layer in costs.layers))
     _print_reasons(costs)
     print_facts(_totals(costs, prediction))
 
 
+def _cells(layer: "LayerSummary", widths: list[int], seconds: float) -> list[str]:
+    return [
+        layer.path,
+        layer.kind,
+        "" if layer.input_bits is None else str(layer.input_bits),
+        "x".join(map(str, layer.output_shape or ())),
+        "" if layer.output_bytes is None else bytes_text(layer.output_bytes),
+        *(count_text(layer.parameters[bits]) if bits in layer.parameters else "" for bits in widths),
+        bytes_text(layer.bytes),
+        millions_text(layer.binary_macs),
+        millions_text(layer.float_macs),
+        seconds_text(seconds) if seconds else "",
+    ]
+
+
 def _print_reasons(costs: "ModelSummary") -> None:
-    """Every reason once, with the layers that it is true of."""
+    """Each reason once, with its layers."""
     paths: dict[str, list[str]] = {}
     for layer in costs.layers:
         if layer.not_binary is not None:
@@ -188,11 +182,11 @@ def _totals(costs: "ModelSummary", prediction: "Prediction") -> list[tuple[str, 
         ),
         (
             "activations",
-            f"{bytes_text(peak.live_bytes)} at once at most, at {peak.path or 'the top'}" if peak is not None else "",
+            f"at most {bytes_text(peak.live_bytes)} at once, at {peak.path or 'the top'}" if peak is not None else "",
         ),
         (
             "latency",
-            f"predicted on {prediction.machine}, {prediction.isa}, one thread: {seconds_text(prediction.seconds)}",
+            f"predicted for {prediction.machine}, {prediction.isa}, one thread: {seconds_text(prediction.seconds)}",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""``bittern verify``: does the file do what the trained network does, layer by layer?"""
+"""``bittern verify``: does the file compute what the trained network computes?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,41 +6,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
-from bittern.cli._output import Json, count_text, output, percent_text, plain, print_json, print_line, table
+from bittern.cli._layers import print_layers
+from bittern.cli._output import Json, count_text, percent_text, plain, print_json, print_line
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bittern.export import Verification
-    from bittern.export.verification import LayerCheck
+    from bittern.export import LayerCheck, Verification
     from bittern.train import Run
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `bittern train` or `bittern import` wrote.")],
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="The file exported from it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `bittern train` or `bittern import`.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="The model file exported from it.")],
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the run's data set, where it needs one.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the run's data set, if it needs one.")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, metavar="N", help="How many test images to compare at most.")] = 1000,
+    images: Annotated[int, typer.Option(min=1, metavar="N", help="Compare at most N test images.")] = 1000,
     random: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Compare N images of normally distributed noise; needs no data set."),
+        typer.Option(min=1, metavar="N", help="Compare N images of noise instead; needs no data set."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of --random.")] = 0,
     json: Json = False,
 ) -> None:
     """Compare a model file with the network it was exported from, layer by layer.
 
-    No bit may differ from the reference of the deployed program, and none from the trained network that float rounding
-    does not explain; otherwise the exit code is 1.
+    Exits with 1 if a bit differs from the references of the operators, or from the trained network by more than float
+    rounding explains.
     """
     from bittern.export import verify
     from bittern.train import load_run
 
     if random is not None and data is not None:
-        raise ValueError("--random N compares noise and --data DIR images of a data set: give one of them")
+        raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
     trained = load_run(run)
     inputs = _test_images(trained, data, images) if random is None else _noise(trained, random, seed)
     result = verify(trained.model, model, inputs)
@@ -60,7 +60,7 @@ def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[
     name = trained.info.dataset
     if name is None:
         raise ValueError(
-            f"{trained.folder} names no data set, its weights are imported: compare random images with --random N"
+            f"{trained.folder} names no data set, as its weights are imported: compare noise with --random N"
         )
     try:
         size = trained.info.input_shape[1] if get_dataset(name).streamed else None
@@ -68,64 +68,61 @@ def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[
     except DataError as error:
         if data is not None:
             raise
-        raise ValueError(f"{error}; or compare random images with --random N") from error
+        raise ValueError(f"{error}; or compare noise with --random N") from error
     return trained.info.preprocessing(split.images).numpy()
 
 
 def _noise(trained: "Run", count: int, seed: int) -> "npt.NDArray[np.float32]":
-    """Inputs as the network sees them, so without preprocessing: mean 0, deviation 1."""
+    """Inputs as the network sees them, without preprocessing: mean 0, standard deviation 1."""
     import numpy as np
 
     return np.random.default_rng(seed).standard_normal((count, *trained.info.input_shape), np.float32)
 
 
 def print_verification(result: "Verification") -> None:
-    """The table of layers, and what it comes to."""
-    layers = table(
-        [
-            "Module",
-            "Operator",
-            "Output",
-            ">Compared",
-            ">Differ from\nreference",
-            ">Differ from\nmodel",
-            ">Largest float\ndifference",
-            ">Margin",
-            "Worst at",
-        ]
-    )
-    for layer in result.layers:
-        layers.add_row(*_cells(layer), style=None if result.layer_passed(layer) else "bold red")
-    if result.layers:
-        output().print(layers)
+    """Prints the table of layers and the verdict."""
+    columns = [
+        "Module",
+        "Operator",
+        "Output",
+        ">Compared",
+        ">Differ from\nreference",
+        ">Differ from\nmodel",
+        ">Largest float\ndifference",
+        ">Margin",
+        "Worst at",
+    ]
+    layers = result.layers
+    print_layers(columns, ((_cells(layer), None if result.layer_passed(layer) else "bold red") for layer in layers))
+    if layers:
         print_line(
-            "[dim]Margin: how far from its threshold a bit lies that differs first in its image, or how far a float is "
-            "off, as a share of the layer's largest value.[/dim]"
+            "[dim]Margin: distance from its threshold of the first bit of an image that differs, or a float's error "
+            "before any bit differs, as a share of the layer's largest value.[/dim]"
         )
     verdict = "[green]passed[/green]" if result.passed else "[bold red]failed[/bold red]"
     what = f"{result.equal_predictions} of {result.images} predictions are equal"
     print_line(
         f"{verdict}: {what if result.predictions else f'{result.images} images'} (kernels: {result.isa}), "
-        f"logits differ by {result.largest_logit_difference:.2g} at most, "
+        f"logits differ by at most {result.largest_logit_difference:.2g}, "
         f"{count_text(result.reference_differences)} values from the reference, "
         f"{count_text(result.model_differences)} bits from the trained network"
     )
     if result.steps and not result.int8:
         print_line(
-            "The network rounds floats to steps, between which rounding errors decide. Checked is that Bittern's "
-            "operators equal their references"
+            "The network rounds floats to steps, so rounding errors may move a value by a whole step: Bittern's "
+            "operators are compared with their references alone"
         )
     if result.int8:
         share = percent_text(result.equal_predictions / result.images)
         agree = f"; predictions agree for {share}" if result.predictions else ""
         print_line(
-            "int8: float layers are rounded to 8 bits, so differences from the trained network are no rounding errors. "
-            f"Checked is that Bittern's operators equal their references{agree}"
+            "int8: float layers are rounded to 8 bits, so the file differs from the trained network by more than "
+            f"rounding errors: Bittern's operators are compared with their references alone{agree}"
         )
 
 
 def _cells(layer: "LayerCheck") -> list[str]:
-    other = f"not the network's {', '.join(layer.other_constants)}" if layer.other_constants else None
+    other = f"{', '.join(layer.other_constants)}: not the network's" if layer.other_constants else None
     where = layer.reference_where or other or layer.model_where
     return [
         plain(layer.path),

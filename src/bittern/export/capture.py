@@ -4,18 +4,60 @@ import copy
 import inspect
 import io
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph
+from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
 from bittern.ops._library import image_format
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.reshape.default)
+
+
+@dataclass(frozen=True)
+class CapturedNode:
+    """An operator call of the training graph. ``path``: the module that made it; ``operator``: ``namespace::name``."""
+
+    name: str
+    path: str
+    operator: str
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A trained module as a graph of operators: what every later stage starts from.
+
+    Args:
+        graph: the training graph. Later stages work on copies of it.
+        example: float32, on the CPU, of one batch.
+        max_batch: the graph takes any batch from 1 to this; None: only the example's.
+        nodes: the operator calls that compute tensors, in order.
+    """
+
+    graph: Graph
+    example: Tensor
+    max_batch: int | None
+    nodes: tuple[CapturedNode, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``[N, ...]`` of the largest batch."""
+        return (self.max_batch or self.example.shape[0], *self.example.shape[1:])
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the network itself rounds floats to steps, between which rounding errors decide."""
+        return bool(self.graph.calls(torch.ops.aten.round.default))
+
+    @property
+    def trace(self) -> Tensor:
+        """The input to trace with, as the engine will see it."""
+        return channels_last(_trace(self.example, self.max_batch))
 
 
 def channels_last(example: Tensor) -> Tensor:
@@ -25,28 +67,36 @@ def channels_last(example: Tensor) -> Tensor:
     return example.contiguous()
 
 
-def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) -> Graph:
-    """Exports ``module`` in evaluation mode, on the CPU, for inputs shaped like ``example``.
+def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) -> Captured:
+    """Captures ``module`` in evaluation mode, on the CPU, for inputs shaped like ``example``.
 
     The module is copied: its mode, device and weights stay as they are.
 
     Args:
-        max_batch: the graph takes any batch from 1 to this; None: only the example's.
+        example: float32 ``[N, ...]``; N is the batch, if ``max_batch`` is None.
+        max_batch: the graph takes any batch from 1 to this, whatever the example's.
 
     Raises:
-        ExportError: the example is no float32 tensor, a parameter is NaN, infinite or no float32, torch.export refuses,
-            or the graph computes what the engine cannot. The message names the module, the operator and the way out.
+        ExportError: ``max_batch`` is no positive integer, the example is no float32 tensor, a parameter is NaN,
+            infinite or not float32, torch.export refuses, or the graph computes what the engine cannot. The message
+            names the module, the operator and the way out.
     """
+    if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
+        raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
     _check_example(example)
     module = _copy(module)
     _check_parameters(module)
     _check_signature(module, example)
-    trace = tracing_example(example.cpu(), max_batch)
+    example = example.detach().cpu()
+    graph = _graph(module, _trace(example, max_batch), max_batch)
+    return Captured(graph, example, max_batch, tuple(map(_described, filter(_is_tensor, graph.calls()))))
+
+
+def _graph(module: nn.Module, trace: Tensor, max_batch: int | None) -> Graph:
     try:
         # Where it fails, torch prints the graph so far; the error says what matters.
         with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad():
-            dynamic = dynamic_shapes(max_batch)
-            program = torch.export.export(module, (channels_last(trace),), dynamic_shapes=dynamic)
+            program = torch.export.export(module, (channels_last(trace),), dynamic_shapes=dynamic_shapes(max_batch))
             program = program.run_decompositions({})
             captured = program.module(check_guards=False)
     except Exception as error:
@@ -57,18 +107,27 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
     return graph
 
 
-def tracing_example(example: Tensor, max_batch: int | None) -> Tensor:
-    """``example``, as two images where the batch is dynamic: torch takes a batch of 1 for one that is fixed."""
-    if max_batch is None or max_batch == 1:
-        return example if max_batch is None else example[:1]
-    return torch.cat([example, example])[:2]
-
-
 def dynamic_shapes(max_batch: int | None) -> Any:
     """What torch.export is told of the input's shape."""
     if max_batch is None or max_batch == 1:
         return None
     return ({0: torch.export.Dim("batch", min=1, max=max_batch)},)
+
+
+def _described(node: fx.Node) -> CapturedNode:
+    return CapturedNode(node.name, Provenance.of(node).path, operator_name(node))
+
+
+def _is_tensor(node: fx.Node) -> bool:
+    """Whether ``node`` is an operator's result: not an item of one, nor a size computed from a dynamic batch."""
+    return hasattr(node.target, "_schema") and not isinstance(node.meta.get("val"), (torch.SymInt, int))
+
+
+def _trace(example: Tensor, max_batch: int | None) -> Tensor:
+    """``example``, as two images where the batch is dynamic: torch would take a batch of 1 for a fixed one."""
+    if max_batch is None or max_batch == 1:
+        return example if max_batch is None else example[:1]
+    return torch.cat([example, example])[:2]
 
 
 def _check_example(example: object) -> None:
@@ -87,12 +146,16 @@ def _copy(module: nn.Module) -> nn.Module:
     for name, value in (*module.named_parameters(), *module.named_buffers()):
         if nn.parameter.is_lazy(value):
             raise ExportError(f"{name} has no shape yet; run the lazy module once on an example, then export it")
+        if value.is_meta:
+            raise ExportError(
+                f"{name} is on the meta device and has no values; build {type(module).__name__} on the CPU"
+            )
     try:
         return copy.deepcopy(module).cpu().eval().requires_grad_(False)
     except Exception as error:
         raise ExportError(
             f"{type(module).__name__} cannot be copied, which export does first: {error}. "
-            "Give a module without hooks and without tensors that carry a graph"
+            "Remove its hooks, and detach tensors that carry a gradient graph"
         ) from error
 
 
@@ -101,7 +164,9 @@ def _check_parameters(module: nn.Module) -> None:
         if value.is_complex() or (value.is_floating_point() and value.dtype != torch.float32):
             raise ExportError(f"{name} is {value.dtype}; the engine computes in float32: export module.float()")
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ExportError(f"{name} holds NaN or infinite values: the training run diverged; export an earlier one")
+            raise ExportError(
+                f"{name} holds NaN or infinite values: the training run diverged; export an earlier checkpoint"
+            )
 
 
 def _check_signature(module: nn.Module, example: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What the exporter raises and warns of."""
+"""The exporter's error and warning."""
 
 
 class ExportError(ValueError):
@@ -6,4 +6,4 @@ class ExportError(ValueError):
 
 
 class ExportWarning(UserWarning):
-    """The model was exported, but not as its author will have wanted: nothing binary, or a slow float operator."""
+    """The model was exported, but probably not as intended: nothing is binary, or a float operator runs slowly."""

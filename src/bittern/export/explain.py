@@ -1,14 +1,15 @@
 """Where each node of a network runs after export, and why it is not bit-packed where one might expect it to be."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bittern.export.deployed import Deployed
 from bittern.export.passes.binary import REAL_VALUED, WEIGHT_ONLY
 
 
 @dataclass(frozen=True)
-class Row:
+class Placement:
     """One node of the training graph.
 
     ``runs``: "bittern", "xnnpack", "fallback" (ExecuTorch's own kernels, slow), "view" (no work) or "constant"
@@ -28,17 +29,17 @@ class Row:
 class Explanation:
     """All rows in the order of the training graph."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Placement, ...]
 
     def count(self, runs: str) -> int:
         return sum(row.runs == runs for row in self.rows)
 
     @property
-    def fallbacks(self) -> list[Row]:
+    def fallbacks(self) -> list[Placement]:
         return [row for row in self.rows if row.runs == "fallback"]
 
     @property
-    def unpacked(self) -> list[Row]:
+    def unpacked(self) -> list[Placement]:
         """Layers with a binary operand, and binarizations, that keep nothing of it packed."""
         harmless = ("", REAL_VALUED, WEIGHT_ONLY)
         return [row for row in self.rows if row.reason not in harmless and row.operator != "aten::max_pool2d"]
@@ -52,21 +53,16 @@ class Explanation:
         }
 
 
-def explain(
-    nodes: Iterable[tuple[str, str, Any]], placements: dict[str, tuple[str, str]], reasons: dict[str, str]
-) -> Explanation:
-    """Joins the training graph's ``(name, module path, target)`` with where the nodes went.
+def explain(deployed: Deployed, placements: Mapping[str, tuple[str, str]]) -> Explanation:
+    """Where each node of the training graph went: ``placements`` are those of the back end, of the nodes that are left.
 
     Reasons concern layers and binarizations; nothing else could be bit-packed in the first place.
     """
     rows = []
-    for name, path, target in nodes:
-        if not hasattr(target, "_schema"):  # getitem: part of the call that returned the tuple
-            continue
-        runs, kernel = placements.get(name, ("constant", ""))
-        operator = str(target._schema.name)
-        reason = reasons.get(name, "")
+    for node in deployed.captured.nodes:
+        runs, kernel = placements.get(node.name, ("constant", ""))
+        reason = deployed.refusals.get(node.name, "")
         if runs == "bittern" and kernel != "binarize" and reason != WEIGHT_ONLY:
             reason = ""
-        rows.append(Row(name, path, operator, runs, kernel, reason))
+        rows.append(Placement(node.name, node.path, node.operator, runs, kernel, reason))
     return Explanation(tuple(rows))

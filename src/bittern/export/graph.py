@@ -1,15 +1,20 @@
 """The graph that the passes rewrite: a captured training graph, its constants, and where each node came from."""
 
+import copy
+import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, fx
+from torch.fx.node import Target
 
-_ORIGIN = "bittern"
+from bittern.export.quiet import third_party_quiet
+
+_PROVENANCE = "bittern"
 
 
-class Origin:
+class Provenance:
     """Where a node of the deployed graph came from: kept in ``meta["custom"]``, which torch and ExecuTorch carry along.
 
     ``sources``: names of the training graph's nodes that this node stands for, in order.
@@ -21,23 +26,37 @@ class Origin:
         self.sources, self.path, self.outputs = tuple(sources), path, tuple(outputs)
 
     @staticmethod
-    def of(node: fx.Node) -> "Origin":
-        return Origin(**node.meta.get("custom", {}).get(_ORIGIN, {"sources": (), "path": "", "outputs": (None,)}))
+    def of(node: fx.Node) -> "Provenance":
+        entry = node.meta.get("custom", {}).get(_PROVENANCE, {"sources": (), "path": "", "outputs": (None,)})
+        return Provenance(**entry)
 
     def attach(self, node: fx.Node) -> None:
         entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs}
-        node.meta["custom"] = {**node.meta.get("custom", {}), _ORIGIN: entry}
+        node.meta["custom"] = {**node.meta.get("custom", {}), _PROVENANCE: entry}
 
-    def absorb(self, node: fx.Node, result: fx.Node | None = None) -> "Origin":
-        """This origin after its node took over the work of ``node``, and gives what ``result`` (or ``node``) gave."""
-        return Origin((*self.sources, *Origin.of(node).sources), self.path, Origin.of(result or node).outputs[:1])
+    def absorb(self, node: fx.Node) -> "Provenance":
+        """This provenance after its node took over the work of ``node``, which reads it, and gives its result."""
+        other = Provenance.of(node)
+        return Provenance((*self.sources, *other.sources), self.path, other.outputs[:1])
+
+    def behind(self, *sources: str) -> "Provenance":
+        """This provenance after its node took over the work of the training graph's ``sources``, which it read."""
+        return Provenance((*sources, *self.sources), self.path, self.outputs)
+
+    def intermediate(self) -> "Provenance":
+        """Of a node that does part of this work: its result equals that of no node of the training graph."""
+        return Provenance(self.sources, self.path, [None])
+
+    def auxiliary(self) -> "Provenance":
+        """Of a node added beside this one that stands for no node of the training graph."""
+        return Provenance((), self.path, [None])
 
 
 class Graph:
     """A graph of functional ATen and `bittern` operators whose parameters are constants (``get_attr`` nodes).
 
-    Every call node carries ``meta["val"]`` (a fake tensor) and an :class:`Origin`. ``reasons`` maps the name of a node
-    of the training graph to why it was not turned into a packed operator.
+    Every call node carries ``meta["val"]`` (a fake tensor) and a :class:`Provenance`. ``reasons`` maps the name of a
+    node of the training graph to why it was not turned into a packed operator.
     """
 
     def __init__(self, module: fx.GraphModule) -> None:
@@ -45,28 +64,36 @@ class Graph:
         self.reasons: dict[str, str] = {}
         self._constants = 0
         for node in self.calls():
-            Origin([node.name], _module_path(node), [node.name]).attach(node)
+            Provenance([node.name], _module_path(node), [node.name]).attach(node)
+
+    def copy(self) -> "Graph":
+        """An independent graph with the same nodes, constants, provenance and reasons."""
+        result = copy.copy(self)
+        with third_party_quiet():
+            result.module = copy.deepcopy(self.module)
+        result.reasons = dict(self.reasons)
+        return result
 
     @property
     def _fake_mode(self) -> Any:
         return next(input_nodes(self)).meta["val"].fake_mode
 
-    def calls(self, *targets: Any) -> list[fx.Node]:
+    def calls(self, *targets: Target) -> list[fx.Node]:
         """Call nodes in order, all or those of the given operators. A copy: rewriting while iterating is safe."""
         nodes = [node for node in self.module.graph.nodes if node.op == "call_function"]
         return [node for node in nodes if not targets or node.target in targets]
 
-    def constant(self, node: Any) -> Tensor | None:
+    def constant(self, node: object) -> Tensor | None:
         """The value of a parameter, buffer or folded constant; None for anything else."""
         if not isinstance(node, fx.Node) or node.op != "get_attr":
             return None
-        value: Any = self.module
+        value: object = self.module
         for name in str(node.target).split("."):
             value = getattr(value, name)
         return value.detach() if isinstance(value, Tensor) else None
 
     def why_not_constant(self, node: fx.Node, *names: str) -> str | None:
-        """None if each of the arguments of ``node`` called ``names`` is a constant or left out, else which is not."""
+        """None if each argument of ``node`` called one of ``names`` is a constant or left out, else which is not."""
         named = arguments(node)
         computed = [name for name in names if isinstance(named[name], fx.Node) and self.constant(named[name]) is None]
         return f"its {computed[0]} is computed from the input" if computed else None
@@ -82,26 +109,32 @@ class Graph:
         return node
 
     def call(
-        self, before: fx.Node, target: Callable[..., Any], args: Sequence[Any], origin: Origin, kwargs: Any = None
+        self,
+        before: fx.Node,
+        target: Target,
+        args: Sequence[Any],
+        provenance: Provenance,
+        kwargs: Mapping[str, Any] | None = None,
     ) -> fx.Node:
         """Inserts a call, with its fake result computed from the arguments'."""
+        function = _function(target)
         with self.module.graph.inserting_before(before):
-            node = self.module.graph.call_function(target, tuple(args), kwargs or {})
+            node = self.module.graph.call_function(function, tuple(args), dict(kwargs or {}))
         with self._fake_mode:
-            fakes = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
-            node.meta["val"] = target(*fakes[0], **fakes[1])
+            fake_args, fake_kwargs = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
+            node.meta["val"] = function(*fake_args, **fake_kwargs)
         node.meta["nn_module_stack"] = before.meta.get("nn_module_stack", {})
-        origin.attach(node)
+        provenance.attach(node)
         return node
 
     def outputs(self, node: fx.Node, before: fx.Node) -> list[fx.Node]:
-        """``getitem`` nodes for a node that returns a tuple; each carries the node's origin."""
+        """``getitem`` nodes for a node that returns a tuple; each carries the node's provenance."""
         count = len(node.meta["val"])
-        return [self.call(before, operator.getitem, (node, i), Origin.of(node)) for i in range(count)]
+        return [self.call(before, operator.getitem, (node, i), Provenance.of(node)) for i in range(count)]
 
     def refuse(self, node: fx.Node, reason: str) -> None:
-        """Notes why ``node`` was not turned into a packed operator, under the name it has in the training graph."""
-        for name in Origin.of(node).sources[:1]:  # a pass may have added it
+        """Notes why ``node`` was not turned into a packed operator, under its name in the training graph, if any."""
+        for name in Provenance.of(node).sources[:1]:
             self.reasons[name] = reason
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:
@@ -109,14 +142,18 @@ class Graph:
         old.replace_all_uses_with(new)
         self.module.graph.erase_node(old)
 
-    def clean(self) -> None:
-        """Removes nodes and constants that nothing reads, and checks the graph."""
+    def sweep(self) -> None:
+        """Removes nodes and constants that nothing reads."""
         self.module.graph.eliminate_dead_code()
         used = {node.target for node in self.module.graph.nodes if node.op == "get_attr"}
         tensors = dict((*self.module.named_parameters(), *self.module.named_buffers()))
         for name in tensors.keys() - used:
             owner, _, attribute = name.rpartition(".")
             delattr(self.module.get_submodule(owner), attribute)
+
+    def clean(self) -> None:
+        """Sweeps and checks the graph, and generates the module's code anew, so that it can be called."""
+        self.sweep()
         self.module.graph.lint()
         self.module.recompile()
 
@@ -139,15 +176,35 @@ def view_shape(node: fx.Node) -> list[int]:
 
 def arguments(node: fx.Node) -> dict[str, Any]:
     """All arguments of an operator call by the names of its schema, defaults filled in."""
-    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    given = dict(node.kwargs)
+    parameters = _parameters(node.target)
     return {
-        argument.name: node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
-        for i, argument in enumerate(schema)
+        name: node.args[i] if i < len(node.args) else given.get(name, default)
+        for i, (name, default) in enumerate(parameters)
     }
+
+
+@functools.cache
+def _parameters(target: Any) -> tuple[tuple[str, Any], ...]:
+    """Names and default values of an operator's arguments."""
+    return tuple((argument.name, argument.default_value) for argument in target._schema.arguments)
+
+
+def operator_name(node: fx.Node) -> str:
+    """``namespace::name`` of an operator call; the Python name of anything else (``getitem``, delegate calls)."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        schema = getattr(getattr(node.target, "_op", None), "_schema", None)
+    return str(schema.name) if schema is not None else getattr(node.target, "__name__", str(node.target))
 
 
 def input_nodes(graph: Graph) -> Iterator[fx.Node]:
     return (node for node in graph.module.graph.nodes if node.op == "placeholder")
+
+
+def _function(target: Target) -> Callable[..., Any]:
+    assert callable(target), f"{target} is the name of a method, not an operator"
+    return target
 
 
 def _module_path(node: fx.Node) -> str:

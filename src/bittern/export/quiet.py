@@ -1,4 +1,4 @@
-"""Keeps messages of torch, torchao and ExecuTorch that users of this package can do nothing about off the screen."""
+"""Silences messages of torch, torchao and ExecuTorch that a user of this package can do nothing about."""
 
 import logging
 import warnings
@@ -18,7 +18,7 @@ _LOGGERS = (
 
 @contextmanager
 def third_party_quiet() -> Iterator[None]:
-    """Silences deprecation notices between those packages, and log records, whose errors are raised too."""
+    """Silences their warnings and log records; whatever is logged as an error is also raised."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Why a module cannot be exported, in a line: its path, the operator, and the way out, instead of torch's pages."""
+"""Why a module cannot be exported, in one line: its path, the operator and a way out, instead of pages by torch."""
 
 import traceback
 from typing import Any
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Origin, arguments, input_nodes, shape
+from bittern.export.graph import Graph, Provenance, arguments, input_nodes, shape
 
 _DATA_DEPENDENT = ("data-dependent", "Dynamic control flow", "non-static conditional")
 _SHAPES = "the engine's shapes are fixed at export: compute with torch.where or a mask on the whole tensor"
 _NUMBERS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
-_LONGEST = 300  # characters of somebody else's message
+_MAX_CHARACTERS = 300  # of a third party's message
 
 
 def failure(error: Exception, module: nn.Module, example: Tensor, max_batch: int | None) -> ExportError:
-    """What to tell of torch.export's ``error`` on ``module``."""
+    """The message for torch.export's ``error`` on ``module``."""
     own = _own_failure(module, example)
     place, line = _place(error, module)
     shape = list(example.shape)
@@ -42,7 +42,7 @@ def failure(error: Exception, module: nn.Module, example: Tensor, max_batch: int
 
 
 def check_graph(graph: Graph, signature: Any) -> None:
-    """Raises ExportError if a captured graph does what the engine cannot."""
+    """Raises ExportError if a captured graph does something that the engine cannot do."""
     changed = [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]
     if changed:
         raise ExportError(
@@ -52,7 +52,7 @@ def check_graph(graph: Graph, signature: Any) -> None:
     for node in graph.calls():
         if (reason := _why_not(node)) is not None:
             operator = str(node.target._schema.name) if hasattr(node.target, "_schema") else node.name
-            path = Origin.of(node).path
+            path = Provenance.of(node).path
             raise ExportError(f"{operator} in {path or 'the model itself'} {reason}")
     _check_output(graph.module.graph.output_node().args[0], shape(next(input_nodes(graph))))
 
@@ -82,7 +82,7 @@ def _why_not(node: fx.Node) -> str | None:
 
 
 def _draws(node: fx.Node) -> bool:
-    """Whether an operator with dropout inside uses it: not in evaluation mode, as of `lstm`, nor with a share of 0."""
+    """Whether an operator that can drop values does: not in evaluation mode (`lstm`), nor with a probability of 0."""
     named = arguments(node)
     training = all(named.get(name) is not False for name in ("train", "training"))
     return training and all(named.get(name) != 0 for name in ("p", "dropout_p"))
@@ -106,7 +106,7 @@ def _check_output(outputs: Any, input_shape: tuple[int, ...]) -> None:
 
 
 def _own_failure(module: nn.Module, example: Tensor) -> Exception | None:
-    """The error of the module itself on the example, if it has one."""
+    """The error that the module itself raises on the example; None if it runs."""
     try:
         with torch.no_grad():
             module(example.clone())
@@ -116,7 +116,7 @@ def _own_failure(module: nn.Module, example: Tensor) -> Exception | None:
 
 
 def _place(error: BaseException, module: nn.Module) -> tuple[str, str]:
-    """The innermost module that ``error`` went through, and the line of its own code: (name, "" or " (file:line)")."""
+    """The innermost module that ``error`` passed through, and where in its code: (name, " (file:line)" or "")."""
     names = {id(child): name for name, child in module.named_modules()}
     innermost, where = type(module).__name__, ""
     torch_files = torch.__file__.rpartition("__init__")[0]
@@ -133,7 +133,8 @@ def _place(error: BaseException, module: nn.Module) -> tuple[str, str]:
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message, shortened."""
     if isinstance(error, KeyError):
         return f"KeyError {error}"
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ..."
+    return line if len(line) <= _MAX_CHARACTERS else f"{line[:_MAX_CHARACTERS]} ..."

@@ -1,4 +1,4 @@
-"""Architectures by name: ``create("digits-resnet")``, ``list_models()``. Their costs: ``summary``, ``predict``."""
+"""Architectures by name: ``create("digits-resnet")``, ``list_models()``. `bittern.export.summary` has their costs."""
 
 from bittern.models import bi_real_net as bi_real_net
 from bittern.models import binary_alexnet as binary_alexnet
@@ -14,9 +14,6 @@ from bittern.models import reactnet as reactnet
 from bittern.models import real_to_binary as real_to_binary
 from bittern.models import transformer as transformer
 from bittern.models import xnor_net as xnor_net
-from bittern.models.latency import Prediction as Prediction
-from bittern.models.latency import nearest_rates as nearest_rates
-from bittern.models.latency import predict as predict
 from bittern.models.precision import PRECISIONS as PRECISIONS
 from bittern.models.precision import Precision as Precision
 from bittern.models.registry import Facts as Facts
@@ -25,6 +22,3 @@ from bittern.models.registry import create as create
 from bittern.models.registry import get_model as get_model
 from bittern.models.registry import list_models as list_models
 from bittern.models.registry import register_model as register_model
-from bittern.models.summary import LayerSummary as LayerSummary
-from bittern.models.summary import ModelSummary as ModelSummary
-from bittern.models.summary import summary as summary

@@ -50,8 +50,8 @@ def define(
 def image_format(shape: tuple[int, ...]) -> torch.memory_format:
     """The memory format of float images ``[N, C, H, W]``: channels_last.
 
-    With one channel or one pixel both formats are the same bytes, and torch calls the tensor both. The XNNPACK delegate
-    then takes it for contiguous, so its strides must say so.
+    With one channel or one pixel both formats are the same bytes, and to torch the tensor is in both. The XNNPACK
+    delegate then takes it for contiguous, so its strides must say so.
     """
     _, channels, height, width = shape
     return torch.contiguous_format if channels == 1 or height * width == 1 else torch.channels_last

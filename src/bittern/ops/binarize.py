@@ -1,4 +1,4 @@
-"""``bittern::binarize``: the one operator that a training graph needs beside PyTorch's own.
+"""``bittern::binarize``: the one operator that a training graph needs besides PyTorch's own.
 
 binarize(x) = -1 if x < 0 else +1          so 0, -0.0 and NaN give +1
 """

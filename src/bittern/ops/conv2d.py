@@ -1,17 +1,14 @@
-"""`bittern::conv2d` and its output forms: convolution of packed activations with packed weights, and the epilogue.
+"""`bittern::conv2d`: convolution of packed activations with packed weights, and the epilogue.
 
     dot(n, o, y, x) = sum over taps (i, j), channels c of  a(n, c, y*sh + i*dh - top, x*sw + j*dw - left) w(o, c, i, j)
 
 with a, w in {-1, +1}; outside the image a is `pad_value`: 0 (the tap does not count), +1 or -1.
 
-| operator | returns |
-|---|---|
-| conv2d | float32 [N, O, OH, OW], channels_last |
-| conv2d_packed | int32 [N, OH, OW, ceil(O/32)], bit = v < threshold |
-| conv2d_float_packed | both |
-| conv2d_threshold | int32 [N, OH, OW, ceil(O/32)], bit = dot < threshold with int32 [O]: no float arithmetic |
+Floats are ``[N, O, OH, OW]``, channels_last; bits are ``[N, OH, OW, ceil(O/32)]``. The output forms are those of
+`bittern.ops._layer_forms`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bittern.ops import epilogue, layout
-from bittern.ops._library import define, empty_image, image_format
-from bittern.ops.epilogue import Epilogue, below
+from bittern.ops._layer_forms import define_layer
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,12 @@ class Geometry:
         "int groups, int pad_value"
     )
 
+    @staticmethod
+    def of(numbers: Iterable[Any]) -> "Geometry":
+        """From the arguments of a call, whose pairs and paddings are lists."""
+        values: list[Any] = [tuple(value) if isinstance(value, (list, tuple)) else value for value in numbers]
+        return Geometry(*values)
+
     @property
     def group_channels(self) -> int:
         return self.in_channels // self.groups
@@ -58,14 +60,6 @@ class Geometry:
             output_size(height, top + bottom, self.kernel_size[0], self.stride[0], self.dilation[0]),
             output_size(width, left + right, self.kernel_size[1], self.stride[1], self.dilation[1]),
         )
-
-    def check(self, x: Tensor, weight: Tensor) -> tuple[int, int, int, int]:
-        """Raises ValueError if the operands do not fit; returns the float output's shape ``[N, O, OH, OW]``."""
-        self.check_weight(weight)
-        if x.dtype != torch.int32 or x.dim() != 4 or x.shape[3] != layout.words(self.in_channels):
-            expected = f"int32 [N, H, W, {layout.words(self.in_channels)}]"
-            raise ValueError(f"x must be {expected} for {self.in_channels} channels, got {x.dtype} {list(x.shape)}")
-        return self.output_shape(x.shape[0], x.shape[1], x.shape[2])
 
     def check_weight(self, weight: Tensor) -> None:
         """Raises ValueError if the numbers are out of range or the packed weights do not fit them."""
@@ -99,23 +93,20 @@ def output_size(size: int, padding: int, kernel: int, stride: int, dilation: int
     return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-_GEOMETRY_ARGUMENTS = 8
-_EPILOGUE_ARGUMENTS = len(epilogue.FIELDS)
+def check(x: Tensor, weight: Tensor, *numbers: Any) -> tuple[int, ...]:
+    """Raises ValueError if the operands do not fit; returns the float output's shape ``[N, O, OH, OW]``."""
+    geometry = Geometry.of(numbers)
+    geometry.check_weight(weight)
+    words = layout.words(geometry.in_channels)
+    if x.dtype != torch.int32 or x.dim() != 4 or x.shape[3] != words:
+        expected = f"int32 [N, H, W, {words}]"
+        raise ValueError(f"x must be {expected} for {geometry.in_channels} channels, got {x.dtype} {list(x.shape)}")
+    return geometry.output_shape(x.shape[0], x.shape[1], x.shape[2])
 
 
-def split_arguments(args: tuple[Any, ...]) -> tuple[Geometry, Epilogue, Tensor | None]:
-    """Operator arguments behind (x, weight) to geometry, epilogue and the packed output's threshold."""
-    numbers: list[Any] = [
-        tuple(value) if isinstance(value, (list, tuple)) else value for value in args[:_GEOMETRY_ARGUMENTS]
-    ]
-    rest = args[_GEOMETRY_ARGUMENTS:]
-    threshold = rest[_EPILOGUE_ARGUMENTS] if len(rest) > _EPILOGUE_ARGUMENTS else None
-    return Geometry(*numbers), Epilogue(*rest[:_EPILOGUE_ARGUMENTS]), threshold
-
-
-def dot(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def dot(x: Tensor, weight: Tensor, *numbers: Any) -> Tensor:
     """The integer dot products, exact, as floats ``[N, O, OH, OW]``."""
-    geometry.check(x, weight)
+    geometry = Geometry.of(numbers)
     top, bottom, left, right = geometry.padding
     signs = layout.signs_of(layout.unpack_bits(x, geometry.in_channels)).movedim(-1, 1)
     signs = F.pad(signs, (left, right, top, bottom), value=float(geometry.pad_value))
@@ -126,74 +117,4 @@ def dot(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return result.round_()
 
 
-def _value(x: Tensor, weight: Tensor, geometry: Geometry, finish: Epilogue) -> Tensor:
-    finish.check(geometry.out_channels, geometry.check(x, weight))
-    v = finish(dot(x, weight, geometry), channel_dim=1)
-    return torch.empty_like(v, memory_format=image_format(v.shape)).copy_(v)
-
-
-def packed(v: Tensor, threshold: Tensor | None) -> Tensor:
-    """Bits ``v < threshold`` of images ``[N, O, H, W]`` as int32 ``[N, H, W, ceil(O/32)]``."""
-    return layout.pack_bits(below(v, threshold, 1).movedim(1, -1))
-
-
-def _conv2d(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, _ = split_arguments(args)
-    return _value(x, weight, geometry, finish)
-
-
-def _conv2d_packed(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = split_arguments(args)
-    return packed(_value(x, weight, geometry, finish), threshold)
-
-
-def _conv2d_float_packed(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    geometry, finish, threshold = split_arguments(args)
-    v = _value(x, weight, geometry, finish)
-    return v, packed(v, threshold)
-
-
-def _conv2d_threshold(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, _, _ = split_arguments(args[:_GEOMETRY_ARGUMENTS])
-    return packed(dot(x, weight, geometry), args[_GEOMETRY_ARGUMENTS])
-
-
-def _float_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = split_arguments(args)
-    shape = geometry.check(x, weight)
-    finish.check(geometry.out_channels, shape)
-    check_threshold(threshold, geometry.out_channels, torch.float32)
-    return empty_image(x, shape)
-
-
-def _packed_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    count, channels, height, width = _float_fake(x, weight, *args).shape
-    return x.new_empty((count, height, width, layout.words(channels)))
-
-
-def _float_packed_fake(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    return _float_fake(x, weight, *args), _packed_fake(x, weight, *args)
-
-
-def _threshold_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    check_threshold(args[_GEOMETRY_ARGUMENTS], int(args[1]), torch.int32)
-    return _packed_fake(x, weight, *args[:_GEOMETRY_ARGUMENTS])
-
-
-def check_threshold(threshold: Tensor | None, channels: int, dtype: torch.dtype) -> None:
-    """Raises ValueError unless ``threshold`` is None or ``[channels]`` of ``dtype``."""
-    if threshold is not None and (threshold.dtype != dtype or tuple(threshold.shape) != (channels,)):
-        raise ValueError(f"threshold must be {dtype} [{channels}], got {threshold.dtype} {list(threshold.shape)}")
-
-
-_ARGUMENTS = f"Tensor x, Tensor weight, {Geometry.SCHEMA}"
-define("conv2d", f"{_ARGUMENTS}, {epilogue.SCHEMA}", _conv2d, _float_fake)
-define("conv2d_packed", f"{_ARGUMENTS}, {epilogue.SCHEMA}, Tensor? threshold=None", _conv2d_packed, _packed_fake)
-define(
-    "conv2d_float_packed",
-    f"{_ARGUMENTS}, {epilogue.SCHEMA}, Tensor? threshold=None",
-    _conv2d_float_packed,
-    _float_packed_fake,
-    outputs=2,
-)
-define("conv2d_threshold", f"{_ARGUMENTS}, Tensor threshold", _conv2d_threshold, _threshold_fake)
+define_layer("conv2d", Geometry.SCHEMA, dot, check, channel_dim=1, integers=True)

@@ -1,4 +1,4 @@
-"""`bittern::conv2d_weight_only` and its output forms: real-valued images, packed weights, and the epilogue of `conv2d`.
+"""`bittern::conv2d_weight_only`: convolution of real-valued images with packed weights, and the epilogue.
 
     v = 0;  for taps (i, j) in order, for channels c in order:
         v = v + x(n, c, y*sh + i*dh - top, x*sw + j*dw - left) * w(o, c, i, j)
@@ -6,11 +6,8 @@
 in float32, with w in {-1, +1}; outside the image x is 0. The products are exact, so each step is rounded once, and all
 implementations give the same floats.
 
-| operator | returns |
-|---|---|
-| conv2d_weight_only | float32 [N, O, OH, OW], channels_last |
-| conv2d_weight_only_packed | int32 [N, OH, OW, ceil(O/32)], bit = v < threshold |
-| conv2d_weight_only_float_packed | both |
+Floats are ``[N, O, OH, OW]``, channels_last; bits are ``[N, OH, OW, ceil(O/32)]``. The output forms are those of
+`bittern.ops._layer_forms`.
 """
 
 from itertools import product
@@ -20,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bittern.ops import epilogue, layout
-from bittern.ops._library import define, empty_image, image_format
-from bittern.ops.conv2d import Geometry, check_threshold, packed, split_arguments
+from bittern.ops import layout
+from bittern.ops._layer_forms import define_layer
+from bittern.ops.conv2d import Geometry
 
 
-def _check(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, int, int, int]:
+def check(x: Tensor, weight: Tensor, *numbers: Any) -> tuple[int, ...]:
     """Raises ValueError if the operands do not fit; returns the float output's shape ``[N, O, OH, OW]``."""
+    geometry = Geometry.of(numbers)
     if geometry.groups != 1 or geometry.pad_value != 0:
         raise ValueError(f"groups must be 1 and pad_value 0 for real-valued images, got {geometry}")
     geometry.check_weight(weight)
@@ -35,9 +33,10 @@ def _check(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[int, int, int
     return geometry.output_shape(x.shape[0], x.shape[2], x.shape[3])
 
 
-def sums(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+def sums(x: Tensor, weight: Tensor, *numbers: Any) -> Tensor:
     """The sums of products, one after the other, float32 ``[N, O, OH, OW]``."""
-    shape = _check(x, weight, geometry)
+    geometry = Geometry.of(numbers)
+    shape = geometry.output_shape(x.shape[0], x.shape[2], x.shape[3])
     top, bottom, left, right = geometry.padding
     (stride_y, stride_x), (dilation_y, dilation_x) = geometry.stride, geometry.dilation
     x = F.pad(x, (left, right, top, bottom))
@@ -53,45 +52,4 @@ def sums(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     return total
 
 
-def _value(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor | None]:
-    geometry, finish, threshold = split_arguments(args)
-    finish.check(geometry.out_channels, _check(x, weight, geometry))
-    v = finish(sums(x, weight, geometry), channel_dim=1)
-    return torch.empty_like(v, memory_format=image_format(v.shape)).copy_(v), threshold
-
-
-def _conv2d(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    return _value(x, weight, *args)[0]
-
-
-def _conv2d_packed(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    return packed(*_value(x, weight, *args))
-
-
-def _conv2d_float_packed(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    v, threshold = _value(x, weight, *args)
-    return v, packed(v, threshold)
-
-
-def _float_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    geometry, finish, threshold = split_arguments(args)
-    shape = _check(x, weight, geometry)
-    finish.check(geometry.out_channels, shape)
-    check_threshold(threshold, geometry.out_channels, torch.float32)
-    return empty_image(x, shape)
-
-
-def _packed_fake(x: Tensor, weight: Tensor, *args: Any) -> Tensor:
-    count, channels, height, width = _float_fake(x, weight, *args).shape
-    return x.new_empty((count, height, width, layout.words(channels)), dtype=torch.int32)
-
-
-def _float_packed_fake(x: Tensor, weight: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    return _float_fake(x, weight, *args), _packed_fake(x, weight, *args)
-
-
-_ARGUMENTS = f"Tensor x, Tensor weight, {Geometry.SCHEMA}, {epilogue.SCHEMA}"
-_WITH_THRESHOLD = f"{_ARGUMENTS}, Tensor? threshold=None"
-define("conv2d_weight_only", _ARGUMENTS, _conv2d, _float_fake)
-define("conv2d_weight_only_packed", _WITH_THRESHOLD, _conv2d_packed, _packed_fake)
-define("conv2d_weight_only_float_packed", _WITH_THRESHOLD, _conv2d_float_packed, _float_packed_fake, outputs=2)
+define_layer("conv2d_weight_only", Geometry.SCHEMA, sums, check, channel_dim=1, integers=False)

@@ -1,7 +1,7 @@
-"""Gradient estimators: what stands in for the derivative of ``binarize``, which is zero almost everywhere.
+"""Gradient estimators: what replaces the derivative of ``binarize``, which is zero almost everywhere.
 
-An estimator is a training matter only. Every one has the same forward, ``torch.ops.bittern.binarize``, so an exported
-program does not show which one trained it.
+Estimators concern training only. All share one forward, ``torch.ops.bittern.binarize``, so an exported program does not
+show which of them trained it.
 """
 
 import re
@@ -151,8 +151,8 @@ ESTIMATORS: dict[str, Estimator] = {
         ),
     )
 }
-"""Every estimator by name. In all of them but ``identity`` a NaN in ``x`` has the gradient 0. ``ste_C`` and
-``swish_sign_B`` are the equations of ``ste`` and ``swish_sign`` for any other clip C and slope B, such as ``ste_0.8``.
+"""Every estimator by name. In all but ``identity`` the gradient of a NaN in ``x`` is 0. ``ste_C`` and ``swish_sign_B``
+are the equations of ``ste`` and ``swish_sign`` for any other clip C and slope B, such as ``ste_0.8``.
 """
 
 _FAMILIES = {"ste": (_clipped, "<= 1", "<= {}"), "swish_sign": (_swish_sign, "b = 5", "b = {}")}
@@ -161,7 +161,7 @@ _members: dict[str, Estimator] = {}
 
 
 def get_estimator(name: str) -> Estimator:
-    """The estimator called ``name``, a row or one of a family; ValueError with the known names if there is none."""
+    """The estimator called ``name``, a row or a member of a family; ValueError with the known names if none is."""
     row = ESTIMATORS.get(name) or _members.get(name)
     return row or _make_member(name)
 
@@ -181,9 +181,9 @@ def _make_member(name: str) -> Estimator:
 
 
 def passes_at_one(name: str) -> bool:
-    """Whether a hundredth of the gradient or more passes at x = -1 and x = +1, with its sign, throughout training.
+    """Whether at least a hundredth of the gradient passes at x = -1 and x = +1, with its sign, throughout training.
 
-    Optimizers without latent weights hold nothing but -1 and +1 and need it of their weights' estimator.
+    Optimizers without latent weights hold only -1 and +1, so the estimator of their weights must pass gradients there.
     """
     row, ends = get_estimator(name), torch.tensor([-1.0, 1.0])
     schedule = [(torch.tensor(p / 4),) for p in range(5)] if row.scheduled else [()]

@@ -23,10 +23,10 @@ def words(channels: int) -> int:
 class WeightLayout:
     """Where the filters of a convolution lie in its packed weights ``[blocks, K, 16]``.
 
-    Filters stand in blocks of 16. A set of groups shares a block: one group, or where groups have fewer than 16 filters
-    as many adjacent ones as fit, so that a depthwise layer fills its blocks too. A block reads ``tap_words`` words of
-    the packed input at each tap, those that hold the channels of its set; a filter's bits stand where its channels
-    stand in these words, all others are 0 and do not count.
+    Filters are stored in blocks of 16. A block belongs to a set of groups: one group, or, where groups have fewer than
+    16 filters, as many adjacent groups as fit, so that a depthwise layer fills its blocks too. At each tap a block
+    reads the ``tap_words`` words of the packed input that hold the channels of its set; a filter's bits stand where its
+    channels stand in these words, and all other bits are 0 and do not count.
     """
 
     out_channels: int
@@ -54,8 +54,8 @@ class WeightLayout:
     def tap_words(self) -> int:
         channels = self.set_groups * self.group_channels
         count = min(self.sets, WORD_BITS)  # the offset in a word repeats after so many sets
-        most = max(words(i * channels % WORD_BITS + channels) for i in range(count))
-        return min(most, words(self.groups * self.group_channels))
+        widest = max(words(i * channels % WORD_BITS + channels) for i in range(count))
+        return min(widest, words(self.groups * self.group_channels))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,8 +92,8 @@ def unpack_bits(packed: Tensor, channels: int) -> Tensor:
 
 
 def _dense(x: Tensor) -> Tensor:
-    """A copy whose last stride is 1, which a view of another element size needs. `contiguous` keeps the stride of an
-    axis of one element."""
+    """A copy whose last stride is 1, as a view of another element size needs: `contiguous` keeps any stride of an axis
+    of one element."""
     return x.clone(memory_format=torch.contiguous_format)
 
 
@@ -134,9 +134,9 @@ def unpack_weight(
 
 
 def signs_of(bits: Tensor) -> Tensor:
-    """Booleans to signs, true to -1 and false to +1, of a float type in which PyTorch multiplies and adds them exactly.
+    """Booleans to signs, true to -1 and false to +1, in a float type in which PyTorch multiplies and adds them exactly.
 
-    On the CPU float32, whose sums of up to 2^24 signs are exact in any order; elsewhere float64, as libraries of other
-    devices may choose algorithms with fractions (Winograd) or fewer bits (TF32) for float32.
+    On the CPU float32, whose sums of up to 2^24 signs are exact in any order; elsewhere float64, because libraries for
+    other devices may compute float32 with fractions (Winograd) or fewer bits (TF32).
     """
     return 1.0 - 2.0 * bits.to(torch.float32 if bits.device.type == "cpu" else torch.float64)

@@ -1,35 +1,20 @@
-"""`bittern::linear` and its output forms: rows of packed bits times packed weights, and the epilogue.
+"""`bittern::linear`: rows of packed bits times packed weights, and the epilogue.
 
     dot(..., o) = sum over i of a(..., i) * w(o, i)                       a, w in {-1, +1}
 
-| operator | returns |
-|---|---|
-| linear | float32 [..., O] |
-| linear_packed | int32 [..., ceil(O/32)], bit = v < threshold |
-| linear_float_packed | both |
-| linear_threshold | int32 [..., ceil(O/32)], bit = dot < threshold with int32 [O]: no float arithmetic |
+Floats are ``[..., O]``, bits ``[..., ceil(O/32)]``. The output forms are those of `bittern.ops._layer_forms`.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bittern.ops import epilogue, layout
-from bittern.ops._library import define
-from bittern.ops.conv2d import check_threshold
-from bittern.ops.epilogue import Epilogue, below
+from bittern.ops._layer_forms import define_layer
 
-_EPILOGUE_ARGUMENTS = len(epilogue.FIELDS)
+FEATURES = "int in_features, int out_features"
 
 
-def split_arguments(args: tuple[Any, ...]) -> tuple[Epilogue, Tensor | None]:
-    """Operator arguments behind the features to epilogue and the packed output's threshold."""
-    threshold = args[_EPILOGUE_ARGUMENTS] if len(args) > _EPILOGUE_ARGUMENTS else None
-    return Epilogue(*args[:_EPILOGUE_ARGUMENTS]), threshold
-
-
-def _check(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> tuple[int, ...]:
+def check(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> tuple[int, ...]:
     """Raises ValueError if the operands do not fit; returns the float output's shape ``[..., O]``."""
     check_weight(weight, in_features, out_features)
     row = layout.words(in_features)
@@ -49,78 +34,9 @@ def check_weight(weight: Tensor, in_features: int, out_features: int) -> None:
 
 def dot(x: Tensor, weight: Tensor, in_features: int, out_features: int) -> Tensor:
     """The integer dot products, exact, as floats ``[..., O]``."""
-    _check(x, weight, in_features, out_features)
     signs = layout.signs_of(layout.unpack_bits(x, in_features))
     filters = layout.unpack_weight(weight, out_features, in_features, (1, 1), 1).flatten(1)
     return (signs @ filters.T).round_()
 
 
-def _value(x: Tensor, weight: Tensor, in_features: int, out_features: int, finish: Epilogue) -> Tensor:
-    finish.check(out_features, _check(x, weight, in_features, out_features))
-    return finish(dot(x, weight, in_features, out_features), channel_dim=-1)
-
-
-def packed(v: Tensor, threshold: Tensor | None) -> Tensor:
-    """Bits ``v < threshold`` of rows ``[..., O]`` as int32 ``[..., ceil(O/32)]``."""
-    return layout.pack_bits(below(v, threshold, -1))
-
-
-def _linear(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    return _value(x, weight, in_features, out_features, split_arguments(args)[0])
-
-
-def _linear_packed(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    finish, threshold = split_arguments(args)
-    return packed(_value(x, weight, in_features, out_features, finish), threshold)
-
-
-def _linear_float_packed(
-    x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any
-) -> tuple[Tensor, Tensor]:
-    finish, threshold = split_arguments(args)
-    v = _value(x, weight, in_features, out_features, finish)
-    return v, packed(v, threshold)
-
-
-def _linear_threshold(x: Tensor, weight: Tensor, in_features: int, out_features: int, threshold: Tensor) -> Tensor:
-    return packed(dot(x, weight, in_features, out_features), threshold)
-
-
-def _float_fake(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    finish, threshold = split_arguments(args)
-    shape = _check(x, weight, in_features, out_features)
-    finish.check(out_features, shape)
-    check_threshold(threshold, out_features, torch.float32)
-    return x.new_empty(shape, dtype=torch.float32)
-
-
-def _packed_fake(x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any) -> Tensor:
-    shape = _float_fake(x, weight, in_features, out_features, *args).shape
-    return x.new_empty((*shape[:-1], layout.words(out_features)))
-
-
-def _float_packed_fake(
-    x: Tensor, weight: Tensor, in_features: int, out_features: int, *args: Any
-) -> tuple[Tensor, Tensor]:
-    return (
-        _float_fake(x, weight, in_features, out_features, *args),
-        _packed_fake(x, weight, in_features, out_features, *args),
-    )
-
-
-def _threshold_fake(x: Tensor, weight: Tensor, in_features: int, out_features: int, threshold: Tensor) -> Tensor:
-    check_threshold(threshold, out_features, torch.int32)
-    return _packed_fake(x, weight, in_features, out_features)
-
-
-_ARGUMENTS = "Tensor x, Tensor weight, int in_features, int out_features"
-define("linear", f"{_ARGUMENTS}, {epilogue.SCHEMA}", _linear, _float_fake)
-define("linear_packed", f"{_ARGUMENTS}, {epilogue.SCHEMA}, Tensor? threshold=None", _linear_packed, _packed_fake)
-define(
-    "linear_float_packed",
-    f"{_ARGUMENTS}, {epilogue.SCHEMA}, Tensor? threshold=None",
-    _linear_float_packed,
-    _float_packed_fake,
-    outputs=2,
-)
-define("linear_threshold", f"{_ARGUMENTS}, Tensor threshold", _linear_threshold, _threshold_fake)
+define_layer("linear", FEATURES, dot, check, channel_dim=-1, integers=True)

@@ -1,6 +1,6 @@
 """`bittern::pack`: float activations to packed bits, and `bittern::unpack`, its inverse.
 
-pack:    bit(..., c) = x(..., c) < threshold(c)        threshold None: x < 0; NaN gives 0, which is +1
+pack:    bit(..., c) = x(..., c) < threshold(c)        threshold None: x < 0; NaN gives bit 0, which is +1
 unpack:  y(..., c) = -1 if bit(..., c) else +1
 """
 

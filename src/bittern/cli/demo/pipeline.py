@@ -15,8 +15,7 @@ from bittern.cli.demo.folder import BINARY, FLOAT
 from bittern.cli.demo.result import Demo, NetworkResult
 from bittern.cli.demo.steps import Steps
 from bittern.data import load
-from bittern.export import Export, Verification, verify
-from bittern.models import summary
+from bittern.export import Export, Verification, summary, verify
 from bittern.runtime import Results, Timing, interleaved, isa, run_in_process, supported_isas
 from bittern.runtime import load as load_engine
 from bittern.study import TrainingObserver

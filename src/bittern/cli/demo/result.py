@@ -13,8 +13,7 @@ from bittern import __version__
 from bittern.cli._layers import LayerTime
 from bittern.cli._machine import Machine
 from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text, table
-from bittern.export import Explanation, Verification
-from bittern.models import ModelSummary
+from bittern.export import Explanation, ModelSummary, Verification
 from bittern.study.read import StudyData
 
 MIN_ACCURACY = 0.97

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
-from bittern.export.passes.distribute_concat import distribute_pack, distribute_steps, merge_concats
+from bittern.export.passes.distribute_pack import distribute_pack
+from bittern.export.passes.distribute_steps import distribute_steps
 from bittern.export.passes.flatten_pixels import flatten_pixels
 from bittern.export.passes.fold_batch_norm import fold_batch_norm
 from bittern.export.passes.fold_constants import fold_constants
 from bittern.export.passes.fuse_pack import fuse_pack
 from bittern.export.passes.integer_thresholds import integer_thresholds
-from bittern.export.passes.lower_convolution import lower_convolution
-from bittern.export.passes.lower_linear import lower_linear
+from bittern.export.passes.lower_layers import lower_layers
 from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_weight_only import lower_weight_only
+from bittern.export.passes.merge_concats import merge_concats
 from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.remove_copies import remove_copies
@@ -28,6 +29,7 @@ from bittern.export.passes.rewrite_split import rewrite_split
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.slice_concat import slice_concat
 from bittern.export.passes.split_sets import split_sets
+from bittern.export.passes.unwrap_batch_norm import unwrap_batch_norm
 from bittern.export.passes.widen_conv1d import widen_conv1d
 from bittern.export.refusals import first_line
 
@@ -35,6 +37,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
     rewrite_scalars,
     fold_constants,
+    unwrap_batch_norm,
     fold_batch_norm,
     rewrite_pooling,
     rewrite_split,
@@ -42,8 +45,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     widen_conv1d,
     sink_binarize,
     split_sets,
-    lower_convolution,
-    lower_linear,
+    lower_layers,
     lower_weight_only,
     lower_max_pool,
     distribute_steps,
@@ -63,7 +65,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
 
 
 def run(graph: Graph) -> None:
-    """Runs all passes; the graph is checked and cleared of unused nodes after each.
+    """Runs all passes, and removes what each left unused; the graph can be called afterwards.
 
     Raises:
         ExportError: a pass fails; the message names it.
@@ -71,11 +73,12 @@ def run(graph: Graph) -> None:
     for step in PIPELINE:
         try:
             step(graph)
-            graph.clean()
+            graph.sweep()
         except ExportError:
             raise
         except Exception as error:
             raise ExportError(
                 f"{step.__name__}, a pass of the exporter, fails on this model: {first_line(error)}. "
-                "That is an error of Bittern: report it with the model's code"
+                "That is a bug in Bittern: report it with the model's code"
             ) from error
+    graph.clean()

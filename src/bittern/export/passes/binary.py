@@ -3,15 +3,12 @@
 import torch
 from torch import Tensor, fx
 
-import bittern.ops  # noqa: F401  registers the operators
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, shape
+from bittern.export.passes.signs import BINARIZE
 from bittern.export.passes.threshold import find_threshold
+from bittern.export.passes.views import MaxPool2d, Pack
+from bittern.export.passes.views.packed import NEGATE, PACK
 from bittern.ops import layout
-
-BINARIZE = torch.ops.bittern.binarize.default
-PACK = torch.ops.bittern.pack.default
-NEGATE = torch.ops.bittern.negate.default
-MAX_POOL = torch.ops.aten.max_pool2d.default
 
 REAL_VALUED = "real-valued"
 """The reason given for layers that have nothing binary about them."""
@@ -24,17 +21,18 @@ WEIGHT_ONLY = "its input is not binarized: only its weights are packed"
 def why_not_binary_weight(weight: Tensor) -> str | None:
     """None if every filter ``weight[o]`` holds only ``+s(o)`` and ``-s(o)``, else why not."""
     magnitude = weight.flatten(1).abs()
-    if not bool((magnitude == magnitude[:, :1]).all()):
-        filters = int((magnitude != magnitude[:, :1]).any(1).sum())
-        return f"{filters} of its {len(weight)} filters take more values than +s and -s: binarize its weights"
-    return None
+    different = magnitude != magnitude[:, :1]
+    if not bool(different.any()):
+        return None
+    filters = int(different.any(1).sum())
+    return f"{filters} of its {len(weight)} filters take more values than +s and -s: binarize its weights"
 
 
 def is_packable(node: object) -> bool:
-    """Whether ``node`` holds only -1 and +1 and can be had as packed bits."""
-    if not isinstance(node, fx.Node) or node.op != "call_function":
-        return False
-    return node.target is BINARIZE or (node.target is MAX_POOL and is_packable(node.args[0]))
+    """Whether ``node`` holds only -1 and +1 and its bits can be packed: `binarize`, perhaps pooled."""
+    if (pool := MaxPool2d.match(node)) is not None:
+        return is_packable(pool.input)
+    return isinstance(node, fx.Node) and node.target is BINARIZE
 
 
 def why_not_binary(source: object, weight: Tensor | None) -> str | None:
@@ -48,23 +46,34 @@ def why_not_binary(source: object, weight: Tensor | None) -> str | None:
 
 
 def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:
-    """The packed form of a node for which :func:`is_packable` holds. One tensor is packed once."""
-    if node.target is MAX_POOL:
-        return packed_max_pool(graph, node, packed(graph, node.args[0], channel_dim))  # type: ignore[arg-type]
+    """The packed form of a node for which :func:`is_packable` holds. A tensor is packed once for all its readers."""
+    if (pool := MaxPool2d.match(node)) is not None:
+        return packed_max_pool(graph, pool, packed(graph, pool.input, channel_dim), node)
     rule = find_threshold(graph, node, channel_dim)
-    x = rule.source
-    for user in x.users:
-        if user.target is PACK and user.args[2] == channel_dim and same_constant(graph, user.args[1], rule.threshold):
-            bits = user
-            break
-    else:
-        # Right behind its input, so that every later reader of the same tensor can share it.
-        position = _behind(x)
-        constant = None if rule.threshold is None else graph.add_constant(rule.threshold, position)
-        output = Origin.of(node).outputs[0] if rule.negated is None else None
-        origin = Origin((*rule.sources, *Origin.of(node).sources), Origin.of(node).path, [output])
-        bits = graph.call(position, PACK, (x, constant, channel_dim), origin)
+    own = Provenance.of(node)
+    output = own.outputs[0] if rule.negated is None else None
+    provenance = Provenance((*rule.sources, *own.sources), own.path, [output])
+    bits = pack(graph, rule.source, rule.threshold, channel_dim, node, _behind(rule.source), provenance)
     return bits if rule.negated is None else _negated(graph, bits, rule.negated, node)
+
+
+def pack(
+    graph: Graph,
+    x: fx.Node,
+    threshold: Tensor | None,
+    channel_dim: int,
+    reader: fx.Node,
+    before: fx.Node,
+    provenance: Provenance,
+) -> fx.Node:
+    """The bits of ``x`` for ``reader``: those that are there already, or new ones in front of ``before``."""
+    for user in x.users:
+        other = Pack.match(user)
+        shared = other is not None and other.channel_dim == channel_dim and user < reader
+        if other is not None and shared and same_constant(graph, other.threshold, threshold):
+            return user
+    constant = None if threshold is None else graph.add_constant(threshold, before)
+    return graph.call(before, PACK, (x, constant, channel_dim), provenance)
 
 
 def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx.Node:
@@ -74,35 +83,33 @@ def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx
         if user.target is NEGATE and same_constant(graph, user.args[1], mask):
             return user
     position = _behind(bits)
-    origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(node).outputs)
-    return graph.call(position, NEGATE, (bits, graph.add_constant(mask, position)), origin)
+    return graph.call(position, NEGATE, (bits, graph.add_constant(mask, position)), Provenance.of(node))
 
 
 def _behind(node: fx.Node) -> fx.Node:
+    """Where to insert what reads ``node``, so that every later reader of ``node`` can share it."""
     position = node.next
     while position.op == "placeholder":
         position = position.next
     return position
 
 
-def packed_max_pool(graph: Graph, pool: fx.Node, bits: fx.Node, result: fx.Node | None = None) -> fx.Node:
-    """Max pooling ``pool`` on packed activations ``bits``, which gives the bits of ``result`` (or ``pool``)."""
-    named = arguments(pool)
-    kernel = pair(named["kernel_size"])
-    stride = pair(named["stride"]) if named["stride"] else kernel
-    padding, dilation = pair(named["padding"]), pair(named["dilation"])
-    before_after: list[int] = []
+def packed_max_pool(graph: Graph, pool: MaxPool2d, bits: fx.Node, result: fx.Node) -> fx.Node:
+    """``pool`` on packed activations ``bits``, which gives the bits of ``result``."""
+    padding: list[int] = []
     for axis in (0, 1):
-        size, out = shape(bits)[1 + axis], shape(pool)[2 + axis]
+        size, out = shape(bits)[1 + axis], shape(pool.node)[2 + axis]
         # ceil_mode adds windows that start inside the image and end outside: padding on the far side.
-        span = (out - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        before_after += [padding[axis], max(padding[axis], span - size - padding[axis])]
-    target, args = torch.ops.bittern.max_pool2d.default, (bits, kernel, stride, before_after, dilation)
+        span = (out - 1) * pool.stride[axis] + pool.dilation[axis] * (pool.kernel_size[axis] - 1) + 1
+        padding += [pool.padding[axis], max(pool.padding[axis], span - size - pool.padding[axis])]
+    target = torch.ops.bittern.max_pool2d.default
+    args = (bits, list(pool.kernel_size), list(pool.stride), padding, list(pool.dilation))
     for user in bits.users:
-        if user.target is target and user.args == args and user < pool:
+        if user.target is target and user.args == args and user < pool.node:
             return user
-    origin = Origin(Origin.of(pool).sources, Origin.of(pool).path, Origin.of(result or pool).outputs)
-    return graph.call(pool, target, args, origin)
+    own = Provenance.of(pool.node)
+    provenance = Provenance(own.sources, own.path, Provenance.of(result).outputs)
+    return graph.call(pool.node, target, args, provenance)
 
 
 def same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:
@@ -111,8 +118,3 @@ def same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:
         return constant is None and value is None
     other = graph.constant(constant)
     return other is not None and torch.equal(other, value)
-
-
-def pair(value: int | list[int]) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * 2 if len(values) == 1 else values

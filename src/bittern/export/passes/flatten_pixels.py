@@ -1,12 +1,12 @@
 """Flattens images of one pixel behind the layers that XNNPACK computes in channels_last order, and shapes them again.
 
-A 1x1 image is channels_last and contiguous at once. XNNPACK's delegate takes the one for the other where such an image
-leaves it, and the program fails with sizes out of order. Rows have one order, and the delegate gets that one right.
+A 1x1 image is channels_last and contiguous at once. XNNPACK's delegate mistakes one for the other where such an image
+leaves it, and the program fails with sizes out of order. Rows have one order only, which the delegate gets right.
 """
 
 import torch
 
-from bittern.export.graph import Graph, Origin, shape, view_shape
+from bittern.export.graph import Graph, Provenance, shape, view_shape
 
 _VIEW = torch.ops.aten.view.default
 _CHANNELS_LAST = (
@@ -23,7 +23,7 @@ def flatten_pixels(graph: Graph) -> None:
             continue
         if all(user.target is _VIEW for user in node.users):
             continue
-        origin = Origin.of(node)
-        image = graph.call(node, node.target, node.args, origin, node.kwargs)  # type: ignore[arg-type]
-        rows = graph.call(node, _VIEW, (image, view_shape(node)[:2]), origin)
-        graph.replace(node, graph.call(node, _VIEW, (rows, view_shape(node)), origin))
+        own = Provenance.of(node)
+        image = graph.call(node, node.target, node.args, own, node.kwargs)
+        rows = graph.call(node, _VIEW, (image, view_shape(node)[:2]), own)
+        graph.replace(node, graph.call(node, _VIEW, (rows, view_shape(node)), own))

@@ -3,29 +3,28 @@
 binarize(max(x1, x2, ...)) = max(binarize(x1), binarize(x2), ...),  and so for `x < threshold`
 """
 
-from torch import fx
+from bittern.export.graph import Graph, Provenance
+from bittern.export.passes.binary import packed_max_pool
+from bittern.export.passes.views import MaxPool2d, Pack, matching
+from bittern.export.passes.views.packed import PACK
 
-from bittern.export.graph import Graph, Origin
-from bittern.export.passes.binary import MAX_POOL, PACK, packed_max_pool
 
-
-def why_not(pool: fx.Node, graph: Graph) -> str | None:
+def why_not(pool: MaxPool2d) -> str | None:
     """None if ``pool`` can run on bits, else why not."""
-    others = [user.name for user in pool.users if user.target is not PACK or user.args[2] != 1]
+    packs = {user: Pack.match(user) for user in pool.node.users}
+    others = [user.name for user, pack in packs.items() if pack is None or pack.channel_dim != 1]
     return f"its result is also read as float, by {', '.join(others)}" if others else None
 
 
 def lower_max_pool(graph: Graph) -> None:
-    for pool in graph.calls(MAX_POOL):
-        if not any(user.target is PACK for user in pool.users):
+    for pool in matching(graph, MaxPool2d.match):
+        packs = [pack for user in pool.node.users if (pack := Pack.match(user)) is not None]
+        if packs and (reason := why_not(pool)) is not None:
+            graph.refuse(pool.node, reason)
             continue
-        if (reason := why_not(pool, graph)) is not None:
-            graph.refuse(pool, reason)
-            continue
-        for pack in list(pool.users):
-            # No node of the training graph equals the bits of the tensor before it was pooled.
-            inner = Origin(Origin.of(pack).sources, Origin.of(pack).path, [None])
-            if isinstance(threshold := pack.args[1], fx.Node):
-                pool.prepend(threshold)
-            bits = graph.call(pool, PACK, (pool.args[0], *pack.args[1:]), inner)
-            graph.replace(pack, packed_max_pool(graph, pool, bits, pack))
+        for pack in packs:
+            if pack.threshold is not None:
+                pool.node.prepend(pack.threshold)
+            provenance = Provenance.of(pack.node).intermediate()  # before it is pooled
+            bits = graph.call(pool.node, PACK, (pool.input, pack.threshold, pack.channel_dim), provenance)
+            graph.replace(pack.node, packed_max_pool(graph, pool, bits, pack.node))

@@ -5,65 +5,61 @@ write bits alone.
 """
 
 import itertools
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, sole_user
-from bittern.export.passes.binary import PACK
+from bittern.export.graph import Graph, Provenance, shape, sole_user
+from bittern.export.passes.views import Pack, Slice, matching
+from bittern.export.passes.views.packed import PACK
 from bittern.ops import layout
 
-_SLICE = torch.ops.aten.slice.Tensor
+
+@dataclass(frozen=True)
+class _PackedSlice:
+    """A `pack` of a slice of channels that nothing else reads: the words ``[first, end)`` of the whole."""
+
+    pack: Pack
+    first: int
+    end: int
+
+    @staticmethod
+    def match(piece: fx.Node) -> "_PackedSlice | None":
+        cut, pack = Slice.match(piece), Pack.match(sole_user(piece))
+        if cut is None or pack is None or cut.dim != pack.channel_dim % len(shape(cut.input)):
+            return None
+        ends_in_word = cut.end % layout.WORD_BITS and cut.end != shape(cut.input)[cut.dim]
+        if cut.start % layout.WORD_BITS or ends_in_word:
+            return None
+        return _PackedSlice(pack, cut.start // layout.WORD_BITS, layout.words(cut.end))
 
 
 def pack_before_slice(graph: Graph) -> None:
-    done: set[fx.Node] = set()
-    for node in graph.calls(_SLICE):
-        x = node.args[0]
-        if not isinstance(x, fx.Node) or x in done:
-            continue
-        done.add(x)
-        ranges = [_words(user) for user in x.users]
-        packs = [sole_user(user) for user in x.users]
-        if len(ranges) > 1 and all(ranges) and not _overlap(ranges):  # type: ignore[arg-type]
-            _pack_once(graph, x, ranges, packs)  # type: ignore[arg-type]
+    for x in dict.fromkeys(cut.input for cut in matching(graph, Slice.match)):
+        found = [_PackedSlice.match(user) for user in x.users]
+        pieces = [piece for piece in found if piece is not None]
+        if len(pieces) == len(found) > 1 and not _overlap(pieces):
+            _pack_once(graph, x, pieces)
 
 
-def _words(piece: fx.Node) -> tuple[int, int] | None:
-    """The words ``[first, end)`` of a slice of channels that only `pack` reads; None for anything else."""
-    pack = sole_user(piece)
-    if piece.target is not _SLICE or pack is None or pack.target is not PACK:
-        return None
-    named, whole = arguments(piece), shape(piece.args[0])  # type: ignore[arg-type]
-    axis, channel_axis = named["dim"] % len(whole), pack.args[2] % len(whole)  # type: ignore[operator]
-    if axis != channel_axis or named["step"] != 1:
-        return None
-    first, _, _ = slice(named["start"], named["end"]).indices(whole[axis])
-    count = shape(piece)[axis]
-    if first % layout.WORD_BITS or (count % layout.WORD_BITS and first + count != whole[axis]):
-        return None
-    return first // layout.WORD_BITS, layout.words(first + count)
-
-
-def _overlap(ranges: list[tuple[int, int]]) -> bool:
-    ends = sorted(ranges)
+def _overlap(pieces: list[_PackedSlice]) -> bool:
+    ends = sorted((piece.first, piece.end) for piece in pieces)
     return any(a[1] > b[0] for a, b in itertools.pairwise(ends))
 
 
-def _pack_once(graph: Graph, x: fx.Node, ranges: list[tuple[int, int]], packs: list[fx.Node]) -> None:
-    channel_dim = packs[0].args[2]
-    assert isinstance(channel_dim, int)
-    values = [graph.constant(pack.args[1]) for pack in packs]
-    position = x.next
-    threshold: Tensor | None = None
-    if any(value is not None for value in values):
-        threshold = torch.zeros(shape(x)[channel_dim])
-        for (first, _), value in zip(ranges, values, strict=True):
-            if value is not None:
-                threshold[first * layout.WORD_BITS :][: len(value)] = value
-    constant = None if threshold is None else graph.add_constant(threshold, position)
-    sources = tuple(source for pack in packs for source in Origin.of(pack).sources)
-    whole = graph.call(position, PACK, (x, constant, channel_dim), Origin(sources, Origin.of(packs[0]).path, [None]))
-    for (first, end), pack in zip(ranges, packs, strict=True):
-        args = (whole, first, end - first)
-        graph.replace(pack, graph.call(pack, torch.ops.bittern.slice.default, args, Origin.of(pack)))
+def _pack_once(graph: Graph, x: fx.Node, pieces: list[_PackedSlice]) -> None:
+    channel_dim = pieces[0].pack.channel_dim
+    values = [graph.constant(piece.pack.threshold) for piece in pieces]
+    threshold, position = torch.zeros(shape(x)[channel_dim]), x.next
+    for piece, value in zip(pieces, values, strict=True):
+        if value is not None:
+            threshold[piece.first * layout.WORD_BITS :][: len(value)] = value
+    given = any(value is not None for value in values)
+    constant = graph.add_constant(threshold, position) if given else None
+    own = [Provenance.of(piece.pack.node) for piece in pieces]
+    provenance = Provenance([source for each in own for source in each.sources], own[0].path, [None])
+    whole = graph.call(position, PACK, (x, constant, channel_dim), provenance)
+    for piece, each in zip(pieces, own, strict=True):
+        args = (whole, piece.first, piece.end - piece.first)
+        graph.replace(piece.pack.node, graph.call(piece.pack.node, torch.ops.bittern.slice.default, args, each))

@@ -5,9 +5,8 @@ A copy that changes the order of memory stays, in the spelling that XNNPACK take
 """
 
 import torch
-from torch import fx
 
-from bittern.export.graph import Graph, Origin, shape
+from bittern.export.graph import Graph, Provenance, shape
 
 aten = torch.ops.aten
 _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
@@ -15,8 +14,8 @@ _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
 
 def remove_copies(graph: Graph) -> None:
     for node in graph.calls(aten.expand.default):
-        source = node.args[0]
-        if isinstance(source, fx.Node) and shape(source) == shape(node):
+        source = node.all_input_nodes[0]
+        if shape(source) == shape(node):
             graph.replace(node, source)
     for node in graph.calls(*_COPIES):
         source = node.all_input_nodes[0]
@@ -24,5 +23,5 @@ def remove_copies(graph: Graph) -> None:
         if order is None:
             graph.replace(node, source)
         else:
-            keywords = {"memory_format": order}
-            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Origin.of(node), keywords))
+            kwargs = {"memory_format": order}
+            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Provenance.of(node), kwargs))

@@ -6,28 +6,24 @@ delegate the same name.)
 
 import torch
 
-from bittern.export.graph import Graph, Origin, shape
-from bittern.export.passes.per_channel import BATCH_NORM, batch_norm_affine, item, why_not_affine
+from bittern.export.graph import Graph, Provenance, shape
+from bittern.export.passes.views import BatchNorm, matching
 
 aten = torch.ops.aten
 
 
 def rewrite_batch_norm(graph: Graph) -> None:
-    for norm in graph.calls(BATCH_NORM):
-        result = item(norm, 0)
-        if result is None or why_not_affine(graph, norm) is not None:
-            continue
-        channels, axes = shape(norm.args[0])[1], len(shape(norm.args[0]))  # type: ignore[arg-type]
-        g, h = batch_norm_affine(graph, norm, channels)
-        origin = Origin(Origin.of(norm).sources, Origin.of(norm).path, Origin.of(result).outputs)
-        form = [channels, 1, 1, 1] if axes == 4 else [1, channels, *[1] * (axes - 2)]
-        factor = graph.add_constant(g.float().reshape(form), norm)
-        addend = graph.add_constant(h.float() if axes == 4 else h.float().reshape(form), norm)
-        if axes == 4:
-            convolution = (norm.args[0], factor, addend, [1, 1], [0, 0], [1, 1], channels)
-            y = graph.call(norm, aten.conv2d.default, convolution, origin)
+    for norm in matching(graph, BatchNorm.match):
+        node = norm.node
+        g, h = (value.float() for value in norm.affine(graph))
+        provenance, channels, rank = Provenance.of(node), len(g), len(shape(node))
+        if rank == 4:
+            factor = graph.add_constant(g.reshape(channels, 1, 1, 1), node)
+            convolution = (norm.input, factor, graph.add_constant(h, node), [1, 1], [0, 0], [1, 1], channels)
+            y = graph.call(node, aten.conv2d.default, convolution, provenance)
         else:
-            scaled = graph.call(norm, aten.mul.Tensor, (norm.args[0], factor), origin)
-            y = graph.call(norm, aten.add.Tensor, (scaled, addend), origin)
-        graph.replace(result, y)
-        graph.module.graph.erase_node(norm)
+            form = [1, channels, *[1] * (rank - 2)]
+            factor, addend = (graph.add_constant(value.reshape(form), node) for value in (g, h))
+            scaled = graph.call(node, aten.mul.Tensor, (norm.input, factor), provenance)
+            y = graph.call(node, aten.add.Tensor, (scaled, addend), provenance)
+        graph.replace(node, y)

@@ -1,15 +1,15 @@
-"""LayerNorm and means over one axis as matrix products, which XNNPACK takes where it does not take the originals.
+"""LayerNorm and means over one axis as matrix products: XNNPACK has neither.
 
 mean(x)[..., 0] = x @ (1 / D ... 1 / D)        LayerNorm(x) = (x - mean) * rsqrt(mean((x - mean)^2) + eps) * g + h
 """
 
+import operator
 from typing import Any
 
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape, view_shape
-from bittern.export.passes.per_channel import item
+from bittern.export.graph import Graph, Provenance, arguments, shape, view_shape
 
 aten = torch.ops.aten
 _NORMS = (aten.native_layer_norm.default, aten.layer_norm.default)
@@ -21,12 +21,10 @@ def rewrite_layer_norm(graph: Graph) -> None:
         source = named["input"]
         if len(named["normalized_shape"]) != 1 or shape(source)[-1] != named["normalized_shape"][0]:
             continue
-        result = node if node.target is aten.layer_norm.default else item(node, 0)
-        if result is None:
-            continue
-        graph.replace(result, _normalized(graph, node, source, named))
-        if result is not node:
-            graph.module.graph.erase_node(node)
+        tuple_form = node.target is aten.native_layer_norm.default
+        for result in list(node.users) if tuple_form else [node]:
+            if not tuple_form or (result.target is operator.getitem and result.args[1] == 0):
+                graph.replace(result, _normalized(graph, node, source, named))
     for node in graph.calls(aten.mean.dim):
         named = arguments(node)
         rank = len(shape(named["self"]))
@@ -38,32 +36,32 @@ def rewrite_layer_norm(graph: Graph) -> None:
 
 
 def _normalized(graph: Graph, node: fx.Node, x: fx.Node, named: dict[str, Any]) -> fx.Node:
-    origin = Origin(Origin.of(node).sources, Origin.of(node).path, [None])
+    provenance = Provenance.of(node).intermediate()
 
     def call(target: Any, *args: Any) -> fx.Node:
-        return graph.call(node, target, args, origin)
+        return graph.call(node, target, args, provenance)
 
-    centered = call(aten.sub.Tensor, x, _mean(graph, node, x, origin))
-    variance = _mean(graph, node, call(aten.mul.Tensor, centered, centered), origin)
+    centered = call(aten.sub.Tensor, x, _mean(graph, node, x, provenance))
+    variance = _mean(graph, node, call(aten.mul.Tensor, centered, centered), provenance)
     y = call(aten.mul.Tensor, centered, call(aten.rsqrt.default, call(aten.add.Tensor, variance, named["eps"])))
     y = y if named["weight"] is None else call(aten.mul.Tensor, y, named["weight"])
     y = y if named["bias"] is None else call(aten.add.Tensor, y, named["bias"])
-    Origin.of(node).attach(y)
+    Provenance.of(node).attach(y)
     return y
 
 
-def _mean(graph: Graph, before: fx.Node, x: fx.Node, origin: Origin) -> fx.Node:
+def _mean(graph: Graph, before: fx.Node, x: fx.Node, provenance: Provenance) -> fx.Node:
     """The mean over the last axis, which stays with size 1."""
     count = shape(x)[-1]
     weight = graph.add_constant(torch.full((1, count), 1.0 / count), before)
-    return graph.call(before, aten.linear.default, (x, weight), origin)
+    return graph.call(before, aten.linear.default, (x, weight), provenance)
 
 
 def _mean_over(graph: Graph, node: fx.Node, x: fx.Node, axis: int, keep: bool) -> fx.Node:
-    origin, last = Origin.of(node), len(shape(x)) - 1
+    provenance, last = Provenance.of(node), len(shape(x)) - 1
     order = [i for i in range(last + 1) if i != axis] + [axis]
-    turned = x if axis == last else graph.call(node, aten.permute.default, (x, order), origin)
-    mean = _mean(graph, node, turned, origin)
+    reordered = x if axis == last else graph.call(node, aten.permute.default, (x, order), provenance)
+    mean = _mean(graph, node, reordered, provenance)
     if keep and axis == last:
         return mean
-    return graph.call(node, aten.view.default, (mean, view_shape(node)), origin)
+    return graph.call(node, aten.view.default, (mean, view_shape(node)), provenance)

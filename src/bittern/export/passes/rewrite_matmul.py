@@ -1,26 +1,23 @@
 """Products of stacks of matrices as `bmm`, the form that XNNPACK takes."""
 
 import torch
-from torch import fx
 
-from bittern.export.graph import Graph, Origin, shape, view_shape
+from bittern.export.graph import Graph, Provenance, arguments, shape, view_shape
 
 aten = torch.ops.aten
 
 
 def rewrite_matmul(graph: Graph) -> None:
     for node in graph.calls(aten.matmul.default):
-        left, right = node.args[:2]
-        assert isinstance(left, fx.Node)
-        assert isinstance(right, fx.Node)
-        stack = shape(left)[:-2]
-        if len(stack) == 0 or shape(right)[:-2] != stack:
+        named, own = arguments(node), Provenance.of(node)
+        factors = [named["self"], named["other"]]
+        stack, other = (shape(x)[:-2] for x in factors)
+        if len(stack) == 0 or other != stack:
             continue
-        origin = Origin(Origin.of(node).sources, Origin.of(node).path, [None])
         if len(stack) > 1:
-            flat = ((x, [-1, *shape(x)[-2:]]) for x in (left, right))
-            left, right = (graph.call(node, aten.reshape.default, arguments, origin) for arguments in flat)
-        product = graph.call(node, aten.bmm.default, (left, right), Origin.of(node))
+            flat = [(x, [-1, *shape(x)[-2:]]) for x in factors]
+            factors = [graph.call(node, aten.reshape.default, args, own.intermediate()) for args in flat]
+        product = graph.call(node, aten.bmm.default, factors, own)
         if len(stack) > 1:
-            product = graph.call(node, aten.view.default, (product, view_shape(node)), Origin.of(node))
+            product = graph.call(node, aten.view.default, (product, view_shape(node)), own)
         graph.replace(node, product)

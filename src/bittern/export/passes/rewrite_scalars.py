@@ -3,12 +3,10 @@
 import torch
 
 from bittern.export.graph import Graph
-
-aten = torch.ops.aten
-_ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.rsub.Scalar)
+from bittern.export.passes.views.aten import ARITHMETIC
 
 
 def rewrite_scalars(graph: Graph) -> None:
-    for node in graph.calls(*_ARITHMETIC):
+    for node in graph.calls(*ARITHMETIC):
         if node.meta["val"].dtype == torch.float32:
             node.args = tuple(float(a) if isinstance(a, int) and not isinstance(a, bool) else a for a in node.args)

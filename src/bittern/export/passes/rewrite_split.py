@@ -1,23 +1,24 @@
-"""Splits along channels as slices, which XNNPACK takes where it does not take splits."""
+"""Splits as slices: XNNPACK has no splits."""
 
 import operator
 
 import torch
 
-from bittern.export.graph import Graph, Origin, arguments, shape
+from bittern.export.graph import Graph, Provenance, arguments, shape
 
 aten = torch.ops.aten
 
 
 def rewrite_split(graph: Graph) -> None:
     for node in graph.calls(aten.split.Tensor, aten.split_with_sizes.default):
-        named = arguments(node)
+        named, own = arguments(node), Provenance.of(node)
         source = named["self"]
         axis = named["dim"] % len(shape(source))
         start = 0
         for index, part in enumerate(node.meta["val"]):
             size = int(part.shape[axis])
             for user in [u for u in node.users if u.target is operator.getitem and u.args[1] == index]:
-                origin = Origin(Origin.of(node).sources, Origin.of(node).path, Origin.of(user).outputs)
-                graph.replace(user, graph.call(user, aten.slice.Tensor, (source, axis, start, start + size), origin))
+                provenance = Provenance(own.sources, own.path, Provenance.of(user).outputs)
+                args = (source, axis, start, start + size)
+                graph.replace(user, graph.call(user, aten.slice.Tensor, args, provenance))
             start += size

@@ -8,48 +8,34 @@ Layers then find their input's `binarize` right in front of them, however it was
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin
-from bittern.export.passes.binary import BINARIZE, MAX_POOL
-
-aten = torch.ops.aten
-MOVES = (
-    aten.view.default,
-    aten._unsafe_view.default,
-    aten.reshape.default,
-    aten.permute.default,
-    aten.transpose.int,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.slice.Tensor,
-    aten.select.int,
-    aten.expand.default,
-    aten.pixel_shuffle.default,
-    aten.pixel_unshuffle.default,
-    aten._to_copy.default,
-    aten.clone.default,
-)
+from bittern.export.graph import Graph, Provenance
+from bittern.export.passes.signs import BINARIZE, MOVES
+from bittern.export.passes.views.aten import MAX_POOL
 
 
 def sink_binarize(graph: Graph) -> None:
-    for node in graph.calls(*MOVES, aten.cat.default, MAX_POOL):
-        # Pooled signs that go straight to a layer are pooled as bits.
-        if node.target is MAX_POOL and not any(user.target in (*MOVES, aten.cat.default) for user in node.users):
+    for node in graph.calls(*MOVES, MAX_POOL):
+        if why_not(node) is not None:
             continue
-        joined = node.target is aten.cat.default
-        inputs = list(node.args[0]) if joined else [node.args[0]]  # type: ignore[arg-type]
-        if not all(isinstance(x, fx.Node) and x.target is BINARIZE for x in inputs):
-            continue
-        if node.meta["val"].dtype != torch.float32:
-            continue
-        values = [x.args[0] for x in inputs]  # type: ignore[union-attr]
-        origin = Origin.of(node)
-        moved = graph.call(
-            node,
-            node.target,  # type: ignore[arg-type]
-            (values if joined else values[0], *node.args[1:]),
-            Origin(origin.sources, origin.path, [None]),
-            node.kwargs,
-        )
-        signs = tuple(source for x in inputs for source in Origin.of(x).sources)  # type: ignore[arg-type]
-        graph.replace(node, graph.call(node, BINARIZE, (moved,), Origin(signs, origin.path, origin.outputs)))
+        own, signs = Provenance.of(node), [x for x in node.all_input_nodes if x.target is BINARIZE]
+        args, kwargs = fx.map_arg((node.args, node.kwargs), _value)
+        moved = graph.call(node, node.target, args, own.intermediate(), kwargs)
+        sources = [source for x in signs for source in Provenance.of(x).sources]
+        graph.replace(node, graph.call(node, BINARIZE, (moved,), Provenance(sources, own.path, own.outputs)))
+
+
+def _value(node: fx.Node) -> fx.Node:
+    """What was binarized to ``node``, or itself."""
+    return node.all_input_nodes[0] if node.target is BINARIZE else node
+
+
+def why_not(node: fx.Node) -> str | None:
+    """None if ``node``, which moves or pools values, moves those of `binarize` alone and had better do so before it."""
+    if node.target is MAX_POOL and not any(user.target in MOVES for user in node.users):
+        return "pooled signs that go straight to a layer are pooled as bits"
+    if node.meta["val"].dtype != torch.float32:
+        return "its result is not float32"
+    tensors = [x for x in node.all_input_nodes if isinstance(x.meta["val"], torch.Tensor)]
+    if not tensors or any(x.target is not BINARIZE for x in tensors):
+        return "it moves other values than signs"
+    return None

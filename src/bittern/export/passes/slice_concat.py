@@ -3,35 +3,29 @@
 Networks that improve the channels they appended last (MeliusNet) then add to that part alone, in a layer's epilogue.
 """
 
-import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
-from bittern.export.passes.distribute_concat import CAT, axis_of, leaves_of
-
-_SLICE = torch.ops.aten.slice.Tensor
+from bittern.export.graph import Graph, Provenance, shape
+from bittern.export.passes.views import Concat, Slice, matching
+from bittern.export.passes.views.aten import CAT
 
 
 def slice_concat(graph: Graph) -> None:
-    for node in graph.calls(_SLICE):
-        named = arguments(node)
-        cat = named["self"]
-        if cat.target is not CAT or named["step"] != 1 or axis_of(cat) != named["dim"] % len(shape(cat)):
-            continue
-        parts = _parts_between(cat, *slice(named["start"], named["end"]).indices(shape(cat)[axis_of(cat)])[:2])
-        if not parts:
-            continue
+    for piece in matching(graph, Slice.match):
+        concat = Concat.match(piece.input)
+        parts = [] if concat is None or concat.dim != piece.dim else _parts_between(concat, piece.start, piece.end)
         if len(parts) == 1:
-            graph.replace(node, parts[0])
-        else:
-            graph.replace(node, graph.call(node, CAT, (parts, axis_of(cat)), Origin.of(node)))
+            graph.replace(piece.node, parts[0])
+        elif parts:
+            joined = graph.call(piece.node, CAT, (parts, piece.dim), Provenance.of(piece.node))
+            graph.replace(piece.node, joined)
 
 
-def _parts_between(cat: fx.Node, first: int, end: int) -> list[fx.Node]:
+def _parts_between(concat: Concat, first: int, end: int) -> list[fx.Node]:
     """The parts that make up ``[first, end)`` of the axis; none if it starts or ends within one."""
     chosen, at = [], 0
-    for part in leaves_of(cat):
-        size = shape(part)[axis_of(cat)]
+    for part in concat.leaves():
+        size = shape(part)[concat.dim]
         if first <= at and at + size <= end:
             chosen.append(part)
         elif at < end and first < at + size:

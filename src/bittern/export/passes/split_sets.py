@@ -12,108 +12,85 @@ Weights of a set per filter, {m - s, m + s}, inputs binary or of one set:
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Origin, arguments, shape
-from bittern.export.passes.binary import is_packable, pair, why_not_binary_weight
-from bittern.export.passes.lower_convolution import CONVOLUTIONS, PADS, padded_input
+from bittern.export.graph import Graph, Provenance, arguments
+from bittern.export.passes.binary import is_packable, why_not_binary_weight
+from bittern.export.passes.views import Arithmetic, ConvLayer, Layer, Pad, PaddedInput, match_layer, matching
 
 aten = torch.ops.aten
-_LINEAR = aten.linear.default
-_ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.rsub.Scalar, aten.mul.Tensor, aten.div.Tensor)
 
 
-Affine = tuple[fx.Node, float, float]
-"""Signs x, perhaps padded, and the numbers a and b of a tensor a * x + b."""
+@dataclass(frozen=True)
+class ShiftedSigns:
+    """A tensor ``a * signs + b``; ``signs`` are perhaps padded."""
+
+    signs: fx.Node
+    a: float
+    b: float
+
+    @staticmethod
+    def match(graph: Graph, node: fx.Node) -> "ShiftedSigns | None":
+        """None for anything else, signs themselves too."""
+        a, b, x = 1.0, 0.0, node
+        while not _is_sign(x):
+            if (step := _step(graph, x)) is None:
+                return None
+            a, b, x = a * step.a, a * step.b + b, step.signs
+        return ShiftedSigns(x, a, b) if x is not node and a != 0 and math.isfinite(a + b) else None
 
 
 def split_sets(graph: Graph) -> None:
-    for layer in graph.calls(*CONVOLUTIONS, _LINEAR):
+    for layer in matching(graph, match_layer):
         if why_not(layer, graph) is not None:
             continue
-        weight = graph.constant(layer.args[1])
+        weight = graph.constant(layer.weight)
         assert weight is not None
         middle = _middle(weight)
-        for part in [layer] if middle is None else _split_weight(graph, layer, weight, middle):
-            if (affine := _affine(graph, _padded_input(part)[0])) is not None:
-                _split_input(graph, part, *affine)
+        parts = [layer.node] if middle is None else _split_weight(graph, layer, weight, middle)
+        for part in filter(None, map(match_layer, parts)):
+            if (shifted := ShiftedSigns.match(graph, PaddedInput.of(part).source)) is not None:
+                _split_input(graph, part, shifted)
 
 
-def why_not(layer: fx.Node, graph: Graph) -> str | None:
+def why_not(layer: Layer, graph: Graph) -> str | None:
     """None if ``layer`` has two-valued weights or inputs and can have signs instead, else why not."""
-    weight = graph.constant(layer.args[1])
-    source, padding, value = _padded_input(layer)
-    affine = _affine(graph, source)
-    if weight is None or (affine is None and not _is_sign(source)):
+    weight, padded = graph.constant(layer.weight), PaddedInput.of(layer)
+    shifted = ShiftedSigns.match(graph, padded.source)
+    if weight is None or (shifted is None and not _is_sign(padded.source)):
         return "its input is neither signs nor scaled and shifted signs"
-    if affine is None and why_not_binary_weight(weight) is None:
-        return "it has signs"
-    if _middle(weight) is None and (reason := why_not_binary_weight(weight)) is not None:
+    reason = why_not_binary_weight(weight)
+    if shifted is None and reason is None:
+        return "its input and weights are signs already"
+    if reason is not None and _middle(weight) is None:
         return reason
-    if padding is None:
+    if padded.padding is None:
         return "its input is padded twice with different values: pad once"
-    if affine is not None and any(padding):
-        signs, a, b = affine
-        if (value - b) / a not in (0.0, 1.0, -1.0) or signs.target in PADS:
-            return f"its input is {b - a:.4g} or {b + a:.4g}, but padded with {value:.4g}: pad the signs instead"
-    return graph.why_not_constant(layer, "bias")
+    if shifted is not None and any(padded.padding):
+        low, high = shifted.b - shifted.a, shifted.b + shifted.a
+        if (padded.value - shifted.b) / shifted.a not in (0.0, 1.0, -1.0) or Pad.match(shifted.signs) is not None:
+            return f"its input is {low:.4g} or {high:.4g}, but padded with {padded.value:.4g}: pad the signs instead"
+    return graph.why_not_constant(layer.node, "bias")
 
 
-def _padded_input(layer: fx.Node) -> tuple[object, list[int] | None, float]:
-    return (layer.args[0], [], 0.0) if layer.target is _LINEAR else padded_input(layer)
-
-
-def _is_sign(x: object) -> bool:
+def _is_sign(x: fx.Node) -> bool:
     """Whether ``x`` is signs, perhaps with a border that a layer on signs can have."""
-    if isinstance(x, fx.Node) and x.target in PADS:
-        return is_packable(x.args[0]) and (arguments(x)["value"] or 0.0) in (0.0, 1.0, -1.0)
-    return is_packable(x)
+    pad = Pad.match(x)
+    return is_packable(x) if pad is None else is_packable(pad.input) and pad.value in (0.0, 1.0, -1.0)
 
 
-def _affine(graph: Graph, x: object) -> Affine | None:
-    """``x`` as a scaled and shifted tensor of signs; None for anything else, signs themselves too."""
-    a, b = 1.0, 0.0
-    node = x
-    while isinstance(node, fx.Node) and not _is_sign(node):
-        if (step := _step(graph, node)) is None:
-            return None
-        node, factor, addend = step
-        a, b = a * factor, a * addend + b
-    return (node, a, b) if isinstance(node, fx.Node) and node is not x and a != 0 and math.isfinite(a + b) else None
-
-
-def _step(graph: Graph, node: fx.Node) -> Affine | None:
-    """The tensor, factor and addend of one operation with a number."""
+def _step(graph: Graph, node: fx.Node) -> ShiftedSigns | None:
+    """One operation with a number, taken for ``a * x + b`` of any x."""
     if node.target is aten.neg.default:
-        return node.args[0], -1.0, 0.0  # type: ignore[return-value]
-    if node.target not in _ARITHMETIC or arguments(node).get("alpha", 1) != 1:
+        return ShiftedSigns(node.all_input_nodes[0], -1.0, 0.0)
+    step = Arithmetic.match(graph, node)
+    if step is None or step.value.numel() != 1:
         return None
-    left, right = node.args[:2]
-    first = graph.constant(left) is not None
-    source, number = (right, _number(graph, left)) if first else (left, _number(graph, right))
-    if number is None or not isinstance(source, fx.Node) or shape(source) != shape(node):
-        return None
-    match node.target:
-        case aten.mul.Tensor:
-            return source, number, 0.0
-        case aten.add.Tensor:
-            return source, 1.0, number
-        case aten.sub.Tensor if not first:
-            return source, 1.0, -number
-        case aten.sub.Tensor | aten.rsub.Scalar:
-            return source, -1.0, number
-        case aten.div.Tensor if not first and number != 0:
-            return source, 1 / number, 0.0
-    return None
-
-
-def _number(graph: Graph, operand: object) -> float | None:
-    if isinstance(operand, (int, float)):
-        return float(operand)
-    constant = graph.constant(operand)
-    return float(constant) if constant is not None and constant.numel() == 1 else None
+    factor, addend = step.affine(step.value.double())
+    return ShiftedSigns(step.input, 1.0 if factor is None else float(factor), 0.0 if addend is None else float(addend))
 
 
 def _middle(weight: Tensor) -> Tensor | None:
@@ -125,48 +102,44 @@ def _middle(weight: Tensor) -> Tensor | None:
     return (low + high).flatten() / 2
 
 
-def _split_weight(graph: Graph, layer: fx.Node, weight: Tensor, middle: Tensor) -> list[fx.Node]:
-    """Replaces ``layer`` by the sum of two layers with weights of one magnitude per filter, and gives these."""
-    named, origin = arguments(layer), Origin.of(layer)
-    unnamed = Origin(origin.sources, origin.path, [None])
+def _split_weight(graph: Graph, layer: Layer, weight: Tensor, middle: Tensor) -> list[fx.Node]:
+    """Replaces ``layer`` by the sum of two layers with weights of one magnitude per filter, and returns these."""
+    node, own = layer.node, Provenance.of(layer.node)
     columns = middle.view(-1, *[1] * (weight.dim() - 1))
     above = weight.double() >= columns
     half = (weight.double() - columns).abs().flatten(1).amax(1).view_as(columns)
-    groups = named.get("groups", 1)
 
-    def part(values: Tensor, bias: object) -> fx.Node:
-        args = {**named, "weight": graph.add_constant(values.float(), layer), "bias": bias}
-        return graph.call(layer, layer.target, list(args.values()), unnamed)  # type: ignore[arg-type]
+    def part(values: Tensor, bias: fx.Node | None) -> fx.Node:
+        args = {**arguments(node), "weight": graph.add_constant(values.float(), node), "bias": bias}
+        return graph.call(node, node.target, list(args.values()), own.intermediate())
 
-    signs, sums = part(torch.where(above, half, -half), named["bias"]), part(torch.ones_like(weight[:groups]), None)
-    factors = graph.add_constant(columns.float(), layer)
+    signs = part(torch.where(above, half, -half), layer.bias)
+    sums = part(torch.ones_like(weight[: layer.groups]), None)
+    factors = graph.add_constant(columns.float(), node)
     # A layer on one input, not a multiplication, so that images keep their order of memory.
-    geometry = () if layer.target is _LINEAR else ([1, 1], [0, 0], [1, 1], groups)
-    target = _LINEAR if layer.target is _LINEAR else aten.conv2d.default
-    added = Origin((), origin.path, [None])
-    addend = graph.call(layer, target, (sums, factors, None, *geometry), added)
-    total = Origin((), origin.path, origin.outputs)
-    graph.replace(layer, graph.call(layer, aten.add.Tensor, (signs, addend), total))
+    geometry = ([1, 1], [0, 0], [1, 1], layer.groups) if isinstance(layer, ConvLayer) else ()
+    target = aten.conv2d.default if isinstance(layer, ConvLayer) else aten.linear.default
+    addend = graph.call(node, target, (sums, factors, None, *geometry), own.auxiliary())
+    total = Provenance((), own.path, own.outputs)
+    graph.replace(node, graph.call(node, aten.add.Tensor, (signs, addend), total))
     return [signs, sums]
 
 
-def _split_input(graph: Graph, layer: fx.Node, signs: fx.Node, a: float, b: float) -> None:
-    named, origin = arguments(layer), Origin.of(layer)
-    weight, bias = graph.constant(named["weight"]), graph.constant(named["bias"])
-    _, padding, value = _padded_input(layer)
+def _split_input(graph: Graph, layer: Layer, shifted: ShiftedSigns) -> None:
+    """Lets ``layer`` read the signs of its input, with the factor in its weights and the addend in its bias."""
+    weight, bias = graph.constant(layer.weight), graph.constant(layer.bias)
+    padded, node, own = PaddedInput.of(layer), layer.node, Provenance.of(layer.node)
     assert weight is not None
-    assert padding is not None
-    offset = b * weight.double().flatten(1).sum(1)
-    scaled = graph.add_constant((a * weight.double()).float(), layer)
-    addend = graph.add_constant((offset if bias is None else offset + bias.double()).float(), layer)
-    if layer.target is _LINEAR:
-        moved = graph.call(layer, _LINEAR, (signs, scaled, addend), origin)
-    else:
-        if any(padding):
-            top, bottom, left, right = padding
-            border = ([left, right, top, bottom], (value - b) / a)
-            pad = aten.constant_pad_nd.default
-            signs = graph.call(layer, pad, (signs, *border), Origin((), origin.path, [None]))
-        geometry = (pair(named["stride"]), [0, 0], pair(named["dilation"]), named["groups"])
-        moved = graph.call(layer, aten.conv2d.default, (signs, scaled, addend, *geometry), origin)
-    graph.replace(layer, moved)
+    offset = shifted.b * weight.double().flatten(1).sum(1)
+    scaled = graph.add_constant((shifted.a * weight.double()).float(), node)
+    addend = graph.add_constant((offset if bias is None else offset + bias.double()).float(), node)
+    if not isinstance(layer, ConvLayer):
+        graph.replace(node, graph.call(node, aten.linear.default, (shifted.signs, scaled, addend), own))
+        return
+    x = shifted.signs
+    if padded.padding is not None and any(padded.padding):
+        top, bottom, left, right = padded.padding
+        border = ([left, right, top, bottom], (padded.value - shifted.b) / shifted.a)
+        x = graph.call(node, aten.constant_pad_nd.default, (x, *border), own.auxiliary())
+    geometry = (list(layer.stride), [0, 0], list(layer.dilation), layer.groups)
+    graph.replace(node, graph.call(node, aten.conv2d.default, (x, scaled, addend, *geometry), own))

@@ -1,8 +1,8 @@
 """Residuals in place: the float output of a layer takes the memory of its residual, which nobody reads afterwards.
 
-Bittern's operators read each value of a residual just before they write the same value of the output, once, on one
-thread. So a stage of a residual network lives in one buffer instead of two, and half as many bytes pass the caches. Of
-no other argument is that true: a layer that adds the input that it reads keeps its output apart.
+Bittern's operators read each value of a residual once, on the thread that then writes the same value of the output. So
+a stage of a residual network lives in one buffer instead of two, and half as many bytes pass through the caches. This
+holds for no other argument: a layer whose residual is also its input keeps its output apart.
 """
 
 import operator
@@ -40,7 +40,7 @@ class InPlaceResiduals(MemoryPlanningPass):  # type: ignore[misc]
 
 
 def _residual(node: fx.Node) -> fx.Node | None:
-    """Of an operator of Bittern, if it is computed in the program."""
+    """The residual of a Bittern operator, if the program computes it."""
     if getattr(node.target, "namespace", "") != "bittern":
         return None
     residual = arguments(node).get("residual")

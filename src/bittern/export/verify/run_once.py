@@ -1,5 +1,5 @@
-"""Does a program run, and does it compute what the module does? Asked where it is not certain: whoever exports wants to
-know before the file is deployed.
+"""Does a program run, and does it compute what the module does? Checked where that is not certain, before the file is
+written.
 
 ExecuTorch's own kernels are not complete: some operators have none, some take only one order of memory, some crash, and
 some compute along another dimension of an image in channels_last, as XNNPACK's softmax does. And XNNPACK refuses some
@@ -10,36 +10,35 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from bittern import runtime
+from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError
-from bittern.export.explain import Explanation, Row
-from bittern.export.verify import verify
+from bittern.export.explain import Explanation, Placement
+from bittern.export.verify import compare
 
-_LONGEST = 300  # characters of the engine's message
+_MAX_CHARACTERS = 300  # of the engine's message
 _ALONG_A_DIMENSION = ("aten::softmax", "aten::log_softmax")
 
 
-def uncertain(explanation: Explanation) -> list[Row]:
-    """The nodes for which a program of float32 and fixed batch should be tried before anybody gets it."""
+def uncertain(explanation: Explanation) -> list[Placement]:
+    """The nodes for which even a program of float32 and fixed batch has to be tried."""
     return [row for row in explanation.rows if row.runs == "fallback" or row.operator in _ALONG_A_DIMENSION]
 
 
-def check_runs(
-    data: bytes, module: nn.Module, shape: tuple[int, ...], explanation: Explanation, *, int8: bool, dynamic: bool
-) -> None:
-    """Runs the file ``data`` in a process of its own, if the engine is built here, and compares it with ``module``.
+def check_runs(data: bytes, deployed: Deployed, explanation: Explanation) -> None:
+    """Runs the file ``data`` in a process of its own, if the engine is built here, and compares it with the module.
 
-    Args:
-        shape: of the images, which are random: one, or two of a dynamic batch.
-        int8: float layers are rounded to 8 bits, so that the output is not compared.
+    The images are random: one, or two of a dynamic batch. The output of int8 layers is not compared, as it is rounded.
 
     Raises:
         ExportError: it does not run, or computes something else; the message names the nodes that are in ExecuTorch's
             own kernels.
     """
-    images = np.random.default_rng(0).standard_normal((min(shape[0], 2) if dynamic else 1, *shape[1:]), np.float32)
+    captured, int8 = deployed.captured, deployed.int8
+    dynamic = captured.max_batch is not None
+    count = min(captured.input_shape[0], 2) if dynamic else 1
+    images = np.random.default_rng(0).standard_normal((count, *captured.input_shape[1:]), np.float32)
     try:
         runtime.supported_isas()
     except ImportError:
@@ -53,16 +52,19 @@ def check_runs(
         except RuntimeError as error:
             rows = explanation.fallbacks
             named = [row for row in rows if row.kernel in str(error)] or rows
-            message = str(error).replace(str(path), "the file")[:_LONGEST]
+            message = str(error).replace(str(path), "the file")[:_MAX_CHARACTERS]
             where = ", ".join(f"{row.kernel} in {row.path or 'the model itself'}" for row in named[:5])
             raise ExportError(
                 f"the engine cannot run {where or 'the program'}: {_way_out(plain)}. It said: {message}"
             ) from error
-        if not int8 and not (found := verify(module, path, images, results)).passed:
+        if int8:
+            return
+        found = compare(captured, deployed if captured.rounds else None, runtime.load(path), images, results)
+        if not found.passed:
             rows = uncertain(explanation)[:5]
             where = ", ".join(f"{row.operator} in {row.path or 'the model itself'}" for row in rows)
             raise ExportError(
-                "the engine computes something else than the module: outputs differ by up to "
+                "the engine does not compute what the module does: outputs differ by up to "
                 f"{found.largest_logit_difference:.4g}. ExecuTorch's {where or 'views of images'} may not follow "
                 f"channels_last, the order of memory of images: {_way_out(plain)}"
             )

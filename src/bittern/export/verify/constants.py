@@ -1,6 +1,6 @@
 """Are the constants of a file's operators those that the exporter makes of the trained model?
 
-Where float layers round to 8 bits or to steps, the values that follow say little about weights; these do.
+Where float layers round to 8 bits or to steps, the values behind them say little about the weights.
 """
 
 from collections import defaultdict
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from bittern.export.comparison import difference
-from bittern.export.graph import Graph, Origin, arguments
-from bittern.export.lower import operator_name
-from bittern.export.verification import MARGIN
+from bittern.export.deployed import Deployed
+from bittern.export.graph import Provenance, arguments, operator_name
+from bittern.export.verify.comparison import difference
+from bittern.export.verify.result import MARGIN
 from bittern.runtime.metadata import Operator
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 def other_constants(
-    graph: Graph, operators: Sequence[Operator], calls: "Sequence[OperatorCall]"
+    deployed: Deployed, operators: Sequence[Operator], calls: "Sequence[OperatorCall]"
 ) -> list[tuple[str, ...]]:
-    """For each call of a file, the names of its constant tensors that the deployed ``graph`` does not have.
+    """For each call of a file, the names of its constant tensors that the ``deployed`` graph does not have.
 
     Bits and integers must be equal, floats to within rounding errors, as another machine may have computed them.
     """
     nodes: dict[tuple[object, ...], list[fx.Node]] = defaultdict(list)
-    for node in graph.calls():
-        origin = Origin.of(node)
-        nodes[operator_name(node), origin.path, origin.outputs].append(node)
+    for node in deployed.graph.calls():
+        provenance = Provenance.of(node)
+        nodes[operator_name(node), provenance.path, provenance.outputs].append(node)
     result = []
     for operator, call in zip(operators, calls, strict=True):
         found = nodes[f"bittern::{operator.op}", operator.path, operator.outputs]
@@ -41,7 +41,7 @@ def other_constants(
             tuple(
                 argument.name
                 for i, (argument, value) in enumerate(zip(schema, call.inputs, strict=True))
-                if i not in operator.activations and not _same(value, graph.constant(named.get(argument.name)))
+                if i not in operator.activations and not _same(value, deployed.graph.constant(named.get(argument.name)))
             )
         )
     return result

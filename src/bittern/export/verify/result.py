@@ -1,4 +1,4 @@
-"""What :func:`bittern.export.verify.verify` finds: differences per layer, and whether they are errors."""
+"""What `bittern.export.verify` finds: differences per layer, and whether they are errors."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,7 +36,7 @@ class LayerCheck:
             is that bit or float; None if nothing differs.
         largest_difference: of floats from the trained model's before any bit differed, in their own unit.
         largest_reference_difference: of floats from the reference's.
-        other_constants: arguments that differ from those that the exporter makes of the trained model; asked for only
+        other_constants: arguments that differ from those that the exporter makes of the trained model; compared only
             where the model's values do not decide.
     """
 

@@ -21,16 +21,16 @@ import torch
 from torch import fx, nn
 
 from bittern import runtime
-from bittern.export import passes
-from bittern.export.capture import capture
-from bittern.export.comparison import Call, Comparison
-from bittern.export.constants import other_constants
-from bittern.export.graph import Origin
-from bittern.export.verification import Verification
-from bittern.runtime.metadata import Operator
+from bittern.export.capture import Captured, capture
+from bittern.export.deployed import Deployed
+from bittern.export.graph import operator_name
+from bittern.export.rewrite import rewrite
+from bittern.export.verify.comparison import Call, Comparison
+from bittern.export.verify.constants import other_constants
+from bittern.export.verify.result import Verification
 
 if TYPE_CHECKING:
-    from bittern.runtime import OperatorCall, Results
+    from bittern.runtime import Engine, OperatorCall, Results
 
 _CHUNK = 64
 _CHUNK_VALUES = _CHUNK * 3 * 32 * 32
@@ -49,28 +49,42 @@ def verify(
 
     Raises:
         ExportError: the file was exported from another model.
-        TypeError, ValueError: ``images`` are no numpy array, of another dtype or shape, or empty.
+        TypeError, ValueError: ``images`` is no numpy array, of another dtype or shape, or empty.
         ModelFileError: the file is damaged or no Bittern file.
     """
     _check(images)
     engine = runtime.load(path)
-    max_batch = engine.metadata.input_shape[0] if engine.metadata.dynamic_batch else None
-    chunk = min(_chunk(images), max_batch or _CHUNK)
-    input_shape = (chunk, *engine.metadata.input_shape[1:])
-    comparison = Comparison(module, input_shape, engine.metadata.operators, max_batch)
+    card = engine.metadata
+    # A dynamic batch gives the nodes other names.
+    max_batch = card.input_shape[0] if card.dynamic_batch else None
+    captured = capture(module, torch.zeros(_chunk(images), *card.input_shape[1:]), max_batch)
+    deployed = rewrite(captured) if card.int8 or captured.rounds else None
+    return compare(captured, deployed, engine, images, results)
+
+
+def compare(
+    captured: Captured,
+    deployed: Deployed | None,
+    engine: "Engine",
+    images: np.ndarray,
+    results: "Results | None" = None,
+) -> Verification:
+    """`verify` for a model that is captured already, and rewritten where constants are to be compared.
+
+    ``images`` are computed in batches of the captured one, or of at most `_CHUNK` where it is dynamic.
+    """
+    operators = engine.metadata.operators
+    chunk = captured.input_shape[0] if captured.max_batch is None else min(_chunk(images), captured.max_batch)
+    comparison = Comparison(captured, operators, chunk)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]
         if results is None:
             comparison.add(part, engine(part), engine.trace(part))
         else:
             rows = slice(start, start + chunk)
-            cut = zip(results.calls, engine.metadata.operators, strict=True)
-            comparison.add(part, results.logits[rows], [_cut(call, op.activations, rows) for call, op in cut])
-    other = None
-    if engine.metadata.int8 or comparison.steps:
-        graph = capture(module, torch.zeros(input_shape), max_batch)
-        passes.run(graph)
-        other = other_constants(graph, engine.metadata.operators, engine.trace(images[:1]))
+            calls = zip(results.calls, operators, strict=True)
+            comparison.add(part, results.logits[rows], [_cut(call, op.activations, rows) for call, op in calls])
+    other = None if deployed is None else other_constants(deployed, operators, engine.trace(images[:1]))
     result = comparison.result(runtime.isa() if results is None else results.isa, other)
     return replace(result, int8=engine.metadata.int8)
 
@@ -85,18 +99,16 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
 
     Raises:
         ExportError: the module cannot be captured.
-        TypeError, ValueError: ``images`` are no numpy array, of another dtype, or empty.
+        TypeError, ValueError: ``images`` is no numpy array, of another dtype, or empty.
     """
     _check(images)
     chunk = _chunk(images)
-    graph = capture(module, torch.zeros(chunk, *images.shape[1:]))
-    passes.run(graph)
-    nodes = [node for node in graph.calls() if _is_operator(node)]
-    operators = [Operator(_name(node), Origin.of(node).path, Origin.of(node).outputs, ()) for node in nodes]
-    comparison = Comparison(module, (chunk, *images.shape[1:]), operators)
+    captured = capture(module, torch.zeros(chunk, *images.shape[1:]))
+    deployed = rewrite(captured)
+    comparison = Comparison(captured, deployed.operators, chunk)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]
-        program = _Calls(graph.module, len(part))
+        program = _Calls(deployed.graph.module, len(part))
         with torch.no_grad():
             logits = program.run(comparison.filled(part))[: len(part)]
         comparison.add(part, logits.numpy(), program.calls)
@@ -115,14 +127,6 @@ def _check(images: object) -> None:
 def _chunk(images: np.ndarray) -> int:
     size: int = images[0].size
     return max(1, min(_CHUNK, len(images), _CHUNK_VALUES // size))
-
-
-def _is_operator(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target.namespace == "bittern"
-
-
-def _name(node: fx.Node) -> str:
-    return str(node.target._schema.name).removeprefix("bittern::")  # type: ignore[union-attr]
 
 
 def _cut(call: "OperatorCall", activations: Sequence[int], rows: slice) -> "OperatorCall":
@@ -144,7 +148,10 @@ class _Calls(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        if n.op == "call_function" and _is_operator(n):
+        name = operator_name(n)
+        if name.startswith("bittern::"):
             outputs = result if isinstance(result, tuple) else (result,)
-            self.calls.append(Call(_name(n), tuple(output[: self.count].numpy() for output in outputs)))
+            self.calls.append(
+                Call(name.removeprefix("bittern::"), tuple(output[: self.count].numpy() for output in outputs))
+            )
         return result

@@ -1,13 +1,13 @@
 """How long a network will take, predicted from what its operations took elsewhere.
 
-The model is a line for every kind of operation (``bittern.models.activations.Operation``)::
+The model is a line for every kind of operation (`bittern.export.operations`)::
 
     seconds = (macs / macs_per_cycle + bytes / bytes_per_cycle + cycles_per_call) / clock
 
-bytes are those that it reads and writes, weights included; to which comes what its elementwise steps read and write, at
-the rate of "other". ``rates.json`` holds the three numbers for every kind, in
-cycles of one core, measured on one machine with one thread (``python -m benchmarks rates``); networks are sums. So
-caches, threads, and costs between operations are left out, and every operation is taken to run in a fast kernel.
+bytes are those that it reads and writes, constants included. What its elementwise steps read and write is added at the
+rate of "other". ``rates.json`` holds the three numbers for every kind, in cycles of one core, measured on one machine
+with one thread (``python -m benchmarks rates``). The latency of a network is the sum: caches, threads and costs between
+operations are left out, and every operation is assumed to run in a fast kernel.
 """
 
 import json
@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bittern.models.activations import Operation
-from bittern.models.summary import ModelSummary
+from bittern.export.operations import Operation
+from bittern.export.summary import ModelSummary
 
 FILE = Path(__file__).with_name("rates.json")
 _ANY_OTHER = "other"
@@ -26,7 +26,7 @@ _ANY_OTHER = "other"
 
 @dataclass(frozen=True)
 class Rate:
-    """Of one kind of operation; infinity is written as null, and means that this part costs nothing."""
+    """Of one kind of operation; None for a part that costs nothing."""
 
     macs_per_cycle: float | None
     bytes_per_cycle: float | None
@@ -80,15 +80,15 @@ class Prediction:
 
 
 def predict(summary: ModelSummary, rates: Rates) -> Prediction:
-    """The latency of a summed-up network at ``rates``."""
+    """The latency of a network at ``rates``."""
     each = tuple((operation.path, operation.kind, rates.seconds(operation)) for operation in summary.operations)
     return Prediction(rates.machine, rates.isa, each)
 
 
 def nearest_rates(machine: str | None = None, isa: str | None = None) -> Rates:
-    """The measured rates that are nearest: of the same instruction set before those of the same machine.
+    """The closest measured rates: of the same instruction set first, then of the same machine.
 
-    Of several equally near ones, and where neither is known, the first of ``rates.json``.
+    Ties, and a machine and instruction set that are both unknown, give the first of ``rates.json``.
     """
     return max(all_rates(), key=lambda rates: (rates.isa == isa, rates.machine == machine))
 

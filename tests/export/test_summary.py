@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from bittern.models import create, summary
+from bittern.export import ExportError, summary
+from bittern.models import create
 from bittern.nn import BinaryConv2d, BinaryLinear, RSign
 from bittern.ops.binarize import binarize
 
@@ -38,12 +39,6 @@ def test_totals_are_the_sums_of_the_layers() -> None:
     assert total.float_bytes == 4 * sum(total.parameters.values())
 
 
-def test_a_network_without_memory_for_its_weights_counts_the_same() -> None:
-    with torch.device("meta"):
-        model = create("digits-resnet")
-    assert summary(model, (1, 8, 8)) == summary(create("digits-resnet"), (1, 8, 8))
-
-
 def test_real_weights_on_signs_count_as_float_macs_with_one_bit_inputs() -> None:
     layer = rows(nn.Sequential(BinaryConv2d(4, 4, 1, binarize_weight=False)), (4, 3, 3))["0"]
     assert (layer.input_bits, layer.float_macs, layer.binary_macs, layer.parameters) == (1, 144, 0, {32: 16})
@@ -51,9 +46,19 @@ def test_real_weights_on_signs_count_as_float_macs_with_one_bit_inputs() -> None
 
 def test_signs_are_followed_through_padding_pooling_and_reshaping() -> None:
     model = nn.Sequential(
-        RSign(2), nn.MaxPool2d(2), nn.ZeroPad2d(1), nn.Flatten(), BinaryLinear(32, 3, binarize_input=False)
-    )
-    assert rows(model, (2, 4, 4))["4"].binary_macs == 96
+        RSign(2), nn.MaxPool2d(2), nn.ZeroPad2d(1), BinaryConv2d(2, 2, 3, binarize_input=False), nn.MaxPool2d(2),
+        Signs(), nn.Flatten(), BinaryLinear(2, 3, binarize_input=False),
+    )  # fmt: skip
+    layers = rows(model, (2, 4, 4))
+    assert (layers["3"].binary_macs, layers["7"].binary_macs) == (2 * 4 * 18, 6)
+
+
+def test_zeros_between_signs_are_no_signs_for_a_linear_layer() -> None:
+    model = nn.Sequential(Signs(), nn.ZeroPad2d(1), nn.Flatten(), BinaryLinear(32, 3, binarize_input=False))
+    layer = rows(model, (2, 2, 2))["3"]
+    assert (layer.binary_macs, layer.float_macs) == (0, 96)
+    assert layer.not_binary is not None
+    assert layer.not_binary.endswith("no longer signs after pad in 1")
 
 
 def test_a_module_of_the_users_own_counts_by_its_operators() -> None:
@@ -63,10 +68,25 @@ def test_a_module_of_the_users_own_counts_by_its_operators() -> None:
             self.kernel = nn.Parameter(torch.randn(6, 5))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return binarize(x) @ binarize(self.kernel).T
+            return nn.functional.linear(binarize(x), binarize(self.kernel))
 
     layer = rows(nn.Sequential(Own()), (5,))["0"]
     assert (layer.kind, layer.parameters, layer.binary_macs) == ("Own", {1: 30}, 30)
+
+
+def test_a_product_of_signs_that_has_no_packed_form_counts_as_float() -> None:
+    class Transposed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 4, 2, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.conv_transpose2d(binarize(x), binarize(self.weight), stride=2)
+
+    layer = rows(nn.Sequential(Transposed()), (6, 3, 3))["0"]
+    assert (layer.input_bits, layer.binary_macs, layer.float_macs) == (1, 0, 6 * 9 * 4 * 4)
+    assert layer.not_binary is not None
+    assert "aten::conv_transpose2d has no packed form" in layer.not_binary
 
 
 def test_a_layer_that_does_not_run_is_listed_without_a_shape() -> None:
@@ -115,22 +135,20 @@ def test_attention_counts_both_of_its_products() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.scaled_dot_product_attention(x, x, x)
 
-    model = Attention()
-    for device in ("cpu", "meta"):
-        assert summary(model.to(device), (2, 5, 8)).float_macs == 2 * 2 * 5 * 5 * 8
+    assert summary(Attention(), (2, 5, 8)).float_macs == 2 * 2 * 5 * 5 * 8
 
 
 def test_weights_that_are_signs_times_one_scale_a_filter_are_binary() -> None:
     class Scaled(nn.Module):
         def __init__(self, shape: tuple[int, ...]) -> None:
             super().__init__()
-            self.weight, self.scale = nn.Parameter(torch.randn(4, 2, 1, 1)), nn.Parameter(torch.rand(shape))
+            self.weight, self.scale = nn.Parameter(torch.randn(4, 3, 1, 1)), nn.Parameter(torch.rand(shape))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.conv2d(binarize(x), binarize(self.weight) * self.scale)
 
-    assert rows(nn.Sequential(Scaled((4, 1, 1, 1))), (2, 3, 3))["0"].binary_macs == 72
-    assert rows(nn.Sequential(Scaled((4, 2, 1, 1))), (2, 3, 3))["0"].binary_macs == 0
+    assert rows(nn.Sequential(Scaled((4, 1, 1, 1))), (3, 3, 3))["0"].binary_macs == 108
+    assert rows(nn.Sequential(Scaled((4, 3, 1, 1))), (3, 3, 3))["0"].binary_macs == 0
 
 
 def test_binary_weights_count_one_bit_and_all_others_eight_in_the_small_size() -> None:
@@ -153,7 +171,7 @@ def test_larq_counts_the_moving_statistics_too() -> None:
             "2": "last layer: real-valued weights and input",
         }),
         (nn.Sequential(BinaryLinear(4, 4, binarize_input=False), BinaryLinear(4, 4)), (4,), {
-            "0": "first layer: its weights are binary, but its input is real-valued",
+            "0": "first layer: its input is not binarized: only its weights are packed",
         }),
         (nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)), (4,), {
             "0": "first layer: real-valued weights and input",
@@ -162,12 +180,12 @@ def test_larq_counts_the_moving_statistics_too() -> None:
         }),
         (nn.Sequential(nn.Linear(4, 4), BinaryLinear(4, 4, binarize_weight=False), BinaryLinear(4, 4)), (4,), {
             "0": "first layer: real-valued weights and input",
-            "1": "its input is binary, but its weights are real-valued",
+            "1": "its input is binary, but 4 of its 4 filters take more values than +s and -s: binarize its weights",
         }),
         (nn.Sequential(nn.Linear(4, 4), Signs(), nn.ReLU(), BinaryLinear(4, 4, binarize_input=False), nn.ReLU(),
                        BinaryLinear(4, 4)), (4, 4), {
             "0": "first layer: real-valued weights and input",
-            "3": "its weights are binary, but its input is real-valued, no longer signs after relu in 2",
+            "3": "its input is not binarized: only its weights are packed, no longer signs after relu in 2",
         }),
     ],
 )  # fmt: skip
@@ -182,30 +200,48 @@ def test_a_product_of_two_activations_says_so() -> None:
             return binarize(x) @ x.transpose(-1, -2)
 
     (layer,) = summary(Product(), (3, 4)).layers
-    assert layer.not_binary == "it multiplies two activations, which are not both binary"
+    assert layer.not_binary == "it multiplies two activations, for which there is no packed operator"
 
 
-class NeedsValues(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(nn.Linear(4, 4))
+def test_a_network_that_cannot_be_exported_is_refused_with_the_module_and_the_way_out() -> None:
+    class NeedsValues(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.inner(x)
-        return y * float(y.sum().item())
-
-
-def test_a_model_that_needs_values_is_refused_on_the_meta_device_with_the_way_out() -> None:
-    with torch.device("meta"):
-        model = NeedsValues()
-    with pytest.raises(ValueError, match=r"NeedsValues cannot run on the meta device .*\[1, 4\].* build it on the CPU"):
-        summary(model, (4,))
-    assert not model.inner._forward_hooks
-    assert summary(NeedsValues(), (4,)).float_macs == 16
+    with pytest.raises(ExportError, match=r"1 \(NeedsValues\) decides by values .*torch.where"):
+        summary(nn.Sequential(nn.Linear(4, 4), NeedsValues()), (4,))
 
 
 def test_a_wrong_input_is_told_with_its_module() -> None:
+    with pytest.raises(ExportError, match=r"0 \(Linear\) fails for an input of shape \[1, 5\]"):
+        summary(nn.Sequential(nn.Linear(4, 4)), (5,))
+
+
+def test_a_model_without_values_is_told_to_be_built_on_the_cpu() -> None:
     with torch.device("meta"):
-        model = NeedsValues()
-    with pytest.raises(ValueError, match=r"shape \[1, 5\] \(in inner.0\).* Check the shape"):
-        summary(model, (5,))
+        model = nn.Linear(4, 4)
+    with pytest.raises(ExportError, match=r"weight is on the meta device .*build Linear on the CPU"):
+        summary(model, (4,))
+
+
+@pytest.mark.parametrize("transform", ["none", "balanced"])
+@pytest.mark.parametrize("estimator", ["ste", "ede"])
+def test_weights_that_are_standardized_before_their_sign_is_taken_are_one_bit_each(
+    transform: str, estimator: str
+) -> None:
+    layer = BinaryConv2d(8, 4, 3, weight_transform=transform, estimator=estimator, weight_estimator=estimator)
+    counted = summary(nn.Sequential(layer), (8, 6, 6))
+    assert counted.parameters == {1: 8 * 4 * 9}
+    assert counted.unlearned == 0
+
+
+def test_a_weight_that_two_modules_share_is_counted_in_both() -> None:
+    first, second = BinaryConv2d(4, 4, 1), BinaryConv2d(4, 4, 1)
+    second.weight = first.weight
+    assert summary(nn.Sequential(first, second), (4, 3, 3)).parameters == {1: 32}
+
+
+def test_a_module_that_is_called_twice_multiplies_twice() -> None:
+    layer = BinaryConv2d(4, 4, 1)
+    (row,) = summary(nn.Sequential(layer, layer), (4, 3, 3)).layers
+    assert (row.path, row.binary_macs, row.parameters) == ("0", 2 * 16 * 9, {1: 16})

@@ -1,4 +1,4 @@
-"""Adds up how the outputs of operators differ from their references and from the trained model."""
+"""Adds up the differences of operators' outputs from their references and from the trained model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 import bittern.ops  # noqa: F401  registers the operators
-from bittern.export.capture import capture, channels_last
+from bittern.export.capture import Captured, channels_last
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph
-from bittern.export.passes.binary import BINARIZE
-from bittern.export.passes.sink_binarize import MOVES
-from bittern.export.verification import LayerCheck, Verification, Where
+from bittern.export.passes.signs import BINARIZE, holds_signs
+from bittern.export.verify.result import LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that a reference made: as `bittern.runtime.OperatorCall`, without what went in."""
+    """A call of a reference: like `bittern.runtime.OperatorCall`, without its inputs."""
 
     name: str
     outputs: tuple[npt.NDArray[np.generic], ...]
@@ -33,46 +31,40 @@ class Call:
 
 
 class _Values(fx.Interpreter):
-    """Runs a captured model and keeps the values of the nodes that are asked for."""
+    """Runs a captured model and keeps the values of the nodes called ``names``."""
 
-    def __init__(self, module: fx.GraphModule, wanted: set[str]) -> None:
+    def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
         super().__init__(module)
-        self.wanted = wanted
+        self.names = names
         self.values: dict[str, Any] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        if n.name in self.wanted:
+        if n.name in self.names:
             self.values[n.name] = result
         return result
 
 
 class Comparison:
-    """Adds up the differences of one batch after another.
+    """Adds up the differences between ``captured``, the trained model, and a file, one batch after another.
 
-    ``max_batch``: that of the export of ``operators``, because a dynamic batch gives the nodes other names.
+    ``operators``: the calls of the file. ``batch``: how many images PyTorch computes at a time.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        input_shape: tuple[int, ...],
-        operators: Sequence[Operator],
-        max_batch: int | None = None,
-    ) -> None:
-        self.input_shape = input_shape
-        self.graph: Graph = capture(module, torch.zeros(input_shape), max_batch)
-        self.steps = bool(self.graph.calls(torch.ops.aten.round.default))
-        self.nodes = {node.name: node for node in self.graph.module.graph.nodes}
+    def __init__(self, captured: Captured, operators: Sequence[Operator], batch: int) -> None:
+        self.input_shape = (batch, *captured.input_shape[1:])
+        self.module = captured.graph.module
+        self.steps = captured.rounds
+        self.nodes = {node.name: node for node in self.module.graph.nodes}
         self.operators = operators
-        self.wanted: set[str] = set()
+        self.compared: set[str] = set()
         for operator in operators:
             for name in operator.outputs:
                 if name is None:
                     continue
                 if name not in self.nodes:
                     raise ExportError(f"the file was not exported from this model, which has no node {name}")
-                self.wanted |= {name, *_binarized(self.nodes[name])}
+                self.compared |= {name, *_binarized(self.nodes[name])}
         self.layers: dict[tuple[int, int], dict[str, Any]] = {}
         self.logit_margin = 0.0
         self.images = 0
@@ -80,7 +72,7 @@ class Comparison:
         self.model_logits: list[np.ndarray] = []
 
     def filled(self, images: np.ndarray) -> Tensor:
-        """``images`` and as many zeros as a whole chunk needs, in the engine's order of memory."""
+        """``images``, filled up with zeros to a whole chunk, in the engine's order of memory."""
         result = torch.zeros(self.input_shape)
         result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
         return channels_last(result)
@@ -88,9 +80,11 @@ class Comparison:
     def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | Call]") -> None:
         """One chunk of images, and the engine's logits and calls on it; calls without inputs are the reference's."""
         if [call.name for call in calls] != [operator.op for operator in self.operators]:
-            raise ExportError("the engine called other operators than the file's metadata lists: export it again")
+            raise ExportError(
+                "the engine called other operators than the file's metadata lists: export the model again"
+            )
         count = len(images)
-        model = _Values(self.graph.module, self.wanted)
+        model = _Values(self.module, self.compared)
         with torch.no_grad():
             model_logits = model.run(self.filled(images))[:count]
         if tuple(model_logits.shape) != logits.shape:
@@ -186,7 +180,7 @@ class Comparison:
         return Where(self.images + image, channel, tuple(pixel))
 
     def result(self, isa: str, other_constants: Sequence[tuple[str, ...]] | None = None) -> Verification:
-        """``other_constants``: for each operator, as of `bittern.export.constants`."""
+        """``other_constants``: for each operator, as of `other_constants`."""
         logits, model_logits = np.concatenate(self.logits), np.concatenate(self.model_logits)
         layers = []
         for (index, _), row in sorted(self.layers.items()):
@@ -209,15 +203,7 @@ def _binarized(node: fx.Node) -> set[str]:
     """The nodes whose values are binarized to the signs that ``node`` holds; its input where it holds none."""
     if node.target is BINARIZE or not node.all_input_nodes:
         return {source.name for source in node.all_input_nodes[:1]}
-    return set().union(*map(_binarized, node.all_input_nodes)) if _holds_signs(node) else set()
-
-
-def _holds_signs(node: fx.Node) -> bool:
-    """Whether ``node`` is a `binarize`, or moves or pools the result of one."""
-    if node.target is BINARIZE:
-        return True
-    moves = (*MOVES, torch.ops.aten.cat.default, torch.ops.aten.max_pool2d.default, torch.ops.aten.max_pool1d.default)
-    return node.target in moves and all(map(_holds_signs, node.all_input_nodes))
+    return set().union(*map(_binarized, node.all_input_nodes)) if holds_signs(node) else set()
 
 
 def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 import json
 
 import pytest
-import torch
 from torch import nn
 
-from bittern.models import latency, nearest_rates, predict, summary
-from bittern.models.latency import Rate, Rates, all_rates
-from bittern.models.record import record
-from models.small import MODELS, costs, full, small, small_input
+from bittern.export import capture, latency, nearest_rates, predict, rewrite, summary
+from bittern.export.latency import Rate, Rates, all_rates
+from bittern.export.operations import operations
+from models.small import MODELS, costs, small, small_input
 
 PLAIN = Rates("a machine", "avx9", 2.0, {"other": Rate(None, 4.0, 100.0), "float pointwise": Rate(10.0, None, 50.0)})
 
@@ -48,10 +47,10 @@ def test_every_model_has_a_prediction_and_keeps_less_than_it_would_in_float(name
     total = costs(name)
     assert predict(total, nearest_rates()).seconds > 0
     assert total.peak is not None
-    model, x = small(name).eval(), small_input(name, batch=1)
-    seen = record(model, tuple(x.shape[1:]))
-    largest = max(value.numel for value in seen.values)
-    assert 0 < summary(model, tuple(x.shape[1:])).peak.live_bytes <= 4 * 4 * largest  # type: ignore[union-attr]
+    deployed = rewrite(capture(small(name), small_input(name, batch=1)))
+    peak = operations(deployed).peak
+    assert peak is not None
+    assert 0 < peak.live_bytes <= 4 * 4 * max(value.numel for value in deployed.values.values())
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -60,7 +59,3 @@ def test_multiply_accumulates_of_operations_are_those_of_layers(name: str) -> No
     assert sum(operation.macs for operation in total.operations) == total.binary_macs + total.float_macs
     binary = sum(operation.macs for operation in total.operations if operation.kind.startswith("binary"))
     assert binary == total.binary_macs
-
-
-def test_models_of_the_list_take_no_memory() -> None:
-    assert all(p.device == torch.device("meta") for p in full("reactnet-a").parameters())

@@ -1,17 +1,19 @@
 """int8 for the float layers of a deployed graph, by PyTorch's PT2E quantization. Bittern's operators stay as they are.
 
 Convolutions and linear layers get 8-bit weights (a scale per channel) and 8-bit activations (a scale per tensor, from
-calibration images); so do the activations behind them, and sums and products of such results alone. A sum that reads a
-result of Bittern's operators stays float: that is the residual path, where 8 bits would cost accuracy and no time.
+calibration images); so do activation functions behind them, and sums and products of such results alone. A sum that
+reads a result of Bittern's operators stays float: it is the residual path, where 8 bits cost accuracy and save no time.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from bittern.export.capture import channels_last
+from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, input_nodes, shape
 from bittern.export.quiet import third_party_quiet
@@ -54,25 +56,25 @@ def check_calibration(images: Tensor | Sequence[Tensor], input_shape: tuple[int,
     """
     parts = [images] if isinstance(images, Tensor) else list(images)
     if not parts:
-        raise ExportError("int8 needs calibration images, got none; give some hundred of the training set")
-    wanted = ", ".join(["M", *map(str, input_shape[1:])])
+        raise ExportError("int8 needs calibration images, got none; give a few hundred of the training set")
+    expected = ", ".join(["M", *map(str, input_shape[1:])])
     for part in parts:
         if not isinstance(part, Tensor) or part.dtype != torch.float32:
             got = part.dtype if isinstance(part, Tensor) else type(part).__name__
-            raise ExportError(f"calibration images must be float32 tensors [{wanted}], preprocessed; got {got}")
+            raise ExportError(f"calibration images must be float32 tensors [{expected}], preprocessed; got {got}")
         if tuple(part.shape[1:]) != tuple(input_shape[1:]) or part.dim() != len(input_shape):
-            raise ExportError(f"calibration images must be of shape [{wanted}], got {list(part.shape)}")
+            raise ExportError(f"calibration images must be of shape [{expected}], got {list(part.shape)}")
     joined = torch.cat(parts).cpu()
     if len(joined) == 0:
-        raise ExportError("int8 needs calibration images, got none; give some hundred of the training set")
+        raise ExportError("int8 needs calibration images, got none; give a few hundred of the training set")
     if not bool(torch.isfinite(joined).all()):
         bad = int((~torch.isfinite(joined.flatten(1)).all(1)).sum())
         raise ExportError(f"{bad} of {len(joined)} calibration images hold NaN or infinite values: leave them out")
     return joined
 
 
-def quantize(graph: Graph, images: Tensor) -> None:
-    """Quantizes the float layers of a graph behind the passes, calibrated on ``images`` (`check_calibration`).
+def quantize(deployed: Deployed, images: Tensor) -> Deployed:
+    """The same graph with quantized float layers, calibrated on ``images`` (`check_calibration`).
 
     Raises:
         ExportError: torchao or ExecuTorch is missing, or refuses the graph.
@@ -92,6 +94,7 @@ def quantize(graph: Graph, images: Tensor) -> None:
 
         quantizer = Quantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
         quantizer.set_filter_function(lambda node: node.target not in _COMBINE or _is_int8(node))
+        graph = deployed.graph.copy()
         try:
             with torch.no_grad():
                 observed = prepare_pt2e(graph.module, quantizer)
@@ -100,6 +103,7 @@ def quantize(graph: Graph, images: Tensor) -> None:
                 graph.module = convert_pt2e(observed)
         except Exception as error:
             raise ExportError(f"the float layers cannot be quantized: {first_line(error)}") from error
+    return replace(deployed, graph=graph, int8=True)
 
 
 def _is_int8(node: Any) -> bool:

@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor, nn
 
-from bittern.models import summary
-from bittern.models.activations import Operation
+from bittern.export import summary
+from bittern.export.operations import Operation
 from bittern.nn import BinaryConv2d
 from bittern.ops.binarize import binarize
 
@@ -32,7 +32,7 @@ def test_a_result_whose_signs_alone_are_read_takes_a_bit_an_element() -> None:
         ),
         (32, 8, 8),
     )
-    assert (first.path, first.kind) == ("0", "float conv")  # its input is an image
+    assert (first.path, first.kind) == ("0", "float conv")  # on packed weights
     assert first.written_bytes == BITS
     assert (second.kind, second.written_bytes) == ("binary pointwise", FLOATS)
     assert second.read_bytes == BITS + 32 * 32 / 8
@@ -43,7 +43,7 @@ def test_a_shortcut_keeps_floats_and_bits_alive() -> None:
     assert (pack.kind, conv.kind) == ("pack", "binary conv")
     assert pack.live_bytes == FLOATS + BITS  # the input, and its bits
     # The input waits for the addition, which joins the convolution; so does the result.
-    assert conv.read_bytes == FLOATS + BITS + 32 * 32 * 9 / 8
+    assert conv.read_bytes == FLOATS + BITS + 32 * 32 * 9 / 8 + 2 * 32 * 4  # with the scale and bias of the BatchNorm
     assert (conv.written_bytes, conv.live_bytes) == (FLOATS, FLOATS + BITS + FLOATS)
 
 
@@ -57,10 +57,16 @@ def test_the_peak_is_where_most_is_alive() -> None:
 
 def test_bytes_of_a_layers_output_are_those_that_are_kept() -> None:
     model = nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), BinaryConv2d(32, 32, 1), nn.Flatten(), nn.Linear(2048, 2)
-    )
+        nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), BinaryConv2d(32, 32, 1), BinaryConv2d(32, 32, 1),
+        nn.Flatten(), nn.Linear(2048, 2),
+    )  # fmt: skip
     layers = {layer.path: layer.output_bytes for layer in summary(model, (3, 8, 8)).layers}
-    assert layers == {"0": BITS, "1": BITS, "2": FLOATS, "4": 8}
+    assert layers == {"0": FLOATS, "1": FLOATS, "2": BITS, "3": FLOATS, "5": 8}
+
+
+def test_bits_of_fewer_channels_than_a_word_has_take_whole_words() -> None:
+    pack, conv = operations(BinaryConv2d(3, 40, 1), (3, 8, 8))
+    assert (pack.written_bytes, conv.written_bytes) == (4 * 64, 4 * 40 * 64)
 
 
 def test_signs_that_are_taken_twice_of_one_tensor_are_kept_once() -> None:
@@ -88,9 +94,14 @@ def test_views_and_padding_take_no_memory_and_in_place_steps_no_more() -> None:
 def test_concatenated_signs_stay_bits() -> None:
     class Cat(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.cat([binarize(x[:, :16]), binarize(x[:, 16:])], 1)
+            y = torch.cat([binarize(x), binarize(x + 1)], 1)
+            return nn.functional.conv2d(y, binarize(self.weight))
 
-    assert operations(Cat(), (32, 8, 8))[-1].written_bytes == BITS
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(32, 64, 1, 1))
+
+    assert operations(Cat(), (32, 8, 8))[-1].read_bytes == 2 * BITS + 32 * 64 / 8
 
 
 def test_float_steps_that_run_by_themselves_are_counted_and_folded_ones_are_not() -> None:

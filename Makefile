@@ -3,7 +3,7 @@
 #   make demo     train, export, run and time a small binary network
 #   make test     lint, types, and all tests
 #   make fuzz     look for arguments and files that the engine does not survive: SECONDS=600 of it (docs/testing.md)
-#   make bench    measure against other engines; make bench-kernels, bench-networks, bench-macs are its parts
+#   make bench    measure against other engines (benchmarks/README.md)
 #
 # Variables:
 #   PYTHON         the Python (>= 3.11) that .venv is made from
@@ -19,7 +19,7 @@ SETUP := .venv/.setup
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*' -not -path '*/fuzz/*')
 
-.PHONY: demo test test-fast lint format fuzz bench bench-kernels bench-networks bench-macs setup clean
+.PHONY: demo test test-fast lint format fuzz bench setup clean
 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
@@ -46,18 +46,9 @@ fuzz: $(NATIVE)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS)
 
 # BENCH_FLAGS: such as "--only linear", "--rounds 5", "--no-rivals" (benchmarks/__main__.py). Rivals are installed in
-# build/bench on first use.
+# build/bench on first use. Other benchmarks: .venv/bin/python -m benchmarks --help.
 bench: $(NATIVE)
-	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
-
-bench-kernels: $(NATIVE)
-	@$(BIN)/python -m benchmarks kernels $(BENCH_FLAGS)
-
-bench-networks: $(NATIVE)
-	@$(BIN)/python -m benchmarks networks $(BENCH_FLAGS)
-
-bench-macs: $(NATIVE)
-	@$(BIN)/python -m benchmarks macs $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks all $(BENCH_FLAGS)
 
 setup: $(NATIVE)
 

@@ -69,8 +69,8 @@ class Call {
   // Tells the event tracer, if there is one, which kernel does the work, by an event "kernel NAME" of no duration.
   void note_kernel(const char* name);
 
-  // Calls f(begin, end) on ranges that cover [0, count), on the host's threads; `work` is the number of simple operations
-  // per item, and keeps small calls on one thread.
+  // Calls f(begin, end) on ranges that cover [0, count), on the host's threads; `work` is the number of simple
+  // operations per item, and keeps small calls on one thread.
   void parallel(int64_t count, int64_t work, executorch::runtime::FunctionRef<void(int64_t, int64_t)> f);
 
  private:

@@ -1,9 +1,9 @@
 // conv2d, conv2d_packed, conv2d_float_packed, conv2d_threshold:
 //     (Tensor x, Tensor weight, int in_channels, int out_channels, int[2] kernel_size, int[2] stride, int[4] padding,
-//      int[2] dilation, int groups, int pad_value, ...) followed by the arguments of operators/epilogue.h
+//      int[2] dilation, int groups, int pad_value, ...) followed by those of operators/epilogue.h
 //
-// conv2d_weight_only, conv2d_weight_only_packed, conv2d_weight_only_float_packed: the same with float images x, groups 1
-// and pad_value 0.
+// conv2d_weight_only, conv2d_weight_only_packed, conv2d_weight_only_float_packed: the same with float images x,
+// groups 1 and pad_value 0.
 #include "kernels/conv2d/conv2d.h"
 
 #include <cinttypes>

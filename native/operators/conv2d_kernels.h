@@ -8,8 +8,8 @@
 
 namespace bittern {
 
-// A convolution or linear layer. Sets of groups (operators/conv2d_input.h) are convolutions of their own on a part of the
-// channels.
+// A convolution or linear layer. Sets of groups (operators/conv2d_input.h) are convolutions of their own on a part of
+// the channels.
 struct Conv2dWork {
   Conv2dArgs args;  // of the first set; its border is that of the blocks of all sets, side by side
   int64_t sets, pixels;
@@ -28,8 +28,8 @@ struct Conv2dOperands {
 
 struct Conv2dRow {
   const Conv2dImplementation* kernel;
-  // Brings input and weights of all sets into the kernel's form, in scratch memory, and points `args`, those of the first
-  // set, to them. Fails the call if scratch memory runs out.
+  // Brings input and weights of all sets into the kernel's form, in scratch memory, and points `args`, those of the
+  // first set, to them. Fails the call if scratch memory runs out.
   Conv2dOperands (*prepare)(Call& call, const Conv2dWork& work, Conv2dArgs* args);
 };
 

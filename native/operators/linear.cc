@@ -1,5 +1,5 @@
 // linear, linear_packed, linear_float_packed, linear_threshold:
-//     (Tensor x, Tensor weight, int in_features, int out_features, ...) followed by the arguments of operators/epilogue.h
+//     (Tensor x, Tensor weight, int in_features, int out_features, ...) followed by those of operators/epilogue.h
 //
 // linear_weight_only, linear_weight_only_packed, linear_weight_only_float_packed: the same with float rows x.
 //

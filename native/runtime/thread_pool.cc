@@ -6,9 +6,9 @@
 
 #include "runtime/log.h"
 
-// ExecuTorch 1.5.1 has a public function to read the number of threads, and none to set it: its wheel exports this class
-// but not its header, extension/threadpool/threadpool.h. Only a pointer to it is held, so its layout does not matter.
-// tests/native/test_thread_pool.py fails if another version is pinned or a symbol is missing.
+// ExecuTorch 1.5.1 has a public function to read the number of threads, and none to set it: its wheel exports this
+// class but not its header, extension/threadpool/threadpool.h. Only a pointer to it is held, so its layout does not
+// matter. tests/native/test_thread_pool.py fails if another version is pinned or a symbol is missing.
 namespace executorch::extension::threadpool {
 class ThreadPool {
  public:

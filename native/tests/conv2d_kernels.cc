@@ -1,5 +1,5 @@
-// Every convolution kernel, called by its name with its operands in its form; and how long it takes beside the direct one,
-// from which the limits of the others are chosen.
+// Every convolution kernel, called by its name with its operands in its form; and how long it takes beside the direct
+// one, from which the limits of the others are chosen.
 #include "operators/conv2d_kernels.h"
 
 #include <executorch/runtime/kernel/kernel_runtime_context.h>
@@ -180,9 +180,9 @@ const Conv2dRow* other_row(uint32_t flags) {
   return nullptr;
 }
 
-// For a linear layer with float output: (name of the set's other kernel, nanoseconds of the direct kernel, nanoseconds of
-// the other, which include bringing the operands into its form), each the shortest of `repeats` taken in turn; no name
-// where the set of this name has no other kernel.
+// For a linear layer with float output: (name of the set's other kernel, nanoseconds of the direct kernel, nanoseconds
+// of the other, which include bringing the operands into its form), each the shortest of `repeats` taken in turn; no
+// name where the set of this name has no other kernel.
 std::tuple<std::string, int64_t, int64_t> linear_times(const std::string& isa_name, int64_t rows, int64_t blocks,
                                                        int64_t words, int repeats) {
   const Isa* isa = choose_isa(detect_arch_flags(), isa_name.c_str());

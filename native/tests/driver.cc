@@ -1,8 +1,8 @@
 // Calls of operators over a pipe, for machines where Python's test binding does not run: another CPU under an emulator.
 //
 //     driver             reads requests from stdin and answers on stdout, until stdin ends
-//     driver --about     prints three lines: the instruction sets of this architecture, those that this CPU runs, and the
-//                        kernels in use
+//     driver --about     prints three lines: the instruction sets of this architecture, those that this CPU runs, and
+//                        the kernels in use
 //
 // A request is a u64 length and as many bytes; an answer too. All numbers are little-endian.
 //

@@ -1,4 +1,4 @@
-// Every row of pack/kernels.inc and max_pool2d/kernels.inc, called by its name; and the clock that times are counted in.
+// Every row of pack/kernels.inc and max_pool2d/kernels.inc, called by its name; and the CPU's clock.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>

@@ -1,5 +1,5 @@
-// Scratch memory for operators in blocks of exactly the size asked for, so that AddressSanitizer sees the first byte past
-// one.
+// Scratch memory for operators in blocks of exactly the size asked for, so that AddressSanitizer sees the first byte
+// past one.
 #pragma once
 
 #include <executorch/runtime/core/memory_allocator.h>

@@ -4,6 +4,7 @@ Instruction sets and kernels are those that the built test binding lists: a new 
 is tested as it is.
 """
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,23 +13,27 @@ import pytest
 
 from native import emulated, sanitized
 from native.emulated import Emulated, MissingError
-from native.sanitized import FAMILIES, Native
+from native.sanitized import FAMILIES, Listed, Native
 
 EMULATED = [pytest.param(f"aarch64-{isa}", marks=pytest.mark.slow) for isa in emulated.CPUS]
+
+
+@functools.cache
+def _listed() -> Listed:
+    try:
+        return sanitized.listed()
+    except RuntimeError:  # which the fixture native_folder reports
+        return Listed({"unbuilt": 0}, {family: {"unbuilt": 0} for family in FAMILIES})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     families = [family for family in FAMILIES if f"{family}_kernel" in metafunc.fixturenames]
     if not families and "native" not in metafunc.fixturenames:
         return
-    try:
-        listed = sanitized.listed()
-    except RuntimeError:  # which the fixture native_folder reports
-        listed = sanitized.Listed({"unbuilt": 0}, {family: {"unbuilt": 0} for family in FAMILIES})
     for family in families:
-        metafunc.parametrize(f"{family}_kernel", listed.rows[family], indirect=True, scope="session")
+        metafunc.parametrize(f"{family}_kernel", _listed().rows[family], indirect=True, scope="session")
     if "native" in metafunc.fixturenames:
-        metafunc.parametrize("native", [*listed.isas, *EMULATED], indirect=True, scope="session")
+        metafunc.parametrize("native", [*_listed().isas, *EMULATED], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from native.sanitized import Native, NativeError, fresh
 
-Call = tuple[str, list[Any], list[NDArray[Any]]]
+Arguments = tuple[str, list[Any], list[NDArray[Any]]]
 
 
 def packed(*shape: int) -> NDArray[np.int32]:
@@ -22,7 +22,7 @@ def ones(*shape: int) -> NDArray[np.float32]:
     return np.ones(shape, np.float32)
 
 
-def conv2d_call(name: str = "conv2d") -> Call:
+def conv2d_call(name: str = "conv2d") -> Arguments:
     """A valid call: 40 channels in, 20 filters of 3 x 3, a 5 x 6 image."""
     inputs: list[Any] = [packed(1, 5, 6, 2), packed(2, 18, 16), 40, 20, [3, 3], [1, 1], [1, 1, 1, 1], [1, 1], 1, 0]
     floats, bits = fresh((1, 20, 5, 6), np.float32, channels_last=True), fresh((1, 5, 6, 1), np.int32)
@@ -34,35 +34,35 @@ def conv2d_call(name: str = "conv2d") -> Call:
     return name, [*inputs, None], [bits] if name == "conv2d_packed" else [floats, bits]
 
 
-def linear_call() -> Call:
+def linear_call() -> Arguments:
     return "linear_float_packed", [packed(3, 2), packed(2, 2, 16), 40, 20, *[None] * 12], [ones(3, 20), packed(3, 1)]
 
 
-def weight_only_call() -> Call:
+def weight_only_call() -> Arguments:
     """As conv2d_call, with a float image."""
     _, inputs, outputs = conv2d_call("conv2d_float_packed")
     image = fresh((1, 40, 5, 6), np.float32, channels_last=True)
     return "conv2d_weight_only_float_packed", [image, *inputs[1:]], outputs
 
 
-def linear_weight_only_call() -> Call:
+def linear_weight_only_call() -> Arguments:
     _, inputs, outputs = linear_call()
     return "linear_weight_only_float_packed", [ones(3, 40), *inputs[1:]], outputs
 
 
-def pack_call() -> Call:
+def pack_call() -> Arguments:
     return "pack", [ones(1, 40, 2, 3), None, 1], [packed(1, 2, 3, 2)]
 
 
-def unpack_call() -> Call:
+def unpack_call() -> Arguments:
     return "unpack", [packed(1, 2, 3, 2), 40, -1], [ones(1, 2, 3, 40)]
 
 
-def max_pool2d_call() -> Call:
+def max_pool2d_call() -> Arguments:
     return "max_pool2d", [packed(1, 4, 6, 2), [2, 2], [2, 2], [0, 0, 0, 0], [1, 1]], [packed(1, 2, 3, 2)]
 
 
-VALID: dict[str, Callable[[], Call]] = {
+VALID: dict[str, Callable[[], Arguments]] = {
     "conv2d": conv2d_call,
     "conv2d_packed": lambda: conv2d_call("conv2d_packed"),
     "conv2d_float_packed": lambda: conv2d_call("conv2d_float_packed"),

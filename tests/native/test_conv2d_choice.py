@@ -7,12 +7,12 @@ import pytest
 
 from native.sanitized import Native, listed
 
-Layer = dict[str, int]
+LayerSizes = dict[str, int]
 
-LARGE: Layer = {"pixels": 400, "filters": 256, "words": 36, "pixel_words": 4}
+LARGE: LayerSizes = {"pixels": 400, "filters": 256, "words": 36, "pixel_words": 4}
 
 
-def layers() -> Iterator[Layer]:
+def layers() -> Iterator[LayerSizes]:
     sizes = {
         "pixels": (1, 8, 12, 32, 400),
         "filters": (16, 17, 64, 256),
@@ -57,7 +57,7 @@ def test_every_instruction_set_has_a_direct_kernel_of_its_own() -> None:
         ({"masked": True}, "share words"),
     ],
 )
-def test_the_other_kernels_say_which_rule_a_layer_breaks(any_native: Native, change: Layer, rule: str) -> None:
+def test_the_other_kernels_say_which_rule_a_layer_breaks(any_native: Native, change: LayerSizes, rule: str) -> None:
     for name in itertools.filterfalse(is_direct, listed().rows["conv2d"]):
         assert any_native.conv2d_why_not(name, **LARGE) is None
         assert rule in any_native.conv2d_why_not(name, **{**LARGE, **change})

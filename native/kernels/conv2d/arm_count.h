@@ -4,8 +4,8 @@
 // pair of weights (4 filters each), and three results in flight, or two beside the bytes of 1 that UDOT takes.
 // Compilers load every weight of a block before they use the first, which is more than there are registers, and then
 // keep counters in memory. So each instruction is an asm statement: these keep their order, and the compiler only
-// allocates registers. Within a step of two words all operands are loaded six or more instructions before their use, for
-// cores that execute in order.
+// allocates registers. Within a step of two words all operands are loaded six or more instructions before their use,
+// for cores that execute in order.
 #pragma once
 
 #include <arm_neon.h>

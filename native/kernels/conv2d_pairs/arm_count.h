@@ -1,5 +1,5 @@
-// The inner loop of conv2d_pairs on aarch64, scheduled by hand. conv2d_pairs.h says what it computes, conv2d/arm_count.h
-// why each instruction is an asm statement.
+// The inner loop of conv2d_pairs on aarch64, scheduled by hand. conv2d_pairs.h says what it computes,
+// conv2d/arm_count.h why each instruction is an asm statement.
 //
 // Counters of 2 pixels and 2 blocks of 16 filters are 16 of the 32 registers. The other sixteen: two words of each pixel,
 // two words of weights for eight filters, four results in flight, and the bytes of 1 that UDOT takes. The weights of

@@ -6,8 +6,8 @@
 //
 // whose last two terms depend on the input alone and on the filter alone. (Among the bits x0 == w0, w0 == w1, x0 != x1
 // the majority is the complement of the selected bit, and their parity is x1 != w1: a full adder.) So a pair of words
-// costs xor, selection, popcount and addition instead of twice xor, popcount, addition: 4 instructions for 6. Winograd's
-// inner product (IEEE Trans. Computers C-17, 1968) halves multiplications in the same way.
+// costs xor, selection, popcount and addition instead of twice xor, popcount, addition: 4 instructions for 6.
+// Winograd's inner product (IEEE Trans. Computers C-17, 1968) halves multiplications in the same way.
 //
 //     count(p, o) = 2 * sum popcount(x'0 ^ w'0 ? x'1 : w'1) + pixel_counts[p] - filter_counts[o]
 //

@@ -79,8 +79,8 @@ BITTERN_INLINE void count_pairs(const uint32_t* const (&first)[P], const PairedW
   for (int64_t k = 1; k < weight.pairs; ++k) count_pair<V, false>(first, weight, k, counts);
 }
 
-// The next weights, fetched into the cache a few lines per tile. The counting loop would otherwise wait for every strip,
-// as weights lie further away than the other operands of a layer.
+// The next weights, fetched into the cache a few lines per tile. The counting loop would otherwise wait for every
+// strip, as weights lie further away than the other operands of a layer.
 class NextWeight {
  public:
   // The strip of up to `blocks` blocks from filter `next` on, fetched during `tiles` tiles.

@@ -19,7 +19,7 @@ LONGEST = 700
 """Characters of a message; torch's own run to several thousand."""
 
 
-class Call(nn.Module):
+class Applied(nn.Module):
     def __init__(self, function: Callable[[nn.Module, Tensor], object], **modules: nn.Module) -> None:
         super().__init__()
         self.function = function
@@ -33,7 +33,7 @@ class Call(nn.Module):
 def network(function: Callable[[nn.Module, Tensor], object], **modules: nn.Module) -> nn.Module:
     """``function`` as module ``blocks.1``, behind another layer."""
     net = nn.Sequential()
-    net.add_module("blocks", nn.Sequential(nn.Conv2d(3, 3, 1), Call(function, **modules)))
+    net.add_module("blocks", nn.Sequential(nn.Conv2d(3, 3, 1), Applied(function, **modules)))
     return net
 
 
@@ -57,8 +57,8 @@ def halve_until_small(_: nn.Module, x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]] = {
-    "if": (lambda _, x: x * 2 if x.sum() > 0 else x, ("blocks.1 (Call)", "decides by values", "torch.where")),
-    "while": (halve_until_small, ("blocks.1 (Call)", "decides by values", "test_bad_models.py:")),
+    "if": (lambda _, x: x * 2 if x.sum() > 0 else x, ("blocks.1 (Applied)", "decides by values", "torch.where")),
+    "while": (halve_until_small, ("blocks.1 (Applied)", "decides by values", "test_bad_models.py:")),
     "range": (lambda _, x: sum(x for _ in range(int(x.abs().max()))), ("blocks.1", "decides by values")),
     "cond": (
         lambda _, x: torch.cond(x.sum() > 0, lambda x: x * 2, lambda x: x + 1, (x,)),
@@ -77,10 +77,10 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     "rrelu": (lambda _, x: F.rrelu(x), ("cannot lower the model", "aten::rrelu")),
     "no fake": (
         lambda _, x: no_fake(x),
-        ("blocks.1 (Call)", "no fake kernel", "::no_fake", "register_fake"),
+        ("blocks.1 (Applied)", "no fake kernel", "::no_fake", "register_fake"),
     ),
     "no kernel": (lambda _, x: no_kernel(x), ("bittern_tests::no_kernel in blocks.1", "no kernel in the engine")),
-    "numpy": (lambda _, x: torch.from_numpy(x.numpy() * 2), ("blocks.1 (Call)", "numpy", "torch operators")),
+    "numpy": (lambda _, x: torch.from_numpy(x.numpy() * 2), ("blocks.1 (Applied)", "numpy", "torch operators")),
     "two results": (lambda _, x: (x, x * 2), ("returns 2 values", "one tensor")),
     "no result": (lambda _, x: None, ("returns None", "one tensor")),
     "integers": (lambda _, x: x.argmax(1), ("returns torch.int64", "float32", "logits")),
@@ -91,9 +91,9 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     ),
     "shape": (
         lambda _, x: F.conv2d(x, torch.ones(2, 4, 1, 1)),
-        ("blocks.1 (Call) fails", "4 channels"),
+        ("blocks.1 (Applied) fails", "4 channels"),
     ),
-    "own error": (lambda _, x: {}["no such key"], ("blocks.1 (Call) fails", "no such key")),
+    "own error": (lambda _, x: {}["no such key"], ("blocks.1 (Applied) fails", "no such key")),
 }
 
 
@@ -205,8 +205,8 @@ def test_what_looks_unusual_but_runs_is_exported(tmp_path: Path) -> None:
 
 # Operators that could draw random numbers, and here draw none.
 NOT_RANDOM: dict[str, nn.Module] = {
-    "attention": Call(lambda _, x: F.scaled_dot_product_attention(x, x, x)),
-    "attention layer": Call(lambda self, x: self.layer(x, x, x)[0], layer=nn.MultiheadAttention(8, 2)),
+    "attention": Applied(lambda _, x: F.scaled_dot_product_attention(x, x, x)),
+    "attention layer": Applied(lambda self, x: self.layer(x, x, x)[0], layer=nn.MultiheadAttention(8, 2)),
     "transformer": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
 }
 

@@ -15,13 +15,14 @@ from bittern.export.capture import Captured
 from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.passes.signs import BINARIZE
 from bittern.export.passes.views import Pad
+from bittern.export.passes.views.aten import BATCH_NORM, NATIVE_BATCH_NORM
 from bittern.export.products import product, tensor_shape
 from bittern.runtime.metadata import Operator
 
 _aten = torch.ops.aten
 _ELEMENTWISE = (
-    _aten.batch_norm.default,
-    _aten._native_batch_norm_legit_no_training.default,
+    BATCH_NORM,
+    NATIVE_BATCH_NORM,
     BINARIZE,
     _aten.prelu.default,
     _aten._prelu_kernel.default,

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.graph import arguments, operator_name
+from bittern.export.passes.views import PackedLayer
+from bittern.export.passes.views.packed import PACKED_CONV2D, PACKED_LINEAR
 
 _CONVOLUTIONS = {"aten::conv1d", "aten::conv2d", "aten::conv3d"}
 _TRANSPOSED = {"aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d"}
@@ -55,20 +56,13 @@ def product(node: fx.Node, batch: int) -> Product | None:
     """
     if node.op != "call_function" or not hasattr(node.target, "_schema"):
         return None
+    if (layer := PackedLayer.match(node)) is not None:
+        return _packed(layer, batch)
     name, named = operator_name(node), arguments(node)
 
     def sizes(operand: fx.Node) -> tuple[int, ...]:
         return tensor_shape(operand.meta["val"], batch)
 
-    if name.startswith(("bittern::conv2d", "bittern::linear")):
-        packed = "weight_only" not in name
-        x, weight = named["x"], named["weight"]
-        if "in_features" in named:
-            macs = prod(sizes(x)[:-1]) * named["in_features"] * named["out_features"]
-            return Product("linear", macs, packed, x, weight)
-        channels, groups, kernel = named["in_channels"], named["groups"], named["kernel_size"]
-        macs = _pixels(node, batch) * named["out_channels"] * (channels // groups) * prod(kernel)
-        return Product(_form(channels, kernel, groups), macs, packed, x, weight)
     if name in _CONVOLUTIONS:
         x, weight = named["input"], named["weight"]
         form = _form(sizes(x)[-len(sizes(weight)) + 1], sizes(weight)[2:], named["groups"])
@@ -103,12 +97,16 @@ def _evaluated(size: Any, batch: int) -> int:
     return int(expression.subs(dict.fromkeys(expression.free_symbols, batch)))
 
 
-def _pixels(conv: fx.Node, batch: int) -> int:
-    """Pixels of the output of a Bittern convolution: floats are [N, O, OH, OW], bits are [N, OH, OW, words]."""
-    value = conv.meta["val"]
-    value = value[0] if isinstance(value, (tuple, list)) else value
-    shape = tensor_shape(value, batch)
-    return prod(shape[:-1]) if value.dtype == torch.int32 else shape[0] * prod(shape[2:])
+def _packed(layer: PackedLayer, batch: int) -> Product:
+    outputs = layer.node.meta["val"]
+    value = outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+    shape, geometry = tensor_shape(value, batch), layer.geometry
+    # Channels are in words, the last dimension, of packed results.
+    pixels = prod(shape[:-1]) if value.dtype == torch.int32 else prod(shape) // layer.channels
+    linear = layer.channel_dim == -1
+    form = "linear" if linear else _form(geometry.in_channels, geometry.kernel_size, geometry.groups)
+    binary = layer.forms in (PACKED_CONV2D, PACKED_LINEAR)
+    return Product(form, pixels * layer.channels * geometry.depth, binary, layer.input, layer.weight)
 
 
 def _form(channels: int, kernel: tuple[int, ...], groups: int) -> str:

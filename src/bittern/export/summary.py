@@ -141,17 +141,11 @@ def summary(module: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
     Raises:
         ExportError: the module cannot be exported; the message names the module, the operator and the way out.
     """
-    deployed = rewrite(capture(module, torch.zeros(1, *input_shape)))
-    return summarize(module, deployed)
-
-
-def summarize(module: nn.Module, deployed: Deployed) -> ModelSummary:
-    """`summary` of a module whose deployed graph is known."""
-    counting = _Counting(module, deployed)
+    counting = _Counting(module, rewrite(capture(module, torch.zeros(1, *input_shape))))
     learned = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     stored = (tensor for name, tensor in module.state_dict().items() if name not in learned)
     return ModelSummary(
-        input_shape=deployed.captured.input_shape[1:],
+        input_shape=tuple(input_shape),
         layers=tuple(layer for layer in counting.layers() if layer.parameters or layer.binary_macs or layer.float_macs),
         unlearned=sum(tensor.numel() for tensor in stored if tensor.is_floating_point()),
         operations=counting.operations.steps,
@@ -175,7 +169,8 @@ class _Counting:
         self._last: dict[str, fx.Node] = {}  # module -> the node that computes its output
         for node in self._captured.graph.calls():
             for path in module_paths(node):
-                self._last[self._first[path]] = node
+                if path in self._first:  # not a module that `forward` makes
+                    self._last[self._first[path]] = node
 
     def layers(self) -> Iterator[LayerSummary]:
         """All modules in the order in which they end, a module behind its children; then those that do not run."""
@@ -186,7 +181,9 @@ class _Counting:
             yield self._layer(path)
 
     def _layer(self, path: str) -> LayerSummary:
-        names = [name for name, first in self._first.items() if first == path]  # several of a module used in several
+        names = [
+            name for name, first in self._first.items() if first == path
+        ]  # several if it is used in several places
         nodes = [node for node in self._deployed.nodes if node.path in names]
         why_not = [self._reasons[name] for name in names if name in self._reasons]
         parameters: Counter[int] = Counter()

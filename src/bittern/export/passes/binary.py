@@ -70,7 +70,7 @@ def pack(
     for user in x.users:
         other = Pack.match(user)
         shared = other is not None and other.channel_dim == channel_dim and user < reader
-        if other is not None and shared and same_constant(graph, other.threshold, threshold):
+        if other is not None and shared and _same_constant(graph, other.threshold, threshold):
             return user
     constant = None if threshold is None else graph.add_constant(threshold, before)
     return graph.call(before, PACK, (x, constant, channel_dim), provenance)
@@ -80,7 +80,7 @@ def _negated(graph: Graph, bits: fx.Node, channels: Tensor, node: fx.Node) -> fx
     """``bits`` with the given ``channels`` (bool ``[C]``) negated, which makes them those of ``node``."""
     mask = layout.pack_bits(channels)
     for user in bits.users:
-        if user.target is NEGATE and same_constant(graph, user.args[1], mask):
+        if user.target is NEGATE and _same_constant(graph, user.args[1], mask):
             return user
     position = _behind(bits)
     return graph.call(position, NEGATE, (bits, graph.add_constant(mask, position)), Provenance.of(node))
@@ -112,7 +112,7 @@ def packed_max_pool(graph: Graph, pool: MaxPool2d, bits: fx.Node, result: fx.Nod
     return graph.call(pool.node, target, args, provenance)
 
 
-def same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:
+def _same_constant(graph: Graph, constant: object, value: Tensor | None) -> bool:
     """Whether an operand holds ``value``, or is None as it is."""
     if constant is None or value is None:
         return constant is None and value is None

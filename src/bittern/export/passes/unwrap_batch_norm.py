@@ -6,16 +6,12 @@ scale or shift are computed from the input is left alone, and no other pass touc
 
 import operator
 
-import torch
-
 from bittern.export.graph import Graph, Provenance, arguments
-from bittern.export.passes.views.aten import BATCH_NORM
-
-_CAPTURED = torch.ops.aten._native_batch_norm_legit_no_training.default
+from bittern.export.passes.views.aten import BATCH_NORM, NATIVE_BATCH_NORM
 
 
 def unwrap_batch_norm(graph: Graph) -> None:
-    for norm in graph.calls(_CAPTURED):
+    for norm in graph.calls(NATIVE_BATCH_NORM):
         if graph.why_not_constant(norm, "weight", "bias", "running_mean", "running_var") is not None:
             continue
         named = arguments(norm)

@@ -25,7 +25,7 @@ from bittern.export.capture import Captured, capture
 from bittern.export.deployed import Deployed
 from bittern.export.graph import operator_name
 from bittern.export.rewrite import rewrite
-from bittern.export.verify.comparison import Call, Comparison
+from bittern.export.verify.comparison import Comparison, ReferenceCall
 from bittern.export.verify.constants import other_constants
 from bittern.export.verify.result import Verification
 
@@ -144,7 +144,7 @@ class _Calls(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, count: int) -> None:
         super().__init__(module)
         self.count = count
-        self.calls: list[Call] = []
+        self.calls: list[ReferenceCall] = []
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -152,6 +152,6 @@ class _Calls(fx.Interpreter):
         if name.startswith("bittern::"):
             outputs = result if isinstance(result, tuple) else (result,)
             self.calls.append(
-                Call(name.removeprefix("bittern::"), tuple(output[: self.count].numpy() for output in outputs))
+                ReferenceCall(name.removeprefix("bittern::"), tuple(output[: self.count].numpy() for output in outputs))
             )
         return result

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Call:
+class ReferenceCall:
     """A call of a reference: like `bittern.runtime.OperatorCall`, without its inputs."""
 
     name: str
@@ -77,7 +77,7 @@ class Comparison:
         result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
         return channels_last(result)
 
-    def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | Call]") -> None:
+    def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | ReferenceCall]") -> None:
         """One chunk of images, and the engine's logits and calls on it; calls without inputs are the reference's."""
         if [call.name for call in calls] != [operator.op for operator in self.operators]:
             raise ExportError(

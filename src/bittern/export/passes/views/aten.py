@@ -21,13 +21,15 @@ Padding = tuple[int, int, int, int]
 
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
 LINEAR = aten.linear.default
+NATIVE_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
+"""As captured: it returns a tuple."""
 BATCH_NORM = aten.batch_norm.default
+"""As `unwrap_batch_norm` leaves it."""
 MAX_POOL = aten.max_pool2d.default
 PADS = (aten.pad.default, aten.constant_pad_nd.default)
 CAT = aten.cat.default
 SLICE = aten.slice.Tensor
 ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.rsub.Scalar, aten.mul.Tensor, aten.div.Tensor)
-
 
 View = TypeVar("View")
 
@@ -200,7 +202,7 @@ class MaxPool2d:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """BatchNorm in evaluation mode of constants alone, of dimension 1, as `unwrap_batch_norm` leaves it."""
+    """BatchNorm of dimension 1 in evaluation mode, with constants alone: `unwrap_batch_norm` makes it."""
 
     node: fx.Node
     input: fx.Node

@@ -32,7 +32,7 @@ IMAGE, WEIGHT = quarters(2, 6, 8, 9), quarters(4, 6, 3, 2)
 
 
 def captured(function: Callable[[Tensor], Tensor], x: Tensor = IMAGE) -> Graph:
-    return capture(Apply(function), x)
+    return capture(Apply(function), x).graph
 
 
 def only(graph: Graph, match: Callable[[fx.Node], Any]) -> Any:

@@ -60,9 +60,9 @@ def folders() -> list[str]:
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """Dotted name -> file of every module of ``package``."""
+    """Dotted name -> file of every module of ``package``, its extensions by their stubs."""
     found = {}
-    for path in package.rglob("*.py"):
+    for path in (*package.rglob("*.py"), *package.rglob("*.pyi")):
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

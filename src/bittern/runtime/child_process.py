@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bittern import runtime
-from bittern.runtime.engine import FloatArray, OperatorCall
+from bittern.runtime import _engine
+from bittern.runtime.engine import FloatArray, OperatorCall, load
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _calls(
 ) -> tuple[OperatorCall, ...]:
     """The calls that the process wrote; constants, which it leaves out, are taken from a run of one image here."""
     calls = []
-    engine = runtime.load(path)
+    engine = load(path)
     for i, call in enumerate(engine.trace(images[:1])):
         inputs = tuple(arrays.get(f"{i}.in.{position}", value) for position, value in enumerate(call.inputs))
         outputs = tuple(arrays[f"{i}.out.{position}"] for position in range(len(call.outputs)))
@@ -80,9 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
-        engine = runtime.load(options.model, threads=options.threads)
+        engine = load(options.model, threads=options.threads)
         images = np.load(options.input, allow_pickle=False)
-        results: dict[str, Any] = {"logits": engine(images), "isa": np.array(runtime.isa())}
+        results: dict[str, Any] = {"logits": engine(images), "isa": np.array(_engine.isa())}
         if options.trace:
             for i, (call, operator) in enumerate(zip(engine.trace(images), engine.metadata.operators, strict=True)):
                 for position in operator.activations:

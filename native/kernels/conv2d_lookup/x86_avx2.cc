@@ -11,9 +11,9 @@
 // instructions through a front end of 6 a cycle are 8.5 cycles, 241. Eight counters, four registers of nibbles, a table
 // and what is looked up: fourteen of sixteen registers. Layers of 64 filters take 3 pixels: 213.
 //
-// Measured on Zen 4, time of conv2d over time here with the operands brought into form (benchmarks/README.md, "Which of
-// two kernels"): 64 filters 0.9 to 1.0 at 8 pixels, 1.1 to 1.2 at 16; 128 filters and more 1.0 to 1.2 at 8, 1.1 to 1.4
-// at 196; 48 filters never above 1.06.
+// Measured on Zen 4 (benchmarks/results/zen4/kernels.md), time of conv2d over time here with the operands brought into
+// form: 64 filters 0.9 to 1.0 at 8 pixels, 1.1 to 1.2 at 16; 128 filters and more 1.0 to 1.2 at 8, 1.1 to 1.4 at 196; 48
+// filters never above 1.06.
 #include <immintrin.h>
 
 #include "kernels/conv2d_lookup/generic.h"

@@ -146,7 +146,7 @@ class _Reading:
         self._failed += len(batch.attempts)
         self.judge()
         there = torch.tensor([at for at, index in enumerate(batch.chosen) if index is not None], dtype=torch.int64)
-        # A copy, which frees the slot; advanced indexing would be many times slower.
+        # A copy, which frees the slot; advanced indexing would copy index by index.
         images = self.workers.pixels.index_select(0, slot * self.size + there)
         return images.permute(0, 3, 1, 2), [index for index in batch.chosen if index is not None]
 

@@ -10,7 +10,7 @@ from bittern.nn.channels import per_channel
 
 
 class _PReLU(torch.autograd.Function):
-    """``F.prelu`` with a vectorised backward; torch's own branches per element and is 4 to 6 times slower on a CPU."""
+    """``F.prelu`` with a vectorised backward; torch's own branches per element on a CPU."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:

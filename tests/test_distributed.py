@@ -1,20 +1,19 @@
-"""What the environment of torchrun says about the processes."""
+"""What torch.distributed and the environment of torchrun say about the processes."""
 
 import pytest
 
-from bittern._distributed import is_first, world_size
+from bittern._distributed import is_first, launched, world_size
 
 
 def test_without_torchrun_there_is_one_process_which_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "RANK"):
         monkeypatch.delenv(name, raising=False)
-    assert (world_size(), is_first()) == (1, True)
+    assert (world_size(), is_first(), launched()) == (1, True, (0, 1))
 
 
-@pytest.mark.parametrize(("rank", "first"), [("0", True), ("2", False)])
-def test_before_the_group_is_made_torchrun_says_who_is_first(
-    rank: str, first: bool, monkeypatch: pytest.MonkeyPatch
+def test_before_the_group_is_made_a_process_is_alone_and_torchrun_says_who_will_join(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    monkeypatch.setenv("RANK", rank)
-    assert (world_size(), is_first()) == (3, first)
+    monkeypatch.setenv("RANK", "2")
+    assert (world_size(), is_first(), launched()) == (1, True, (2, 3))

@@ -109,7 +109,7 @@ def test_int8_is_calibrated_on_image_files_or_noise_where_weights_are_random(tmp
         (["{run}", "x.pte", "--data", "{tmp}"], "--data is for --int8"),
         (["digits-resnet", "x.pte", "--int8", "--data", "{tmp}"], "there is no image file in"),
         (["digits-resnet", "x.pte", "--int8", "--data", "/no/such"], "data folder /no/such does not exist"),
-        (["{tmp}", "x.pte"], "it is not a run folder"),
+        (["{tmp}", "x.pte"], "has neither model.json nor a checkpoint"),
         (["{run}", "/no/such/folder/x.pte"], "there is no folder /no/such/folder"),
         (["{run}", "{tmp}"], "is a folder; name the file to write"),
     ],

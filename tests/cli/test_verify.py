@@ -57,7 +57,7 @@ def test_the_file_of_another_architecture_is_code_2(model: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{tmp}", "{model}"], "it is not a run folder"),
+        (["{tmp}", "{model}"], "has neither model.json nor a checkpoint"),
         (["{run}", "{run}/log.csv"], "is not a model file"),
         (["{run}", "/no/such.pte"], "/no/such.pte: No such file"),
     ],

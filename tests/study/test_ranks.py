@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bittern.nn import BinaryLinear
-from bittern.study import ranks, watch
+from bittern.study import instruments, ranks, watch
 from bittern.study.files import READINGS_FILE, STEPS_FILE
 from processes import in_two_processes
 
@@ -49,7 +49,7 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda joined: joined.mul_(2))
     order = ["features.2", "classifier.0", "blocks.10", "blocks.2"]
     sums = {"saturation": {site: torch.tensor([i, 10 + i]) for i, site in enumerate(order)}, "channels": {}}
@@ -63,7 +63,7 @@ def test_sites_stay_in_the_order_in_which_they_ran(monkeypatch: pytest.MonkeyPat
 def test_a_probe_is_refused_in_several_processes_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(instruments, "world_size", lambda: 2)
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     with pytest.raises(ValueError, match="one process, not 2"):

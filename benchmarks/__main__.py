@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             "--results", type=Path, help="folder of the CSV files; with --only a temporary one by default"
         )
         speed.add_argument("--fresh", action="store_true", help="ignore what an interrupted call has finished")
+    add("demo", _demo, "what `bittern demo` finds: the table of README.md")
     rates = add("rates", _rates, "the rates from which `bittern inspect` predicts latencies")
     rates.add_argument("--rounds", type=int, default=15)
     steps = add("steps", _steps, "a step of every optimizer")
@@ -103,6 +104,16 @@ def _speed(options: argparse.Namespace) -> None:
         report.write_cpu(campaign.folder)
         print("\n".join(report.cpu_pages(campaign.folder).values()))
     say(f"wrote {campaign.folder}")
+
+
+def _demo(_: argparse.Namespace) -> None:
+    from benchmarks.measure import demo
+    from benchmarks.measure.stamp import this_cpu_folder
+    from benchmarks.tables.demo import demo_table
+
+    folder = this_cpu_folder()
+    write(RESULTS / folder / "demo.csv", demo.measure())
+    print(demo_table(folder))
 
 
 def _rates(options: argparse.Namespace) -> None:

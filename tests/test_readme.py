@@ -1,17 +1,14 @@
 """The README: its example runs as printed, its figures are those of the benchmarks, its links lead somewhere."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.rows import RESULTS
+from benchmarks.tables.demo import demo_table
 from benchmarks.tables.headline import figures
-from bittern.cli._output import bytes_text, count_text, percent_text, seconds_text
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -57,36 +54,7 @@ def test_figures_of_speed_and_accuracy_are_those_of_the_benchmarks() -> None:
 
 def test_the_demo_table_is_that_of_a_run() -> None:
     table = README.read_text().partition("<!-- demo -->\n")[2].partition("<!-- end of demo -->")[0]
-    assert table.strip() == demo_table(json.loads((RESULTS / MACHINE / "demo.json").read_text()))
-
-
-def demo_table(demo: dict[str, Any]) -> str:
-    """The README's table of what ``bittern demo --json`` printed."""
-    binary, twin, sets = demo["binary"], demo["float"], demo["instruction_sets"]
-    differ = sum(each["reference_differences"] for each in sets)
-    compared = sum(layer["values"] for layer in sets[0]["layers"])
-    rows = [
-        ("accuracy on unseen digits, PyTorch", *(percent_text(n["pytorch_accuracy"]) for n in (binary, twin)), ""),
-        ("accuracy on unseen digits, engine", *(percent_text(n["accuracy"]) for n in (binary, twin)), ""),
-        (
-            "same predictions in both",
-            *(f"{n['equal_predictions']} of {demo['test_images']}" for n in (binary, twin)),
-            "",
-        ),
-        (
-            f"bits and floats that differ from the reference, on each of {len(sets)} instruction sets",
-            f"{count_text(differ)} of {count_text(compared)}",
-            "",
-            "",
-        ),
-        ("file", *(bytes_text(n["size"]) for n in (binary, twin)), f"{demo['size_ratio']:.1f} times smaller"),
-        (
-            "latency, one image, one thread",
-            *(seconds_text(n["latency"]) for n in (binary, twin)),
-            f"{demo['speed_ratio']:.1f} times faster",
-        ),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [("", "binary", "float twin", ""), ("---",) * 4, *rows])
+    assert table == demo_table(MACHINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

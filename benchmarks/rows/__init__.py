@@ -12,6 +12,7 @@ from benchmarks.rows.speed import NO_SHORTCUTS as NO_SHORTCUTS
 from benchmarks.rows.speed import ONES as ONES
 from benchmarks.rows.speed import ZEROS as ZEROS
 from benchmarks.rows.speed import ChoiceRow as ChoiceRow
+from benchmarks.rows.speed import DemoRow as DemoRow
 from benchmarks.rows.speed import KernelRow as KernelRow
 from benchmarks.rows.speed import LayerRow as LayerRow
 from benchmarks.rows.speed import MacsRow as MacsRow

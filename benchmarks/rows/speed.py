@@ -147,6 +147,27 @@ class ProofRow(Stamped):
 
 
 @dataclass(frozen=True)
+class DemoRow(Stamped):
+    """One of the two networks of ``bittern demo``, "binary" and "float", on ``images`` unseen digits.
+
+    Accuracies are shares of 1. ``values``: bits and floats compared with the references, on each of ``isas``
+    instruction sets; ``differences``: of all of them.
+    """
+
+    network: str
+    images: int
+    pytorch_accuracy: float
+    accuracy: float
+    equal_predictions: int
+    isas: int
+    values: int
+    differences: int
+    file_bytes: int
+    median_us: float
+    spread: float
+
+
+@dataclass(frozen=True)
 class KernelRow(Stamped):
     """One row of a kernels.inc: the shortest of many calls of the kernel itself.
 

@@ -31,6 +31,7 @@ def test_the_instruction_set_counts_before_the_machine(monkeypatch: pytest.Monke
     assert nearest_rates() is rows[0]
 
 
+@pytest.mark.slow
 def test_measured_rates_are_positive_and_of_every_kind_that_the_models_have() -> None:
     kinds = {operation.kind for name in MODELS for operation in costs(name).operations}
     assert len(all_rates()) >= 1
@@ -42,6 +43,7 @@ def test_measured_rates_are_positive_and_of_every_kind_that_the_models_have() ->
             assert min(rate.macs_per_cycle or 1, rate.bytes_per_cycle or 1) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_a_prediction_and_keeps_less_than_it_would_in_float(name: str) -> None:
     total = costs(name)
@@ -53,6 +55,7 @@ def test_every_model_has_a_prediction_and_keeps_less_than_it_would_in_float(name
     assert 0 < peak.live_bytes <= 4 * 4 * max(value.numel for value in deployed.values.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_multiply_accumulates_of_operations_are_those_of_layers(name: str) -> None:
     total = costs(name)

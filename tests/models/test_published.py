@@ -139,6 +139,7 @@ def learned(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_its_facts_and_they_are_true(name: str) -> None:
     facts, total = get_model(name).facts, costs(name)
@@ -149,6 +150,7 @@ def test_every_model_has_its_facts_and_they_are_true(name: str) -> None:
     assert (facts.top1 is None) == (not facts.top1_source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_are_as_many_as_keras_counts(name: str) -> None:
     norms = [m for m in full(name).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -161,6 +163,7 @@ def test_parameters_are_as_many_as_published(name: str) -> None:
     assert learned(full(name)) == LEARNED_PARAMETERS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BINARY_PARAMETERS)
 def test_binary_parameters_are_as_many_as_published(name: str) -> None:
     assert costs(name).parameters[1] == BINARY_PARAMETERS[name]
@@ -172,6 +175,7 @@ def test_weights_have_the_shapes_of_the_public_checkpoint(name: str) -> None:
     assert Counter(tuple(m.weight.shape) for m in layers) == SHAPES[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MACS)
 def test_multiply_accumulates_are_as_many_as_published(name: str) -> None:
     binary, real = MACS[name]
@@ -179,6 +183,7 @@ def test_multiply_accumulates_are_as_many_as_published(name: str) -> None:
     assert costs(name).float_macs / 1e6 == pytest.approx(real, abs=6 if name == "dorefanet" else 0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL_SIZES)
 def test_the_size_with_8_bit_rest_is_as_published(name: str) -> None:
     # 0.01 for rounding, and 0.007 MiB for BatchNorms of which Larq counts two vectors, though some learn fewer.

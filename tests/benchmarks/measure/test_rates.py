@@ -42,6 +42,7 @@ def test_what_multiplies_nothing_has_no_rate_of_it() -> None:
     assert rate.cycles_per_call == pytest.approx(7, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_every_kind_that_a_model_has_is_measured() -> None:
     measured = {operation.kind for program in PROGRAMS for operation in timed_operations(program)}
     assert {operation.kind for name in MODELS for operation in costs(name).operations} <= measured

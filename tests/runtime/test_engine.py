@@ -155,11 +155,11 @@ def test_a_number_of_threads_must_be_positive_and_not_absurd(model: Path, thread
 @pytest.mark.parametrize("threads", [1, 2])
 def test_one_engine_may_be_called_from_several_threads(model: Path, threads: int) -> None:
     engine, inputs = load(model, threads=threads), [images(count) for count in range(1, 7)]
-    wanted = [engine(x) for x in inputs]
+    expected = [engine(x) for x in inputs]
     wrong: list[int] = []
 
     def call(i: int) -> None:
-        wrong.extend(i for _ in range(30) if not np.array_equal(engine(inputs[i]), wanted[i]))
+        wrong.extend(i for _ in range(30) if not np.array_equal(engine(inputs[i]), expected[i]))
 
     callers = [threading.Thread(target=call, args=(i,)) for i in range(len(inputs))]
     for caller in callers:

@@ -24,7 +24,7 @@ FIGURES = {
     "saturation_first": "Saturated activations, after the first epoch",
     "saturation_last": "Saturated activations, at the end",
     "sdam": "SDAM of latent weights, after the first epoch",
-    "least_cam": "Smallest CAM of latent weights, after the first epoch",
+    "least_cam": "Least CAM of latent weights, after the first epoch",
     "ff": "Flip-flop ratio, mean over all steps",
     "c2i": "C2I, at the end",
     "pi": "Flip rate of the last layer, last twentieth",

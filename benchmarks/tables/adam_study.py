@@ -39,7 +39,7 @@ _TITLES = {
     "saturation_first": "saturated, first epoch",
     "saturation_last": "saturated, end",
     "sdam": "SDAM, first epoch",
-    "least_cam": "smallest CAM, first epoch",
+    "least_cam": "least CAM, first epoch",
     "below_rival": "filters of the first layer that move less than Adam's least",
     "below_rival_all": "of all layers",
     "ff": "flip-flop ratio",

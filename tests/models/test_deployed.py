@@ -95,8 +95,8 @@ def test_every_instruction_set_gives_the_same_bits_and_floats(name: str, isa: st
     expected, actual = ran(name, folder, supported_isas()[0]), ran(name, folder, isa)
     assert actual.isa == isa
     for call, same in zip(actual.calls, expected.calls, strict=True):
-        for output, expected in zip(call.outputs, same.outputs, strict=True):
-            np.testing.assert_array_equal(output, expected, err_msg=call.name)
+        for output, wanted in zip(call.outputs, same.outputs, strict=True):
+            np.testing.assert_array_equal(output, wanted, err_msg=call.name)
     np.testing.assert_array_equal(actual.logits, expected.logits)
 
 

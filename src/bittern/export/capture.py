@@ -3,7 +3,7 @@
 import copy
 import inspect
 import io
-from contextlib import redirect_stderr
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
+from bittern.export.replay import replay
 from bittern.ops._library import image_format
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.reshape.default)
@@ -94,8 +95,21 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
 
 def _graph(module: nn.Module, trace: Tensor, max_batch: int | None) -> Graph:
     try:
+        return _traced(module, trace, max_batch, nullcontext())
+    except ExportError as refused:
+        # What stands in the way may depend on the parameters alone.
+        if (replaying := replay(module, trace)) is None:
+            raise
+        try:
+            return _traced(module, trace, max_batch, replaying)
+        except ExportError:
+            raise refused from None
+
+
+def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: AbstractContextManager[object]) -> Graph:
+    try:
         # Where it fails, torch prints the graph so far; the error says what matters.
-        with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad():
+        with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad(), mode:
             program = torch.export.export(module, (channels_last(trace),), dynamic_shapes=dynamic_shapes(max_batch))
             program = program.run_decompositions({})
             captured = program.module(check_guards=False)

@@ -1,6 +1,5 @@
 """Captures a trained module as a functional graph of ATen operators and `bittern::binarize`."""
 
-import copy
 import inspect
 import io
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
@@ -12,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, Provenance, operator_name
+from bittern.export.own_copy import as_module, own_copy
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
 from bittern.export.replay import replay
@@ -85,7 +85,7 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
     if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
         raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
     _check_example(example)
-    module = _copy(module)
+    module = _copy(as_module(module))
     _check_parameters(module)
     _check_signature(module, example)
     example = example.detach().cpu()
@@ -165,7 +165,7 @@ def _copy(module: nn.Module) -> nn.Module:
                 f"{name} is on the meta device and has no values; build {type(module).__name__} on the CPU"
             )
     try:
-        return copy.deepcopy(module).cpu().eval().requires_grad_(False)
+        return own_copy(module).cpu().eval().requires_grad_(False)
     except Exception as error:
         raise ExportError(
             f"{type(module).__name__} cannot be copied, which export does first: {error}. "

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 Read = tuple[str, Any]
 """What was called, and what it gave."""
 
-_READS = ("item", "tolist", "__bool__", "__float__", "__int__", "__index__", "is_nonzero")
+_READS = ("item", "__bool__", "__float__", "__int__", "__index__", "is_nonzero")
 _GET_DATA, _SET_DATA = Tensor.data.__get__, Tensor.data.__set__  # type: ignore[attr-defined]
 
 
@@ -68,6 +68,13 @@ class Reading(_Following):
         super().__init__(module)
         self.reads: list[Read | None] = []
 
+    def run(self, example: Tensor) -> Any:
+        """What the module gives."""
+        with torch.no_grad(), self:
+            example = example.clone()
+            self.from_input(example)
+            return self._module(example)
+
     def called(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Any, computed: bool) -> Any:
         result = func(*args, **kwargs)
         if (name := _name(func)) in _READS:
@@ -115,14 +122,23 @@ def _writes(func: Callable[..., Any]) -> bool:
 _OPERATORS = ("add", "sub", "mul", "truediv", "and", "or", "xor", "floordiv", "mod", "pow")
 
 
+_SAME = 1e-4
+"""Of the largest value: how far the results of two runs may lie apart."""
+
+
 def replay(module: nn.Module, example: Tensor) -> Replaying | None:
-    """Runs ``module`` once, which may write into its parameters. It is traced within the result; None if it fails."""
+    """Runs ``module``, which may write into its parameters. It is traced within the result.
+
+    None if it fails, or if a second run gives something else: then it counts, or remembers.
+    """
     reading = Reading(module)
     try:
-        with torch.no_grad(), reading:
-            example = example.clone()
-            reading.from_input(example)
-            module(example)
+        first, second = reading.run(example), Reading(module).run(example)
     except Exception:
         return None
-    return Replaying(module, reading.reads)
+    return Replaying(module, reading.reads) if _are_same(first, second) else None
+
+
+def _are_same(first: Any, second: Any) -> bool:
+    pairs = [(a, b) for a, b in zip(tree_leaves(first), tree_leaves(second), strict=True) if isinstance(a, Tensor)]
+    return all(bool(((a - b).abs() <= _SAME * a.abs().max()).all()) for a, b in pairs if a.numel())

@@ -26,6 +26,7 @@ from bittern.export.passes.rewrite_batch_norm import rewrite_batch_norm
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
 from bittern.export.passes.rewrite_split import rewrite_split
@@ -42,6 +43,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_scalars,
     cancel_residues,
     fold_constants,
+    rewrite_products,
     unwrap_batch_norm,
     recognise_signs,
     fold_batch_norm,

@@ -14,7 +14,7 @@ from torch import fx
 from bittern.export.graph import Graph, Provenance, operator_name, shape
 from bittern.export.passes.signs import BINARIZE, MAX_POOLS, MOVES, SMALLEST, positive_part
 from bittern.export.passes.views.aten import ARITHMETIC, CONVOLUTIONS, LINEAR, PADS
-from bittern.export.passes.views.steps import Sign, Source, StepFunctions
+from bittern.export.passes.views.steps import CutValue, Sign, StepFunctions
 from bittern.export.passes.zeros import never_negative, why_not_rare
 
 aten = torch.ops.aten
@@ -23,7 +23,7 @@ RARE_ZERO = "0, which it keeps, is taken for positive: it comes for no input or 
 WAY_OUT = "write torch.where(x >= 0, 1.0, -1.0) or bittern.ops.binarize(x), which are 1 at 0"
 
 _READERS = (*CONVOLUTIONS, LINEAR, aten.conv1d.default, aten.conv1d.padding)
-_Made = dict[tuple[Source, float, bool], fx.Node]
+_Made = dict[tuple[CutValue, float, bool], fx.Node]
 
 
 def recognise_signs(graph: Graph) -> None:

@@ -60,7 +60,7 @@ _MOST_CUTS = 8
 
 
 @dataclass(frozen=True)
-class Source:
+class CutValue:
     """What is cut: ``x``, or ``x - y`` where ``y`` is given, which is never computed."""
 
     x: fx.Node
@@ -71,7 +71,7 @@ class Source:
 class _Cut:
     """What is known of a node: the one source that it is cut from, and where. No source: it is the number ``value``."""
 
-    source: Source | None
+    source: CutValue | None
     cuts: frozenset[float] = frozenset()
     value: Tensor | None = None
     respelled: bool = True
@@ -86,7 +86,7 @@ class Sign:
     """
 
     node: fx.Node
-    source: Source
+    source: CutValue
     cut: float
     low: float
     high: float
@@ -166,7 +166,7 @@ class StepFunctions:
                     waiting.append(x)
         return tuple(sorted(found))
 
-    def _evaluate(self, nodes: tuple[fx.Node, ...], source: Source, samples: Tensor) -> Tensor:
+    def _evaluate(self, nodes: tuple[fx.Node, ...], source: CutValue, samples: Tensor) -> Tensor:
         values: dict[fx.Node, Tensor] = {}
 
         def operand(x: fx.Node) -> Any:
@@ -184,6 +184,9 @@ class StepFunctions:
             args, kwargs = fx.map_arg((node.args, node.kwargs), operand)
             kwargs = {name: value for name, value in kwargs.items() if name not in _MEMORY}
             target: Any = node.target
+            if target is aten.index_put.default:  # which does not broadcast what it writes into
+                into: Any = args[0]
+                args = (into.expand(samples.shape), *args[1:])
             values[node] = target(*args, **kwargs)
         return values[nodes[-1]]
 
@@ -231,13 +234,13 @@ class StepFunctions:
         if node.target in _COMPARISONS:
             return self._compared(node, reals)
         if node.target in _SIGNS and reals == [node.args[0]]:
-            return _Cut(Source(reals[0]), frozenset({0.0}), None, node.target is not BINARIZE)
+            return _Cut(CutValue(reals[0]), frozenset({0.0}), None, node.target is not BINARIZE)
         if node.target is aten.copysign.Tensor and reals == [node.args[1]]:
-            return _Cut(Source(reals[0]), frozenset({0.0}))
+            return _Cut(CutValue(reals[0]), frozenset({0.0}))
         if node.target is aten.div.Tensor and (x := _over_its_size(node)) is not None:
-            return _Cut(Source(x), frozenset({0.0}))
+            return _Cut(CutValue(x), frozenset({0.0}))
         if node.target in _ROUNDINGS and (cuts := _rounded(node)) is not None:
-            return _Cut(Source(reals[0]), cuts)
+            return _Cut(CutValue(reals[0]), cuts)
         return None
 
     def _is_real(self, x: fx.Node) -> bool:
@@ -249,7 +252,7 @@ class StepFunctions:
         if len(reals) == 2:
             assert isinstance(left, fx.Node)
             assert isinstance(right, fx.Node)
-            return _Cut(Source(left, right), frozenset({0.0}))
+            return _Cut(CutValue(left, right), frozenset({0.0}))
         other = right if left is reals[0] else left
         if isinstance(other, fx.Node):
             known = self._known[other]
@@ -257,7 +260,7 @@ class StepFunctions:
         if not isinstance(other, (int, float)) or not math.isfinite(other):
             return None
         # As torch: a number is compared in the precision of the tensor. Adding 0 makes +0.0 of -0.0.
-        return _Cut(Source(reals[0]), frozenset({float(torch.tensor(float(other), dtype=torch.float32)) + 0.0}))
+        return _Cut(CutValue(reals[0]), frozenset({float(torch.tensor(float(other), dtype=torch.float32)) + 0.0}))
 
 
 def _same(a: float, b: float) -> bool:
@@ -310,7 +313,7 @@ def _rounded(node: fx.Node) -> frozenset[float] | None:
     return cuts or None
 
 
-def _bounds(source: Source) -> tuple[float, float]:
+def _bounds(source: CutValue) -> tuple[float, float]:
     """Between which numbers the values of ``source`` lie."""
     clamp = Clamp.match(source.x) if source.y is None else None
     low, high = (None, None) if clamp is None else (clamp.low, clamp.high)

@@ -188,6 +188,13 @@ def test_a_third_value_at_zero_stays_float_where_zero_may_come(name: str, before
     assert any("torch.where(x >= 0, 1.0, -1.0)" in text for text in deployed.graph.warnings.values())
 
 
+@pytest.mark.parametrize("shift", [lambda x: x - 0.25, lambda x: x * 4 - 1, lambda x: 2 * (x - 0.25)])
+def test_the_models_input_may_be_as_large_as_a_number_that_shifts_it(shift: Function) -> None:
+    deployed = Deployed(Apply(lambda x, w: F.conv2d(torch.sign(shift(x)), binarize(w)), w=FILTERS), IMAGE)
+    assert any("the model's input may be 0.25" in reason for reason in deployed.reasons)
+    deployed.check_equal()
+
+
 def test_signs_of_sums_of_signs_stay_float_where_their_sum_may_be_zero() -> None:
     def function(x: Tensor, v: Tensor, w: Tensor) -> Tensor:
         return F.linear(torch.sign(F.linear(binarize(x), binarize(v))), binarize(w))

@@ -104,6 +104,9 @@ class _Zeros:
         if affine.addend is None or bool((affine.addend == 0).any()):
             reason = self.why_not(affine.input)
             return reason and f"{reason}, and no shift comes behind"
+        zero_at = -affine.addend if affine.factor is None else -affine.addend / affine.factor
+        if affine.input.op == "placeholder" and bool((zero_at == zero_at[0]).all()):
+            return f"the model's input may be {float(zero_at[0]):.4g}"  # pixels are steps apart
         layer = match_layer(affine.input)
         return None if layer is None else self._ask_layer(layer, affine.factor, affine.addend)
 

@@ -92,14 +92,14 @@ def command(
 
 
 def _print_explanation(explanation: "Explanation") -> None:
-    columns = ["Module", "Node", "Runs in", "Why not bit-packed"]
+    columns = ["Module", "Node", "Runs in", "Why not bit-packed; what was taken for granted"]
     print_layers(columns, ((_cells(row), _STYLES.get(row.runs)) for row in explanation.rows))
 
 
 def _cells(row: "Placement") -> list[str]:
     runs = {"bittern": f"bittern::{row.kernel}", "fallback": f"fallback {row.kernel}"}.get(row.runs, row.runs)
     runs += " int8" if row.kernel == "int8" else ""
-    return [row.path, _label(row), runs, row.reason]
+    return [row.path, _label(row), runs, row.reason or row.note]
 
 
 def _label(row: "Placement") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittern.cli._errors import say
 from bittern.cli._layers import print_layers
 from bittern.cli._output import (
     Json,
@@ -128,6 +129,8 @@ def _print_costs(costs: "ModelSummary") -> None:
     ]
     print_layers(columns, ((_cells(layer, widths, prediction.of(layer.path)), None) for layer in costs.layers))
     _print_reasons(costs)
+    for warning in costs.warnings:
+        say(f"warning: {warning}")
     print_facts(_totals(costs, prediction))
 
 

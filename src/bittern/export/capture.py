@@ -1,9 +1,8 @@
 """Captures a trained module as a functional graph of ATen operators and `bittern::binarize`."""
 
-import copy
 import inspect
 import io
-from contextlib import redirect_stderr
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,10 @@ from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, Provenance, operator_name
+from bittern.export.own_copy import as_module, own_copy
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
+from bittern.export.replay import replay
 from bittern.ops._library import image_format
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.reshape.default)
@@ -84,7 +85,7 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
     if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
         raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
     _check_example(example)
-    module = _copy(module)
+    module = _copy(as_module(module))
     _check_parameters(module)
     _check_signature(module, example)
     example = example.detach().cpu()
@@ -94,8 +95,21 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
 
 def _graph(module: nn.Module, trace: Tensor, max_batch: int | None) -> Graph:
     try:
+        return _traced(module, trace, max_batch, nullcontext())
+    except ExportError as refused:
+        # What stands in the way may depend on the parameters alone.
+        if (replaying := replay(module, trace)) is None:
+            raise
+        try:
+            return _traced(module, trace, max_batch, replaying)
+        except ExportError:
+            raise refused from None
+
+
+def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: AbstractContextManager[object]) -> Graph:
+    try:
         # Where it fails, torch prints the graph so far; the error says what matters.
-        with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad():
+        with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad(), mode:
             program = torch.export.export(module, (channels_last(trace),), dynamic_shapes=dynamic_shapes(max_batch))
             program = program.run_decompositions({})
             captured = program.module(check_guards=False)
@@ -151,7 +165,7 @@ def _copy(module: nn.Module) -> nn.Module:
                 f"{name} is on the meta device and has no values; build {type(module).__name__} on the CPU"
             )
     try:
-        return copy.deepcopy(module).cpu().eval().requires_grad_(False)
+        return own_copy(module).cpu().eval().requires_grad_(False)
     except Exception as error:
         raise ExportError(
             f"{type(module).__name__} cannot be copied, which export does first: {error}. "

@@ -107,6 +107,7 @@ class Deployed:
         nodes: in the order of execution. ``values``: by name, the input first.
         output: the name of the value that is, or holds, the result; ``output_shape``: ``[N, ...]`` of the result.
         refusals: node of the training graph -> why it was not turned into a packed operator.
+        notes: likewise, what was taken for granted of it; ``warnings``: what the user should look at in it.
         int8: the float layers of ``graph`` are quantized; ``nodes`` describes them as they were before.
     """
 
@@ -117,7 +118,15 @@ class Deployed:
     output: str
     output_shape: tuple[int, ...]
     refusals: Mapping[str, str]
+    notes: Mapping[str, str]
+    warnings: Mapping[str, str]
     int8: bool = False
+
+    @property
+    def warned(self) -> list[str]:
+        """The warnings as sentences: node, module, text."""
+        paths = {node.name: node.path for node in self.captured.nodes}
+        return [f"{name} in {paths.get(name) or 'the model'}: {text}" for name, text in self.warnings.items()]
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -166,6 +175,8 @@ class _Description:
             output=next(iter(self._names.get(output, ())), ""),
             output_shape=tensor_shape(output.meta["val"], self._batch),
             refusals=dict(self._graph.reasons),
+            notes=dict(self._graph.notes),
+            warnings=dict(self._graph.warnings),
         )
 
     def _read(self, node: fx.Node) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ class Placement:
 
     ``runs``: "bittern", "xnnpack", "fallback" (ExecuTorch's own kernels, slow), "view" (no work) or "constant"
     (computed at export). ``kernel``: the operator or delegate that does its work; "int8" for what XNNPACK computes on
-    8-bit integers. ``reason``: why not bit-packed.
+    8-bit integers. ``reason``: why not bit-packed. ``note``: what the exporter took for granted of it.
     """
 
     node: str
@@ -23,6 +23,7 @@ class Placement:
     runs: str
     kernel: str
     reason: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def explain(deployed: Deployed, placements: Mapping[str, tuple[str, str]]) -> Ex
     for node in deployed.captured.nodes:
         runs, kernel = placements.get(node.name, ("constant", ""))
         reason = deployed.refusals.get(node.name, "")
-        if runs == "bittern" and kernel != "binarize" and reason != WEIGHT_ONLY:
+        if runs == "bittern" and kernel != "binarize" and not reason.startswith(WEIGHT_ONLY):
             reason = ""
-        rows.append(Placement(node.name, node.path, node.operator, runs, kernel, reason))
+        note = deployed.notes.get(node.name, "")
+        rows.append(Placement(node.name, node.path, node.operator, runs, kernel, reason, note))
     return Explanation(tuple(rows))

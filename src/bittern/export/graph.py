@@ -56,22 +56,28 @@ class Graph:
     """A graph of functional ATen and `bittern` operators whose parameters are constants (``get_attr`` nodes).
 
     Every call node carries ``meta["val"]`` (a fake tensor) and a :class:`Provenance`. ``reasons`` maps the name of a
-    node of the training graph to why it was not turned into a packed operator.
+    node of the training graph to why it was not turned into a packed operator, ``notes`` to what the exporter took for
+    granted of it, ``warnings`` to what its user should look at. ``near_signs``: nodes that take two values, or nearly,
+    and why they are no signs.
     """
 
     def __init__(self, module: fx.GraphModule) -> None:
         self.module = module
         self.reasons: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+        self.warnings: dict[str, str] = {}
+        self.near_signs: dict[str, str] = {}
         self._constants = 0
         for node in self.calls():
             Provenance([node.name], _module_path(node), [node.name]).attach(node)
 
     def copy(self) -> "Graph":
-        """An independent graph with the same nodes, constants, provenance and reasons."""
+        """An independent graph with the same nodes, constants, provenance and remarks."""
         result = copy.copy(self)
         with third_party_quiet():
             result.module = copy.deepcopy(self.module)
-        result.reasons = dict(self.reasons)
+        for remarks in ("reasons", "notes", "warnings", "near_signs"):
+            setattr(result, remarks, dict(getattr(self, remarks)))
         return result
 
     @property
@@ -136,6 +142,16 @@ class Graph:
         """Notes why ``node`` was not turned into a packed operator, under its name in the training graph, if any."""
         for name in Provenance.of(node).sources[:1]:
             self.reasons[name] = reason
+
+    def note(self, node: fx.Node, text: str) -> None:
+        """Notes what is taken for granted of ``node``, under its name in the training graph, if any."""
+        for name in Provenance.of(node).sources[:1]:
+            self.notes[name] = text
+
+    def warn(self, node: fx.Node, text: str) -> None:
+        """Notes what the user should look at in ``node``, under its name in the training graph, if any."""
+        for name in Provenance.of(node).sources[:1]:
+            self.warnings[name] = text
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:
         """Gives all users of ``old`` to ``new`` and erases ``old``."""

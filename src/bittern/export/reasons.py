@@ -14,6 +14,7 @@ from bittern.export.passes.views import Pad
 from bittern.export.products import Product, product
 
 FIRST, LAST, ON_PURPOSE = "first layer", "last layer", "float on purpose"
+_SIGNS = (BINARIZE, torch.ops.aten.sign.default, torch.ops.aten.sgn.default)
 _TWO_ACTIVATIONS = "it multiplies two activations, for which there is no packed operator"
 
 
@@ -27,7 +28,7 @@ def reasons(deployed: Deployed) -> dict[str, str]:
     nodes = list(deployed.captured.graph.module.graph.nodes)
     after = _beyond(products, nodes, lambda node: node.all_input_nodes)
     before = _beyond(products, reversed(nodes), lambda node: node.users)
-    packed = {name for node in deployed.nodes if node.is_binary for name in node.sources}
+    packed = _packed(deployed)
     found: dict[str, list[str]] = {}
     for node, each in products.items():
         if node.name not in packed:
@@ -47,13 +48,19 @@ def _reason(deployed: Deployed, node: fx.Node, each: Product, place: str) -> str
     return f"{place and place + ': '}{refusal}{lost}"
 
 
-def input_bits(captured: Captured) -> dict[str, int]:
+def input_bits(deployed: Deployed) -> dict[str, int]:
     """Module path -> width of the activations that it multiplies: 1 for signs, else 32; the largest of several."""
     widths: dict[str, int] = {}
-    for node, each in _products(captured).items():
-        path, width = Provenance.of(node).path, 1 if _is_signs(each.x) else 32
+    packed = _packed(deployed)
+    for node, each in _products(deployed.captured).items():
+        path, width = Provenance.of(node).path, 1 if node.name in packed or _is_signs(each.x) else 32
         widths[path] = max(width, widths.get(path, 0))
     return widths
+
+
+def _packed(deployed: Deployed) -> set[str]:
+    """The training graph's nodes that became part of products of bits."""
+    return {name for node in deployed.nodes if node.is_binary for name in node.sources}
 
 
 def binary_parameters(captured: Captured) -> set[str]:
@@ -88,9 +95,9 @@ def _products(captured: Captured) -> dict[fx.Node, Product]:
 
 
 def _is_binarized(graph: Graph, values: fx.Node, constants: set[fx.Node]) -> bool:
-    """Whether a constant goes through `binarize` value by value, in arithmetic with other constants alone."""
+    """Whether a constant goes through `binarize` or `sign` value by value, in arithmetic with other constants alone."""
     users = [user for user in values.users if user in constants and _numel(graph, user) == _numel(graph, values)]
-    return any(user.target is BINARIZE or _is_binarized(graph, user, constants) for user in users)
+    return any(user.target in _SIGNS or _is_binarized(graph, user, constants) for user in users)
 
 
 def _numel(graph: Graph, node: fx.Node) -> int | None:

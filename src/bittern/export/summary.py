@@ -59,12 +59,14 @@ class ModelSummary:
         unlearned: how many numbers of its buffers are stored but not learned: BatchNorm's running means and variances,
             fixed filters. Keras, and so Larq, counts these as parameters too.
         operations: what the layers come to where the exporter joins steps; the memory that activations take.
+        warnings: what the user should look at, such as signs that are +1 for every input.
     """
 
     input_shape: tuple[int, ...]
     layers: tuple[LayerSummary, ...]
     unlearned: int
     operations: tuple[Operation, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> dict[int, int]:
@@ -129,6 +131,7 @@ class ModelSummary:
             "activation_bytes": peak.live_bytes if peak else 0.0,
             "activation_peak": peak.path if peak else None,
             "operations": [asdict(operation) for operation in self.operations],
+            "warnings": list(self.warnings),
         }
 
 
@@ -141,7 +144,8 @@ def summary(module: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
     Raises:
         ExportError: the module cannot be exported; the message names the module, the operator and the way out.
     """
-    counting = _Counting(module, rewrite(capture(module, torch.zeros(1, *input_shape))))
+    deployed = rewrite(capture(module, torch.zeros(1, *input_shape)))
+    counting = _Counting(module, deployed)
     learned = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     stored = (tensor for name, tensor in module.state_dict().items() if name not in learned)
     return ModelSummary(
@@ -149,6 +153,7 @@ def summary(module: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
         layers=tuple(layer for layer in counting.layers() if layer.parameters or layer.binary_macs or layer.float_macs),
         unlearned=sum(tensor.numel() for tensor in stored if tensor.is_floating_point()),
         operations=counting.operations.steps,
+        warnings=tuple(deployed.warned),
     )
 
 
@@ -161,7 +166,7 @@ class _Counting:
         first = {id(each): path for path, each in self._modules.items()}
         self._first = {path: first[id(each)] for path, each in module.named_modules(remove_duplicate=False)}
         self._deployed, self._captured = deployed, deployed.captured
-        self._reasons, self._inputs = reasons(deployed), input_bits(self._captured)
+        self._reasons, self._inputs = reasons(deployed), input_bits(deployed)
         self._values = _values_of(deployed)
         binary = binary_parameters(self._captured)
         named = module.named_parameters(remove_duplicate=False)

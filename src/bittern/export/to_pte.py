@@ -14,6 +14,7 @@ from bittern import __version__
 from bittern._files import write_atomically
 from bittern.export import executorch
 from bittern.export.capture import capture
+from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError, ExportWarning
 from bittern.export.executorch import Lowered
 from bittern.export.explain import Explanation, explain
@@ -67,7 +68,8 @@ def to_pte(
         OSError: the file cannot be written.
 
     Warns:
-        ExportWarning: nothing in the module is binary, or a float operator fell to a slow kernel.
+        ExportWarning: nothing in the module is binary, a layer reads what looks like signs and is none, signs are +1
+            for every input, or a float operator fell to a slow kernel.
     """
     captured = capture(module, example, max_batch)
     if preprocessing is not None and (reason := preprocessing.why_not(example.shape)) is not None:
@@ -97,7 +99,7 @@ def to_pte(
     explanation = explain(deployed, lowered.placements)
     if uncertain(explanation) or captured.max_batch is not None or deployed.int8:
         check_runs(data, deployed, explanation)
-    _warn(lowered, explanation)
+    _warn(deployed, lowered, explanation)
     target = Path(path)
     write_atomically(target, data)
     return Export(target, len(data), card, explanation)
@@ -108,7 +110,9 @@ def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
     return rewrite(capture(module, example)).graph.module
 
 
-def _warn(lowered: Lowered, explanation: Explanation) -> None:
+def _warn(deployed: Deployed, lowered: Lowered, explanation: Explanation) -> None:
+    for text in deployed.warned:
+        warnings.warn(text, ExportWarning, stacklevel=3)
     if all(operator.op == "binarize" for operator in lowered.operators):
         message = "nothing in this model is binary: it runs in XNNPACK alone (do its layers call bittern::binarize?)"
         warnings.warn(message, ExportWarning, stacklevel=3)

@@ -43,7 +43,8 @@ class SteTern(nn.Module):
 
         y = sign(x) if |x| >= threshold else 0    dL/dx by the estimator, for "ste": dL/dy * 1{|x| <= 1}
 
-    NaN gives 0. It exports as floats, as no operator packs two bits. Larq's ``SteTern``.
+    NaN gives 0. Activations export as floats, as no operator packs two bits; weights of a binary layer as two layers of
+    signs whose sum is the layer. Larq's ``SteTern``.
 
     Args:
         threshold: a number above 0, or ``"twn"``: 0.7 times the mean of \\|x\\| over the whole tensor (Li et al. 2016,
@@ -97,7 +98,8 @@ class AdaBinSign(nn.Module):
         y = distance * binarize((x - centre) / distance) + centre
 
     ``distance`` [1] starts at 1, ``centre`` [1] at 0. In front of a binary layer with ``binarize_input=False`` it
-    exports packed, if that layer does not pad: 0 is not one of the two values. Pad here instead, with one of them.
+    exports packed. Where that layer pads, 0 is not one of the two values, and a constant image is added in float: pad
+    here instead, with one of them.
     Tu et al. 2022, AdaBin, arXiv:2208.08084, section 3.3.
 
     Args:

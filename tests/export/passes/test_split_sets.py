@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 import bittern
 from bittern.export import to_pte
-from bittern.export.passes.binary import WEIGHT_ONLY
 from bittern.nn import (
     AdaBinSign,
     BinaryConv2d,
@@ -22,6 +21,7 @@ from bittern.nn import (
     SteTern,
 )
 from bittern.ops import binarize
+from bittern.runtime import load
 
 IMAGE = quarters(2, 6, 9, 11)
 FILTERS = quarters(8, 6, 3, 3)
@@ -94,11 +94,61 @@ def test_signs_that_are_padded_first_are_packed(value: float) -> None:
     deployed.check_equal()
 
 
-def test_a_border_of_another_value_keeps_only_the_weights_packed() -> None:
-    deployed = Deployed(Apply(lambda x, w: F.conv2d(binarize(x) / 2 + 0.25, binarize(w), padding=1), w=FILTERS), IMAGE)
-    assert "conv2d_weight_only" in deployed.operators
-    assert deployed.reasons == [WEIGHT_ONLY]
+@pytest.mark.parametrize("value", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "groups": 2}])
+def test_a_border_of_another_value_is_an_image_that_is_added(value: float, options: dict) -> None:
+    filters = FILTERS[:, : 6 // options.get("groups", 1)]
+
+    def function(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return F.conv2d(F.pad(binarize(x) / 2 + 0.25, (1, 0, 2, 1), value=value), binarize(w), b, **options)
+
+    deployed = Deployed(Apply(function, w=filters, b=quarters(8)), IMAGE)
+    assert deployed.operators == ["pack", "conv2d", "aten::add"]
+    assert deployed.reasons == []
     deployed.check_equal()
+
+
+def test_a_border_of_another_value_is_right_in_the_engine(tmp_path: Path) -> None:
+    module = Apply(lambda x, w: F.conv2d(binarize(x) / 2 + 0.25, binarize(w), padding=1), w=FILTERS)
+    to_pte(module, IMAGE, tmp_path / "m.pte")
+    with torch.no_grad():
+        expected = module(IMAGE)
+    assert torch.equal(torch.from_numpy(load(tmp_path / "m.pte")(IMAGE.numpy())), expected)
+
+
+@pytest.mark.parametrize("layer", ["conv", "linear"])
+def test_zeros_among_the_signs_of_weights_are_half_of_either_sign(layer: str, tmp_path: Path) -> None:
+    if layer == "conv":
+        weight, x = torch.sign(quarters(8, 6, 3, 3)) * powers_of_two(8, 1, 1, 1).abs(), IMAGE
+        module = Apply(lambda x, w, b: F.conv2d(binarize(x), w, b, padding=1), w=weight, b=quarters(8))
+    else:
+        weight, x = torch.sign(quarters(4, 20)), quarters(3, 20)
+        module = Apply(lambda x, w: F.linear(binarize(x), w), w=weight)
+    assert bool((weight == 0).any())
+    deployed = Deployed(module, x)
+    packed = "conv2d" if layer == "conv" else "linear"
+    assert deployed.operators == ["pack", packed, packed]
+    deployed.check_equal()
+    to_pte(module, x, tmp_path / "m.pte")
+    with torch.no_grad():
+        assert torch.equal(torch.from_numpy(load(tmp_path / "m.pte")(x.numpy())), module(x))
+
+
+def test_a_magnitude_for_each_input_channel_stays_float_and_says_so() -> None:
+    weight = torch.where(quarters(8, 6, 3, 3) < 0, -1.0, 1.0) * powers_of_two(1, 6, 1, 1).abs()
+    deployed = Deployed(Apply(lambda x, w: F.conv2d(binarize(x), w), w=weight), IMAGE)
+    assert any("one magnitude for each input channel" in reason for reason in deployed.reasons)
+    deployed.check_equal()
+
+
+def test_weights_of_one_magnitude_up_to_a_few_units_in_the_last_place_are_packed_and_reported() -> None:
+    weight = torch.where(quarters(8, 6, 3, 3) < 0, -0.7, 0.7)
+    blurred = torch.where(quarters(8, 6, 3, 3, seed=1) < 0, weight * (1 + 2**-23), weight)
+    deployed = Deployed(Apply(lambda x, w: F.conv2d(binarize(x), w), w=blurred), IMAGE)
+    assert deployed.operators == PACKED
+    assert any("a few units in the last place" in note for note in deployed.graph.notes.values())
+    farther = torch.where(quarters(8, 6, 3, 3, seed=1) < 0, weight * (1 + 2**-18), weight)
+    assert "conv2d" not in Deployed(Apply(lambda x, w: F.conv2d(binarize(x), w), w=farther), IMAGE).operators
 
 
 def test_the_set_is_still_there_for_others_that_read_it() -> None:
@@ -160,7 +210,6 @@ def test_batch_norm_behind_filters_of_two_values_folds_into_them() -> None:
         (lambda x, w: F.conv2d(x, w), two_valued(8, 6, 3, 3)),  # a real input
         (lambda x, w: F.conv2d(binarize(x), w), quarters(8, 6, 3, 3)),  # more than two values
         (lambda x, w: F.conv2d(binarize(x) * 0.5 + 0.25, w), quarters(8, 6, 3, 3)),
-        (lambda x, w: F.conv2d(binarize(x) * 0.5 + 0.25, w, padding=1), two_valued(8, 6, 3, 3)),  # 0 is not in the set
         (lambda x, w: F.conv2d(binarize(x) * x.abs(), w), two_valued(8, 6, 3, 3)),  # a scale that is computed
     ],
 )
@@ -224,7 +273,7 @@ CASES = {
     ),
     "learned set, zeros at the border": (
         nn.Sequential(learned_set(), BinaryConv2d(6, 8, 3, padding=1, binarize_input=False)),
-        ["binarize", "conv2d_weight_only"],
+        ["pack", "conv2d"],
     ),
     "heaviside": (
         nn.Sequential(SteHeaviside(), BinaryConv2d(6, 8, 3, padding=1, binarize_input=False)),
@@ -234,7 +283,7 @@ CASES = {
     "magnitude-aware sign": (WithWeight(MagnitudeAwareSign(), HALVES), ["pack", "conv2d"]),
     "one-bit DoReFa weight": (WithWeight(DoReFaWeight(1), FILTERS), ["pack", "conv2d"]),
     "two-bit DoReFa weight": (WithWeight(DoReFaWeight(2), FILTERS), ["binarize", "aten::conv2d"]),
-    "ternary weight": (WithWeight(SteTern(0.5), FILTERS), ["binarize", "aten::conv2d"]),
+    "ternary weight": (WithWeight(SteTern(0.5), FILTERS), ["pack", "conv2d", "conv2d"]),
     "ternary input": (nn.Sequential(SteTern(0.5), nn.Conv2d(6, 8, 3, bias=False)), ["aten::conv2d"]),
 }
 

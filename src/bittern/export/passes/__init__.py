@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
+from bittern.export.passes.cancel_residues import cancel_residues
 from bittern.export.passes.distribute_pack import distribute_pack
 from bittern.export.passes.distribute_steps import distribute_steps
 from bittern.export.passes.flatten_pixels import flatten_pixels
@@ -14,19 +15,23 @@ from bittern.export.passes.fuse_pack import fuse_pack
 from bittern.export.passes.integer_thresholds import integer_thresholds
 from bittern.export.passes.lower_layers import lower_layers
 from bittern.export.passes.lower_max_pool import lower_max_pool
+from bittern.export.passes.lower_positive_signs import lower_positive_signs
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
 from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.pack_before_slice import pack_before_slice
+from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_batch_norm import rewrite_batch_norm
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
 from bittern.export.passes.rewrite_split import rewrite_split
 from bittern.export.passes.sink_binarize import sink_binarize
+from bittern.export.passes.sink_scales import sink_scales
 from bittern.export.passes.slice_concat import slice_concat
 from bittern.export.passes.split_sets import split_sets
 from bittern.export.passes.unwrap_batch_norm import unwrap_batch_norm
@@ -36,13 +41,17 @@ from bittern.export.refusals import first_line
 PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
     rewrite_scalars,
+    cancel_residues,
     fold_constants,
+    rewrite_products,
     unwrap_batch_norm,
+    recognise_signs,
     fold_batch_norm,
     rewrite_pooling,
     rewrite_split,
     slice_concat,
     widen_conv1d,
+    sink_scales,
     sink_binarize,
     split_sets,
     lower_layers,
@@ -55,6 +64,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     merge_concats,
     fuse_pack,
     integer_thresholds,
+    lower_positive_signs,
     rewrite_batch_norm,
     rewrite_layer_norm,
     rewrite_matmul,

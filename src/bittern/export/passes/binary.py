@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor, fx
 
-from bittern.export.graph import Graph, Provenance, shape
-from bittern.export.passes.signs import BINARIZE
+from bittern.export.graph import Graph, Provenance, operator_name, shape
+from bittern.export.passes.signs import BINARIZE, MAX_POOLS, MOVES
 from bittern.export.passes.threshold import find_threshold
 from bittern.export.passes.views import MaxPool2d, Pack
+from bittern.export.passes.views.aten import ARITHMETIC, PADS
 from bittern.export.passes.views.packed import NEGATE, PACK
 from bittern.ops import layout
+
+aten = torch.ops.aten
+_KEEP_TWO_VALUES = (*MOVES, *MAX_POOLS, *PADS, *ARITHMETIC, aten.neg.default)
 
 REAL_VALUED = "real-valued"
 """The reason given for layers that have nothing binary about them."""
@@ -18,14 +22,42 @@ WEIGHT_ONLY = "its input is not binarized: only its weights are packed"
 """Of a layer that `lower_weight_only` took."""
 
 
+_UNITS = 4
+"""Units in the last place by which weights of one magnitude may differ: what arithmetic around signs leaves behind."""
+
+
 def why_not_binary_weight(weight: Tensor) -> str | None:
-    """None if every filter ``weight[o]`` holds only ``+s(o)`` and ``-s(o)``, else why not."""
-    magnitude = weight.flatten(1).abs()
-    different = magnitude != magnitude[:, :1]
-    if not bool(different.any()):
+    """None if every filter ``weight[o]`` holds only ``+s(o)`` and ``-s(o)``, up to a few units in the last place."""
+    sizes = weight.flatten(1).abs()
+    if not bool((different := _differ(sizes)).any()):
         return None
-    filters = int(different.any(1).sum())
-    return f"{filters} of its {len(weight)} filters take more values than +s and -s: binarize its weights"
+    filters = f"{int(different.any(1).sum())} of its {len(weight)} filters"
+    if holds_zeros(weight):
+        return f"{filters} hold 0 beside +s and -s: torch.sign makes 0 of 0"
+    if weight.shape[1] > 1 and not bool(_differ(sizes / sizes[:1].clamp_min(_TINY)).any()):
+        return f"its weights have one magnitude for each input channel: scale the {len(weight)} output channels instead"
+    return f"{filters} take more values than +s and -s: binarize its weights"
+
+
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def holds_zeros(weight: Tensor) -> bool:
+    """Whether some filter holds 0 beside +s and -s, and none holds other values."""
+    sizes = weight.flatten(1).abs()
+    zero = sizes == 0
+    return bool(zero.any()) and not bool(_differ(torch.where(zero, sizes.amax(1, keepdim=True), sizes)).any())
+
+
+def magnitudes(weight: Tensor) -> Tensor:
+    """s of every filter for which :func:`why_not_binary_weight` gives None, ``[O]``."""
+    low, high = weight.flatten(1).abs().aminmax(dim=1)
+    return (low + high) / 2
+
+
+def _differ(sizes: Tensor) -> Tensor:
+    """Which of the numbers ``sizes [O, K]``, none below 0, differ from the first of their row."""
+    return (sizes - sizes[:, :1]).abs() > _UNITS * torch.finfo(sizes.dtype).eps * sizes[:, :1]
 
 
 def is_packable(node: object) -> bool:
@@ -43,6 +75,28 @@ def why_not_binary(source: object, weight: Tensor | None) -> str | None:
     if is_packable(source):
         return weights and f"its input is binary, but {weights}"
     return REAL_VALUED if weights else REAL_INPUT
+
+
+def lost_signs(graph: Graph, x: fx.Node) -> str | None:
+    """Why ``x``, which takes two values or nearly, holds no signs that the exporter knows; None for other tensors."""
+    while True:
+        for name in Provenance.of(x).sources:
+            if name in graph.near_signs:
+                return graph.near_signs[name]
+        if _looks_binary(x):
+            way_out = "write torch.where(x >= 0, 1.0, -1.0) or bittern.ops.binarize(x)"
+            return f"{operator_name(x)} makes two values in a way that the exporter does not know: {way_out}"
+        sources = [each for each in x.all_input_nodes if graph.constant(each) is None]
+        if x.target not in _KEEP_TWO_VALUES or len(sources) != 1:
+            return None
+        x = sources[0]
+
+
+def _looks_binary(x: fx.Node) -> bool:
+    if x.target is aten._to_copy.default:
+        return bool(x.all_input_nodes[0].meta["val"].dtype == torch.bool)
+    quotient = x.target is aten.div.Tensor and any(each.target is aten.abs.default for each in x.all_input_nodes)
+    return quotient or x.target in (aten.sign.default, aten.sgn.default, aten.heaviside.default, aten.copysign.Tensor)
 
 
 def packed(graph: Graph, node: fx.Node, channel_dim: int) -> fx.Node:

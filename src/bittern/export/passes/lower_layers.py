@@ -6,10 +6,18 @@ conv2d(binarize(x), +-s)  ->  bittern::conv2d(pack(x), packed signs) * s        
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Provenance, shape
-from bittern.export.passes.binary import packed, why_not_binary
+from bittern.export.passes.binary import (
+    REAL_INPUT,
+    REAL_VALUED,
+    lost_signs,
+    magnitudes,
+    packed,
+    why_not_binary,
+)
 from bittern.export.passes.signs import BINARIZE
 from bittern.export.passes.views import ConvLayer, Layer, LayerForms, LinearLayer, PaddedInput, matching
 from bittern.export.passes.views.packed import PACKED_CONV2D, PACKED_LINEAR
@@ -44,7 +52,10 @@ def lower_layers(graph: Graph) -> None:
     # Constants stand in the file in the order in which they are made.
     for layer in chain(matching(graph, ConvLayer.match), matching(graph, LinearLayer.match)):
         if (reason := why_not(layer, graph)) is not None:
-            graph.refuse(layer.node, reason)
+            lost = lost_signs(graph, PaddedInput.of(layer).source) if reason in (REAL_VALUED, REAL_INPUT) else None
+            graph.refuse(layer.node, reason if lost is None else lost)
+            if lost is not None:
+                graph.warn(layer.node, f"computes in float: {lost}")
             continue
         padded = PaddedInput.of(layer)
         bits = packed(graph, padded.source, layer.channel_dim)
@@ -65,7 +76,9 @@ def lower_layer(graph: Graph, layer: Layer, forms: LayerForms, x: fx.Node, padde
     if padded.pad is not None:
         provenance = provenance.behind(*Provenance.of(padded.pad).sources)
     steps = {}
-    scale = weight.flatten(1)[:, 0].abs().float()
+    scale = magnitudes(weight).float()
+    if not torch.equal(weight.flatten(1).abs(), scale[:, None].expand(-1, weight[0].numel())):
+        graph.note(layer.node, "its weights are +s and -s up to a few units in the last place, and taken for that")
     if bool((scale != 1).any()):
         steps["mul"] = graph.add_constant(scale, layer.node)
     if bias is not None:

@@ -6,7 +6,7 @@ conv2d(x, +-s)  ->  bittern::conv2d_weight_only(x, packed signs) * s,   and line
 from torch import Tensor
 
 from bittern.export.graph import Graph
-from bittern.export.passes.binary import REAL_INPUT, WEIGHT_ONLY, why_not_binary
+from bittern.export.passes.binary import REAL_INPUT, WEIGHT_ONLY, lost_signs, why_not_binary
 from bittern.export.passes.lower_layers import lower_layer, why_not_packed
 from bittern.export.passes.views import ConvLayer, Layer, PaddedInput, match_layer, matching
 from bittern.export.passes.views.packed import PACKED_CONV2D_WEIGHT_ONLY, PACKED_LINEAR_WEIGHT_ONLY
@@ -26,7 +26,8 @@ def lower_weight_only(graph: Graph) -> None:
         if (reason := why_not(layer, weight, graph)) is not None:
             graph.refuse(layer.node, reason)
             continue
-        graph.refuse(layer.node, WEIGHT_ONLY)
+        lost = lost_signs(graph, padded.source)
+        graph.refuse(layer.node, WEIGHT_ONLY if lost is None else f"{WEIGHT_ONLY}; {lost}")
         if padded.padding is None or padded.value != 0:
             padded = PaddedInput.own(layer)  # a border of another value stays in front
         forms = PACKED_CONV2D_WEIGHT_ONLY if isinstance(layer, ConvLayer) else PACKED_LINEAR_WEIGHT_ONLY

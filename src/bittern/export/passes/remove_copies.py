@@ -5,6 +5,7 @@ A copy that changes the order of memory stays, in the spelling that XNNPACK take
 """
 
 import torch
+from torch import fx
 
 from bittern.export.graph import Graph, Provenance, shape
 
@@ -17,6 +18,10 @@ def remove_copies(graph: Graph) -> None:
         source = node.all_input_nodes[0]
         if shape(source) == shape(node):
             graph.replace(node, source)
+    for node in graph.calls(aten.copy.default):
+        new = node.args[1]
+        if isinstance(new, fx.Node) and shape(new) == shape(node) and new.meta["val"].dtype == node.meta["val"].dtype:
+            graph.replace(node, new)  # what `x.data = y` becomes
     for node in graph.calls(*_COPIES):
         source = node.all_input_nodes[0]
         order = node.kwargs.get("memory_format")

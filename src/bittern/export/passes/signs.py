@@ -13,6 +13,9 @@ aten = torch.ops.aten
 
 BINARIZE = torch.ops.bittern.binarize.default
 
+SMALLEST = 2.0**-149
+"""The smallest float32 above 0: ``x - SMALLEST < 0`` where ``x <= 0``, exactly."""
+
 MOVES = (
     aten.view.default,
     aten._unsafe_view.default,
@@ -37,6 +40,14 @@ MOVES = (
 
 MAX_POOLS = (aten.max_pool2d.default, aten.max_pool1d.default)
 """Operators whose result holds maxima of their input: they rise with it, so they and signs commute too."""
+
+
+def positive_part(binarize: fx.Node) -> fx.Node | None:
+    """y of ``binarize(y - SMALLEST)``, which is +1 where y > 0, else -1; None for `binarize` of anything else."""
+    x = binarize.all_input_nodes[0]
+    if x.target is not aten.sub.Tensor or x.args[1] != SMALLEST:
+        return None
+    return x.all_input_nodes[0]
 
 
 def holds_signs(node: fx.Node) -> bool:

@@ -9,8 +9,10 @@ import torch
 from torch import fx
 
 from bittern.export.graph import Graph, Provenance
-from bittern.export.passes.signs import BINARIZE, MOVES
+from bittern.export.passes.signs import BINARIZE, MOVES, SMALLEST, positive_part
 from bittern.export.passes.views.aten import MAX_POOL
+
+aten = torch.ops.aten
 
 
 def sink_binarize(graph: Graph) -> None:
@@ -20,13 +22,18 @@ def sink_binarize(graph: Graph) -> None:
         own, signs = Provenance.of(node), [x for x in node.all_input_nodes if x.target is BINARIZE]
         args, kwargs = fx.map_arg((node.args, node.kwargs), _value)
         moved = graph.call(node, node.target, args, own.intermediate(), kwargs)
+        if positive_part(signs[0]) is not None:
+            moved = graph.call(node, aten.sub.Tensor, (moved, SMALLEST), own.auxiliary())
         sources = [source for x in signs for source in Provenance.of(x).sources]
         graph.replace(node, graph.call(node, BINARIZE, (moved,), Provenance(sources, own.path, own.outputs)))
 
 
 def _value(node: fx.Node) -> fx.Node:
     """What was binarized to ``node``, or itself."""
-    return node.all_input_nodes[0] if node.target is BINARIZE else node
+    if node.target is not BINARIZE:
+        return node
+    positive = positive_part(node)
+    return node.all_input_nodes[0] if positive is None else positive
 
 
 def why_not(node: fx.Node) -> str | None:
@@ -38,4 +45,6 @@ def why_not(node: fx.Node) -> str | None:
     tensors = [x for x in node.all_input_nodes if isinstance(x.meta["val"], torch.Tensor)]
     if not tensors or any(x.target is not BINARIZE for x in tensors):
         return "it moves other values than signs"
+    if len({positive_part(x) is None for x in tensors}) > 1:
+        return "it joins signs that are +1 at 0 with signs that are -1"
     return None

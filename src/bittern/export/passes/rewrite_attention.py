@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import Graph, Provenance, arguments, shape, view_shape
+from bittern.export.passes.signs import MOVES
 
 aten = torch.ops.aten
+_VIEWS = (aten.view.default, aten._unsafe_view.default)
 _MASKED = -1e30
 """exp of it is 0 beside anything, and no product of finite numbers and it is NaN, as one of infinity may be."""
 
@@ -65,3 +67,13 @@ def _replace(graph: Graph, node: fx.Node, named: dict[str, Any], mask: Tensor | 
         result = call(aten.view.default, result, view_shape(node))
     Provenance.of(node).attach(result)
     graph.replace(node, result)
+    _free_views(result)
+
+
+def _free_views(node: fx.Node) -> None:
+    """Lets views that lie behind ``node`` copy: PyTorch's attention gives heads in an order of memory of its own."""
+    for user in node.users:
+        if user.target in _VIEWS:
+            user.target = aten.reshape.default
+        elif user.target in MOVES:
+            _free_views(user)

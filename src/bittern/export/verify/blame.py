@@ -1,5 +1,6 @@
 """Which operator of a program is at fault: the first one up to which the program fails or computes something else."""
 
+import operator
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,8 @@ def first_fault(deployed: Deployed, build: Build, images: np.ndarray) -> str | N
 
 def described(deployed: Deployed, node: fx.Node) -> str:
     """The operator that the user wrote, of which ``node`` was made, and its module."""
+    if node.target is operator.getitem:
+        return described(deployed, node.all_input_nodes[0])
     provenance = Provenance.of(node)
     operators = {each.name: each.operator for each in deployed.captured.nodes}
     name = next((operators[source] for source in provenance.sources if source in operators), operator_name(node))

@@ -219,8 +219,8 @@ def _example(captured: Captured) -> np.ndarray:
 
 
 def _unable(explanation: Explanation, message: str) -> str:
-    """The fallbacks that the engine's message speaks of."""
-    rows = [row for row in explanation.fallbacks if row.kernel in message]
+    """The fallbacks that the engine's message speaks of, or all of them; empty if there are none."""
+    rows = [row for row in explanation.fallbacks if row.kernel in message] or explanation.fallbacks
     return ", ".join(dict.fromkeys(f"{row.operator} in {row.path or 'the model itself'}" for row in rows[:5]))
 
 

@@ -71,6 +71,21 @@ def test_the_largest_batch_reaches_the_file(trained: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_file_is_tried_before_it_is_written_unless_told_not_to(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the engine's process ended with status -11")
+
+    monkeypatch.setattr("bittern.runtime.run_in_process", fail)
+    outcome = bittern("export", trained, tmp_path / "a.pte")
+    assert outcome.code == 2
+    assert "the engine cannot run" in outcome.err
+    assert not (tmp_path / "a.pte").exists()
+    assert bittern("export", trained, tmp_path / "a.pte", "--no-check").code == 0
+    assert (tmp_path / "a.pte").exists()
+
+
 def test_int8_is_calibrated_on_the_runs_data_set(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.pte"
     outcome = bittern("export", trained, path, "--int8", "--calibration", 10, "--explain")

@@ -56,6 +56,11 @@ def halve_until_small(_: nn.Module, x: Tensor) -> Tensor:
     return x
 
 
+def autocast(_: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return F.conv2d(binarize(x), torch.ones(4, 3, 1, 1)).float()
+
+
 REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]] = {
     "if": (lambda _, x: x * 2 if x.sum() > 0 else x, ("blocks.1 (Applied)", "decides by values", "torch.where")),
     "while": (halve_until_small, ("blocks.1 (Applied)", "decides by values", "test_bad_models.py:")),
@@ -69,6 +74,11 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     "mask": (lambda _, x: x[x > 0], ("in blocks.1", "depends on the values", "torch.where")),
     "complex": (lambda _, x: torch.fft.fft(x).abs(), ("aten::fft_fft in blocks.1", "complex")),
     "float64": (lambda _, x: x.double().exp().float(), ("in blocks.1", "float64", ".float()")),
+    "autocast": (
+        autocast,
+        ("aten::_to_copy in blocks.1", "bfloat16", "leave autocast to training", "enabled=self.training"),
+    ),
+    "float16": (lambda _, x: x.half().exp().float(), ("in blocks.1", "float16", ".float()")),
     "random": (lambda _, x: x + torch.rand_like(x), ("aten::rand_like in blocks.1", "random", "self.training")),
     "dropout": (
         lambda _, x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
@@ -116,7 +126,7 @@ def test_the_message_names_the_module_and_the_way_out(case: str, tmp_path: Path,
 CANNOT_RUN: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]] = {
     "sort": (lambda _, x: x.sort(-1)[0], ("aten::sort in blocks.1",)),
     "topk": (lambda _, x: x.topk(2)[0], ("aten::topk in blocks.1",)),
-    "3-D convolution": (lambda self, x: self.c(x[:, :, None])[:, :, 0], ("aten::convolution in blocks.1.c",)),
+    "3-D convolution": (lambda self, x: self.c(x[:, :, None])[:, :, 0], ("aten::conv3d in blocks.1.c",)),
 }
 
 
@@ -262,7 +272,7 @@ def test_the_module_of_the_operator_that_cannot_be_lowered_is_named(
         monkeypatch.setattr("executorch.exir.to_edge_transform_and_lower", refuse)
     with pytest.raises(ExportError, match="cannot lower the model") as caught:
         to_pte(Net(), torch.randn(1, 3, 8, 8), tmp_path / "x.pte")
-    assert str(caught.value).endswith(blamed)
+    assert f"{blamed}. Use operators that XNNPACK takes" in str(caught.value)
 
 
 def test_a_pass_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,15 @@ def test_magnitude_aware_sign_multiplies_by_the_mean_of_each_filter_which_is_a_c
     torch.testing.assert_close(gradient(MagnitudeAwareSign(), w, incoming), (w.abs() <= 1) * incoming * scale)
 
 
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("size", [1e-45, 1e-40, 1e-38, 1e-30, 1.0])
+def test_dorefa_rounds_the_smallest_weights_as_it_rounds_others(bits: int, size: float) -> None:
+    w = torch.tensor([1.0, -1.0, 0.0, 1.0]) * size
+    expected = torch.tensor([1.0, -1.0, 1 / 3, 1.0] if bits == 2 else [1.0, -1.0, -1.0, 1.0])
+    torch.testing.assert_close(DoReFaWeight(bits)(w), expected)
+    assert torch.isfinite(DoReFaWeight(bits)(torch.zeros(3))).all()
+
+
 @pytest.mark.parametrize("transform", [SteHeaviside(), SteTern(), DoReFaWeight(2), MagnitudeAwareSign()])
 @pytest.mark.parametrize("layer", [nn.Linear(6, 4), nn.Conv3d(2, 3, 2), nn.ConvTranspose2d(3, 2, 2)])
 def test_they_transform_the_weights_of_any_torch_layer(transform: nn.Module, layer: nn.Module) -> None:

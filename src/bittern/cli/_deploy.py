@@ -83,9 +83,15 @@ def export_run(run: "Run", path: Path) -> ModelFile:
 
 
 def export_network(
-    network: Network, path: Path, *, batch: int = 1, max_batch: int | None = None, int8: "Tensor | None" = None
+    network: Network,
+    path: Path,
+    *,
+    batch: int = 1,
+    max_batch: int | None = None,
+    int8: "Tensor | None" = None,
+    check: bool = True,
 ) -> ModelFile:
-    """Writes ``network`` to ``path``; ``max_batch`` and ``int8`` as in `bittern.export.to_pte`.
+    """Writes ``network`` to ``path``; ``max_batch``, ``int8`` and ``check`` as in `bittern.export.to_pte`.
 
     Raises:
         ExportError: the network cannot be exported.
@@ -108,6 +114,7 @@ def export_network(
             preprocessing=network.preprocessing,
             max_batch=max_batch,
             int8=int8,
+            check=check,
         )
     return ModelFile(export, tuple(str(warning.message) for warning in caught))
 

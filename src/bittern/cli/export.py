@@ -44,6 +44,9 @@ def command(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each node runs, and why it is not packed.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Run the file once and compare it with the network first.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Export a trained run to a model file that the engine runs, or an untrained model by its name."""
@@ -61,7 +64,7 @@ def command(
     images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
-    deployed = export_network(network, out, batch=batch or 1, max_batch=max_batch, int8=images)
+    deployed = export_network(network, out, batch=batch or 1, max_batch=max_batch, int8=images, check=check)
     export, explanation = deployed.export, deployed.export.explanation
     for warning in deployed.warnings:
         say(f"warning: {warning}")

@@ -38,12 +38,14 @@ class Captured:
         example: float32, on the CPU, of one batch.
         max_batch: the graph takes any batch from 1 to this; None: only the example's.
         nodes: the operator calls that compute tensors, in order.
+        module: what was captured, as it ran: a copy in evaluation mode, on the CPU. It is what files are compared with.
     """
 
     graph: Graph
     example: Tensor
     max_batch: int | None
     nodes: tuple[CapturedNode, ...]
+    module: nn.Module
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -89,8 +91,14 @@ def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) ->
     _check_parameters(module)
     _check_signature(module, example)
     example = example.detach().cpu()
-    graph = _graph(module, _trace(example, max_batch), max_batch)
-    return Captured(graph, example, max_batch, tuple(map(_described, filter(_is_tensor, graph.calls()))))
+    try:
+        graph = _graph(module, _trace(example, max_batch), max_batch)
+    except ExportError:
+        if max_batch is not None:
+            _graph(module, example, None)  # where that fails too, its reason is not the dynamic batch
+        raise
+    nodes = tuple(map(_described, filter(_is_tensor, graph.calls())))
+    return Captured(graph, example, max_batch, nodes, module)
 
 
 def _graph(module: nn.Module, trace: Tensor, max_batch: int | None) -> Graph:

@@ -34,8 +34,9 @@ def failure(error: Exception, module: nn.Module, example: Tensor, max_batch: int
     if ".numpy()" in text:
         return ExportError(f"{place} leaves PyTorch for numpy{line}: compute it with torch operators")
     if max_batch is not None and ("onstraint" in text or "specialized" in text or "batch" in text):
+        reason = first_line(error).rstrip(".")
         return ExportError(
-            f"{type(module).__name__} does not run for every batch from 1 to {max_batch}: {first_line(error)}. "
+            f"{type(module).__name__} does not run for every batch from 1 to {max_batch}: {reason}. "
             "Take sizes from x.shape[0] or -1 instead of numbers, or export without a dynamic batch"
         )
     return ExportError(f"torch.export cannot capture {place} for an input of shape {shape}{line}: {first_line(error)}")
@@ -76,6 +77,11 @@ def _why_not(node: fx.Node) -> str | None:
             return "computes complex numbers: write it with real and imaginary parts as channels"
         if value.dtype == torch.float64:
             return "computes in float64; the engine computes in float32: use .float()"
+        if value.dtype in (torch.bfloat16, torch.float16):
+            return (
+                f"computes in {str(value.dtype).removeprefix('torch.')}; the engine computes in float32: use .float(), "
+                "and leave autocast to training, torch.autocast(..., enabled=self.training)"
+            )
         if torch.fx.experimental.symbolic_shapes.free_unbacked_symbols(value.shape):
             return f"has a result whose shape depends on the values of its input; {_SHAPES}"
     return None

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from bittern import __version__
 from bittern._files import write_atomically
 from bittern.export import executorch
-from bittern.export.capture import capture
+from bittern.export.capture import Captured, capture
 from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError, ExportWarning
 from bittern.export.executorch import Lowered
 from bittern.export.explain import Explanation, explain
 from bittern.export.rewrite import rewrite
-from bittern.export.verify.run_once import check_runs, uncertain
+from bittern.export.verify.run_once import check_program
 from bittern.runtime.metadata import Metadata, Preprocessing
 
 
@@ -43,6 +43,7 @@ def to_pte(
     preprocessing: Preprocessing | None = None,
     max_batch: int | None = None,
     int8: Tensor | Sequence[Tensor] | None = None,
+    check: bool = True,
 ) -> Export:
     """Exports ``module`` for inputs shaped like ``example`` and writes the file at ``path``.
 
@@ -61,48 +62,113 @@ def to_pte(
         int8: float layers compute on 8-bit integers, scaled by the values that these calibration images give: float32
             ``[M, ...]``, preprocessed, in one tensor or several; a few hundred of the training set suffice. Bits and
             thresholds of Bittern's operators are the same. None: float layers compute in float32.
+        check: the program runs once, in a process of its own, and is compared with ``module`` before it is written, if
+            the engine is built here. False saves that time, and leaves it to `bittern.export.verify` to find out.
 
     Raises:
-        ExportError: the module cannot be captured or lowered, does not run in the engine, or the calibration images or
-            the preprocessing do not fit. The message names the module, the operator and the way out.
+        ExportError: the module cannot be captured or lowered, its program does not run in the engine or computes
+            something else, or the calibration images or the preprocessing do not fit. The message names the module, the
+            operator and the way out.
         OSError: the file cannot be written.
 
     Warns:
         ExportWarning: nothing in the module is binary, a layer reads what looks like signs and is none, signs are +1
-            for every input, or a float operator fell to a slow kernel.
+            for every input, a float operator fell to a slow kernel, or results depend on other images of the batch.
     """
     captured = capture(module, example, max_batch)
     if preprocessing is not None and (reason := preprocessing.why_not(example.shape)) is not None:
         raise ExportError(f"preprocessing does not fit: {reason}")
     images = None if int8 is None else executorch.check_calibration(int8, tuple(example.shape))
-    deployed = rewrite(captured)
-    if class_names is not None and len(class_names) != deployed.output_shape[-1]:
-        raise ExportError(
-            f"{len(class_names)} class names for {deployed.output_shape[-1]} outputs: give one per output"
-        )
-    if images is not None:
-        deployed = executorch.quantize(deployed, images)
-    lowered = executorch.lower(deployed)
-    card = Metadata(
-        bittern=__version__,
-        executorch=version("executorch"),
-        model=name or type(module).__name__,
-        input_shape=captured.input_shape,
-        output_shape=deployed.output_shape,
-        class_names=None if class_names is None else tuple(class_names),
-        preprocessing=preprocessing,
-        operators=lowered.operators,
-        dynamic_batch=captured.max_batch is not None and captured.max_batch > 1,
-        int8=deployed.int8,
-    )
-    data = executorch.write(lowered, card)
-    explanation = explain(deployed, lowered.placements)
-    if uncertain(explanation) or captured.max_batch is not None or deployed.int8:
-        check_runs(data, deployed, explanation)
-    _warn(deployed, lowered, explanation)
+    request = _Request(name or type(module).__name__, class_names, preprocessing, images, check)
+    try:
+        program = request.program(captured)
+    except _NoProgramError as error:
+        raise ExportError(f"{error}. {_way_out(request, captured)}") from error
+    _warn(program)
     target = Path(path)
-    write_atomically(target, data)
-    return Export(target, len(data), card, explanation)
+    write_atomically(target, program.data)
+    return Export(target, len(program.data), program.card, program.explanation)
+
+
+@dataclass(frozen=True)
+class _Program:
+    data: bytes
+    card: Metadata
+    deployed: Deployed
+    lowered: Lowered
+    explanation: Explanation
+    concerns: Sequence[str]
+
+
+class _NoProgramError(ExportError):
+    """A graph that was captured cannot be lowered, or its program is not the module's."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What `to_pte` was asked for, beside the module; ``images``: for the calibration of int8."""
+
+    name: str
+    class_names: Sequence[str] | None
+    preprocessing: Preprocessing | None
+    images: Tensor | None
+    check: bool
+
+    def program(self, captured: Captured) -> _Program:
+        deployed = rewrite(captured)
+        if self.class_names is not None and len(self.class_names) != deployed.output_shape[-1]:
+            raise ExportError(
+                f"{len(self.class_names)} class names for {deployed.output_shape[-1]} outputs: give one per output"
+            )
+        try:
+            if self.images is not None:
+                deployed = executorch.quantize(deployed, self.images)
+            lowered, card, data = self._lowered(deployed)
+            explanation = explain(deployed, lowered.placements)
+            concerns: Sequence[str] = ()
+            if self.check:
+                concerns = check_program(data, deployed, explanation, self._file, self.images)
+        except ExportError as error:
+            raise _NoProgramError(str(error)) from error
+        return _Program(data, card, deployed, lowered, explanation, concerns)
+
+    def _file(self, deployed: Deployed) -> bytes:
+        """Of a part of the program, whose outputs have no names."""
+        return replace(self, class_names=None)._lowered(deployed)[-1]
+
+    def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
+        captured, lowered = deployed.captured, executorch.lower(deployed)
+        card = Metadata(
+            bittern=__version__,
+            executorch=version("executorch"),
+            model=self.name,
+            input_shape=captured.input_shape,
+            output_shape=deployed.output_shape,
+            class_names=None if self.class_names is None else tuple(self.class_names),
+            preprocessing=self.preprocessing,
+            operators=lowered.operators,
+            dynamic_batch=captured.max_batch is not None and captured.max_batch > 1,
+            int8=deployed.int8,
+        )
+        return lowered, card, executorch.write(lowered, card)
+
+
+def _way_out(request: _Request, captured: Captured) -> str:
+    """What the user can do about a network that has no program: what was tried and works, if anything does."""
+    dynamic = captured.max_batch is not None and captured.max_batch > 1
+    floats = replace(request, images=None, check=True)
+    attempts = [("without int8", floats, captured.max_batch)] if request.images is not None else []
+    if dynamic:
+        attempts.append(("without a dynamic batch (max_batch)", replace(request, check=True), None))
+    if dynamic and request.images is not None:
+        attempts.append(("without int8 and without a dynamic batch (max_batch)", floats, None))
+    for words, attempt, max_batch in attempts:
+        try:
+            attempt.program(capture(captured.module, captured.example, max_batch))
+        except ExportError:
+            continue
+        return f"It exports {words}"
+    return "Use operators that XNNPACK takes (convolutions, linear layers, pooling, arithmetic, ReLU and its like)"
 
 
 def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
@@ -110,13 +176,14 @@ def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
     return rewrite(capture(module, example)).graph.module
 
 
-def _warn(deployed: Deployed, lowered: Lowered, explanation: Explanation) -> None:
-    for text in deployed.warned:
-        warnings.warn(text, ExportWarning, stacklevel=3)
-    if all(operator.op == "binarize" for operator in lowered.operators):
-        message = "nothing in this model is binary: it runs in XNNPACK alone (do its layers call bittern::binarize?)"
-        warnings.warn(message, ExportWarning, stacklevel=3)
-    for row in explanation.fallbacks:
+def _warn(program: _Program) -> None:
+    messages = list(program.deployed.warned)
+    if all(operator.op == "binarize" for operator in program.lowered.operators):
+        messages.append(
+            "nothing in this model is binary: it runs in XNNPACK alone (do its layers call bittern::binarize?)"
+        )
+    for row in program.explanation.fallbacks:
         where = f" in {row.path}" if row.path else ""
-        message = f"{row.node}{where} runs in ExecuTorch's slow {row.kernel}: XNNPACK does not take it"
+        messages.append(f"{row.node}{where} runs in ExecuTorch's slow {row.kernel}: XNNPACK does not take it")
+    for message in (*messages, *program.concerns):
         warnings.warn(message, ExportWarning, stacklevel=3)

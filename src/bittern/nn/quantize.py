@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from bittern.nn.straight_through import straight_through
 
+_SMALL = 2.0**-100
+"""Weights below it, of which nothing but their ratios matters, are raised by its inverse."""
+
 
 def _levels(bits: int) -> int:
     if not 1 <= bits <= 16:
@@ -54,6 +57,9 @@ class DoReFaWeight(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         tanh = weight.tanh()
         largest = tanh.detach().abs().amax()
+        # Powers of two are exact factors; without this one 1 / largest is infinite where all weights are subnormal.
+        raised = torch.where(largest < _SMALL, 1 / _SMALL, 1.0)
+        tanh, largest = tanh * raised, largest * raised
         share = tanh * torch.where(largest > 0, 0.5 / largest, 0.0) + 0.5
         return 2 * _round(share * self.levels) / self.levels - 1
 

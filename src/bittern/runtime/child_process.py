@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bittern.runtime import _engine
-from bittern.runtime.engine import FloatArray, OperatorCall, load
+from bittern.runtime.engine import Engine, FloatArray, OperatorCall, join, load
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,13 @@ def run_in_process(
     isa: str | None = None,
     trace: bool = False,
     threads: int = 1,
+    batches: Sequence[int] | None = None,
 ) -> Results:
     """Runs ``images`` through the file at ``path`` in a new process, with ``BITTERN_ISA`` set to ``isa`` if given.
+
+    Args:
+        batches: how many images each call of the engine gets, in turn, the sum of which is the number of images. None:
+            all in one call.
 
     Raises:
         RuntimeError: the process failed; the message is its error output.
@@ -49,6 +55,7 @@ def run_in_process(
         np.save(inputs, images)
         command = [sys.executable, "-m", "bittern.runtime", os.fspath(path), str(inputs), str(outputs)]
         command += ["--threads", str(threads), *(["--trace"] if trace else [])]
+        command += [] if batches is None else ["--batches", ",".join(map(str, batches))]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip() or f"the engine's process ended with status {done.returncode}")
@@ -70,6 +77,12 @@ def _calls(
     return tuple(calls)
 
 
+def _trace(engine: Engine, parts: Sequence[FloatArray]) -> list[OperatorCall]:
+    traces = [engine.trace(part) for part in parts]
+    operators = engine.metadata.operators
+    return [join(calls, operator.activations) for operator, *calls in zip(operators, *traces, strict=True)]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The child process; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m bittern.runtime", description="Run a model file on images.")
@@ -78,13 +91,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", type=Path, help="the results to write (.npz)")
     parser.add_argument("--trace", action="store_true", help="also write the inputs and outputs of each operator")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batches", help="numbers of images, one for each call, with commas")
     options = parser.parse_args(arguments)
     try:
         engine = load(options.model, threads=options.threads)
         images = np.load(options.input, allow_pickle=False)
-        results: dict[str, Any] = {"logits": engine(images), "isa": np.array(_engine.isa())}
+        ends = np.cumsum([int(count) for count in (options.batches or str(len(images))).split(",")])
+        parts = np.split(images, ends[:-1])
+        logits = np.concatenate([engine(part) for part in parts])
+        results: dict[str, Any] = {"logits": logits, "isa": np.array(_engine.isa())}
         if options.trace:
-            for i, (call, operator) in enumerate(zip(engine.trace(images), engine.metadata.operators, strict=True)):
+            for i, (call, operator) in enumerate(zip(_trace(engine, parts), engine.metadata.operators, strict=True)):
                 for position in operator.activations:
                     value = call.inputs[position]
                     if isinstance(value, np.ndarray):

@@ -158,8 +158,7 @@ class Engine:
         """
         slices = [self._trace(batch, count) for batch, count in self._batches(self._check(images))]
         return [
-            _join(calls, operator.activations)
-            for operator, *calls in zip(self.metadata.operators, *slices, strict=True)
+            join(calls, operator.activations) for operator, *calls in zip(self.metadata.operators, *slices, strict=True)
         ]
 
     def _trace(self, batch: FloatArray, count: int) -> list[OperatorCall]:
@@ -216,8 +215,8 @@ _KERNEL = "kernel "
 _INSTRUCTIONS = ("OPERATOR_CALL", "DELEGATE_CALL")
 
 
-def _join(calls: Sequence[OperatorCall], activations: Sequence[int]) -> OperatorCall:
-    """The calls of one operator on consecutive slices, joined into one."""
+def join(calls: Sequence[OperatorCall], activations: Sequence[int]) -> OperatorCall:
+    """The calls of one operator on consecutive images, joined into one; ``activations``: inputs that depend on them."""
     first = calls[0]
     inputs = tuple(
         _concatenate([call.inputs[i] for call in calls]) if i in activations else value

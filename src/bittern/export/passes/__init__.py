@@ -22,7 +22,12 @@ from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
+from bittern.export.passes.rewrite_alpha import rewrite_alpha
+from bittern.export.passes.rewrite_attention import rewrite_attention
 from bittern.export.passes.rewrite_batch_norm import rewrite_batch_norm
+from bittern.export.passes.rewrite_clamp import rewrite_clamp
+from bittern.export.passes.rewrite_gelu import rewrite_gelu
+from bittern.export.passes.rewrite_interpolate import rewrite_interpolate
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
@@ -30,6 +35,7 @@ from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
 from bittern.export.passes.rewrite_split import rewrite_split
+from bittern.export.passes.separate_weights import separate_weights
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.sink_scales import sink_scales
 from bittern.export.passes.slice_concat import slice_concat
@@ -42,6 +48,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
     rewrite_scalars,
     cancel_residues,
+    rewrite_alpha,
     fold_constants,
     rewrite_products,
     unwrap_batch_norm,
@@ -65,10 +72,15 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     fuse_pack,
     integer_thresholds,
     lower_positive_signs,
+    rewrite_clamp,
+    rewrite_gelu,
+    rewrite_interpolate,
+    rewrite_attention,
     rewrite_batch_norm,
     rewrite_layer_norm,
     rewrite_matmul,
     rewrite_round,
+    separate_weights,
     flatten_pixels,
     order_memory,
 )

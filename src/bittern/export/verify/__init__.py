@@ -4,11 +4,13 @@ Every output of every Bittern operator in the file is compared:
 
 * with the operator's **reference**, given the very inputs that the engine gave to the operator: bits and floats must be
   equal. A difference is an error of a kernel.
-* with the **trained model** in PyTorch, where it has that tensor. Float rounding differs there (XNNPACK against
-  PyTorch, folded BatchNorm), so a value that lies within rounding error of its threshold may get the other sign, and
-  later layers of that image follow. The first bits of an image that differ must lie that close; a difference elsewhere
-  is an error of the exporter. Files whose float layers are int8 differ by more than rounding: there the first
-  comparison decides, and the operators' constants must be those that the exporter makes of the model.
+* with the **trained model** in PyTorch, where it has that tensor. The result is the module's own; tensors in between
+  are those of the graph that torch captured of it, whose result must be the module's too. Float rounding
+  differs there (XNNPACK against PyTorch, folded BatchNorm), so a value that lies within rounding error of its threshold
+  may get the other sign, and later layers of that image follow. The first bits of an image that differ must lie that
+  close; a difference elsewhere is an error of the exporter. Files whose float layers are int8 differ by more than
+  rounding: there the first comparison decides, and the operators' constants must be those that the exporter makes of
+  the model.
 """
 
 import os
@@ -68,13 +70,19 @@ def compare(
     engine: "Engine",
     images: np.ndarray,
     results: "Results | None" = None,
+    *,
+    chunk: int | None = None,
 ) -> Verification:
     """`verify` for a model that is captured already, and rewritten where constants are to be compared.
 
-    ``images`` are computed in batches of the captured one, or of at most `_CHUNK` where it is dynamic.
+    ``images`` are computed in batches of the captured one, or where it is dynamic of ``chunk``, by default `_CHUNK` at
+    most.
     """
     operators = engine.metadata.operators
-    chunk = captured.input_shape[0] if captured.max_batch is None else min(_chunk(images), captured.max_batch)
+    if captured.max_batch is None:
+        chunk = captured.input_shape[0]
+    elif chunk is None:
+        chunk = min(_chunk(images), captured.max_batch)
     comparison = Comparison(captured, operators, chunk)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.capture import Captured, channels_last
 from bittern.export.errors import ExportError
 from bittern.export.passes.signs import BINARIZE, holds_signs
-from bittern.export.verify.result import LayerCheck, Verification, Where
+from bittern.export.refusals import first_line
+from bittern.export.verify.decisions import decisions, turned
+from bittern.export.verify.result import MARGIN, LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator
 
 if TYPE_CHECKING:
     from bittern.runtime import OperatorCall
+
+
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class _Values(fx.Interpreter):
         self.names = names
         self.values: dict[str, Any] = {}
 
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        # Torch foresees another order of memory than it computes in where an image has one channel.
+        return super().call_function(torch.ops.aten.reshape.default if target in _VIEWS else target, args, kwargs)
+
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
         if n.name in self.names:
@@ -46,13 +55,19 @@ class _Values(fx.Interpreter):
 
 
 class Comparison:
-    """Adds up the differences between ``captured``, the trained model, and a file, one batch after another.
+    """Adds up the differences between the trained model and a file, one batch after another.
 
-    ``operators``: the calls of the file. ``batch``: how many images PyTorch computes at a time.
+    Results are compared with those of the module itself. Its values in between are those of ``captured``, the graph
+    that torch made of it, whose results must be the module's too.
+
+    ``operators``: the calls of the file. ``batch``: how many images PyTorch computes at a time; of a dynamic batch at
+    most.
     """
 
     def __init__(self, captured: Captured, operators: Sequence[Operator], batch: int) -> None:
         self.input_shape = (batch, *captured.input_shape[1:])
+        self.model = captured.module
+        self.fixed = captured.max_batch is None
         self.module = captured.graph.module
         self.steps = captured.rounds
         self.nodes = {node.name: node for node in self.module.graph.nodes}
@@ -66,14 +81,14 @@ class Comparison:
                     raise ExportError(f"the file was not exported from this model, which has no node {name}")
                 self.compared |= {name, *_binarized(self.nodes[name])}
         self.layers: dict[tuple[int, int], dict[str, Any]] = {}
-        self.logit_margin = 0.0
+        self.logit_margin = self.capture_margin = 0.0
         self.images = 0
         self.logits: list[np.ndarray] = []
         self.model_logits: list[np.ndarray] = []
 
     def filled(self, images: np.ndarray) -> Tensor:
-        """``images``, filled up with zeros to a whole chunk, in the engine's order of memory."""
-        result = torch.zeros(self.input_shape)
+        """``images`` in the engine's order of memory; filled up with zeros to a chunk if the batch is fixed."""
+        result = torch.zeros(self.input_shape if self.fixed else images.shape)
         result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
         return channels_last(result)
 
@@ -85,15 +100,16 @@ class Comparison:
             )
         count = len(images)
         model = _Values(self.module, self.compared)
+        filled = self.filled(images)
         with torch.no_grad():
-            model_logits = model.run(self.filled(images))[:count]
+            graph_logits = model.run(filled)[:count]
+        model_logits, diverged = self._of_the_module(filled, graph_logits)
         if tuple(model_logits.shape) != logits.shape:
             raise ExportError(
                 f"the file gives {list(logits.shape)}, this model {list(model_logits.shape)}: not its file"
             )
         self.logits.append(logits)
         self.model_logits.append(model_logits.numpy())
-        diverged = torch.zeros(count, dtype=torch.bool)
         for index, (operator, call) in enumerate(zip(self.operators, calls, strict=True)):
             expected = getattr(torch.ops.bittern, operator.op)(*map(_tensor, call.inputs)) if call.inputs else None
             references = expected if isinstance(expected, tuple) else (expected,) * len(call.outputs)
@@ -110,6 +126,21 @@ class Comparison:
         _, share, _ = difference(torch.from_numpy(logits)[~diverged], model_logits[~diverged])
         self.logit_margin = max(self.logit_margin, share)
         self.images += count
+
+    def _of_the_module(self, filled: Tensor, graph_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The module's own results, and the images in which the captured graph decides otherwise by rounding errors."""
+        count, images = len(graph_logits), filled.contiguous()
+        model_logits = run_module(self.model, images)[:count]
+        diverged = torch.zeros(count, dtype=torch.bool)
+        if graph_logits.shape != model_logits.shape:
+            self.capture_margin = float("inf")
+            return model_logits, diverged
+        if difference(graph_logits, model_logits)[1] > MARGIN:
+            ours = decisions(lambda: _Values(self.module, set()).run(filled))
+            diverged = turned(ours, decisions(lambda: run_module(self.model, images)), count)
+        _, share, _ = difference(graph_logits[~diverged], model_logits[~diverged])
+        self.capture_margin = max(self.capture_margin, share)
+        return model_logits, diverged
 
     def _compare_reference(self, row: dict[str, Any], actual: Tensor, reference: Tensor) -> None:
         if actual.shape != reference.shape or actual.dtype != reference.dtype:
@@ -194,9 +225,28 @@ class Comparison:
             predictions=_classes(logits),
             model_predictions=_classes(model_logits),
             logit_margin=self.logit_margin,
+            capture_margin=self.capture_margin,
             largest_logit_difference=difference(torch.from_numpy(logits), torch.from_numpy(model_logits))[0],
             steps=self.steps,
         )
+
+
+def run_module(module: nn.Module, images: Tensor) -> Tensor:
+    """The result of a trained module for ``images``.
+
+    Raises:
+        ExportError: it fails for so many, or returns something else than a tensor.
+    """
+    try:
+        with torch.no_grad():
+            result = module(images.clone())
+    except Exception as error:
+        raise ExportError(
+            f"{type(module).__name__} fails for an input of shape {list(images.shape)}: {first_line(error)}"
+        ) from error
+    if not isinstance(result, Tensor) or result.dim() == 0:
+        raise ExportError(f"{type(module).__name__} returns no tensor of images for shape {list(images.shape)}")
+    return result.detach()
 
 
 def _binarized(node: fx.Node) -> set[str]:

@@ -65,7 +65,9 @@ class Verification:
     none where the network gives no row of logits for each image.
 
     ``isa``: the instruction set of the engine, or "reference" if the references ran in its place. ``logit_margin``: the
-    largest difference of the logits of images without a differing bit, as a share of the largest. ``int8``: float
+    largest difference of the logits of images without a differing bit, as a share of the largest. ``capture_margin``:
+    likewise, of the graph that torch captured from the module itself; large where the module branches on what torch
+    takes for fixed, such as a batch of 1. ``int8``: float
     layers of the file are rounded to 8 bits, so no margin is expected of them. ``steps``: the network itself rounds
     floats to steps (`torch.round`), and a value between two of them may come out a whole step away.
     """
@@ -77,6 +79,7 @@ class Verification:
     model_predictions: tuple[int, ...]
     logit_margin: float
     largest_logit_difference: float
+    capture_margin: float = 0.0
     int8: bool = False
     steps: bool = False
 
@@ -98,7 +101,8 @@ class Verification:
 
         Of an int8 file, and of a network that rounds to steps, the first alone, and constants that are the model's.
         """
-        return (self.int8 or self.steps or self.logit_margin <= MARGIN) and all(map(self.layer_passed, self.layers))
+        close = self.int8 or self.steps or self.logit_margin <= MARGIN
+        return close and self.capture_margin <= MARGIN and all(map(self.layer_passed, self.layers))
 
     def layer_passed(self, layer: LayerCheck) -> bool:
         """Whether ``layer`` is as it should be in this file."""
@@ -116,6 +120,7 @@ class Verification:
             "passed": self.passed,
             "equal_predictions": self.equal_predictions if self.predictions else None,
             "logit_margin": self.logit_margin,
+            "capture_margin": self.capture_margin,
             "largest_logit_difference": self.largest_logit_difference,
             "reference_differences": self.reference_differences,
             "model_differences": self.model_differences,

@@ -7,7 +7,6 @@ from bittern.export.graph import Graph
 from bittern.export.passes.absorb_epilogue import absorb_epilogue
 from bittern.export.passes.distribute_pack import distribute_pack
 from bittern.export.passes.distribute_steps import distribute_steps
-from bittern.export.passes.flatten_pixels import flatten_pixels
 from bittern.export.passes.fold_batch_norm import fold_batch_norm
 from bittern.export.passes.fold_constants import fold_constants
 from bittern.export.passes.fuse_pack import fuse_pack
@@ -16,16 +15,20 @@ from bittern.export.passes.lower_layers import lower_layers
 from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
-from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_batch_norm import rewrite_batch_norm
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
+from bittern.export.passes.rewrite_max import rewrite_max
+from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
+from bittern.export.passes.rewrite_softmax import rewrite_softmax
 from bittern.export.passes.rewrite_split import rewrite_split
+from bittern.export.passes.rewrite_strided_slice import rewrite_strided_slice
+from bittern.export.passes.settle_views import settle_views
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.slice_concat import slice_concat
 from bittern.export.passes.split_sets import split_sets
@@ -37,6 +40,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     remove_copies,
     rewrite_scalars,
     fold_constants,
+    rewrite_pad,
     unwrap_batch_norm,
     fold_batch_norm,
     rewrite_pooling,
@@ -59,8 +63,10 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_layer_norm,
     rewrite_matmul,
     rewrite_round,
-    flatten_pixels,
-    order_memory,
+    rewrite_strided_slice,
+    rewrite_max,
+    rewrite_softmax,
+    settle_views,
 )
 
 

@@ -1,6 +1,7 @@
 """Images that change hands between XNNPACK, Bittern's operators and ExecuTorch's kernels arrive as they left."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from layout_cases import (
 from torch import Tensor, nn
 
 import bittern
-from bittern.export import to_pte
+from bittern.export import executorch, to_pte
+from bittern.export.capture import capture, channels_last
+from bittern.export.rewrite import rewrite
 
 
 def check(path: Path, net: nn.Module, channels: int, size: tuple[int, int] = IMAGE, **settings: object) -> None:
@@ -63,3 +66,31 @@ def test_steps_on_images_of_any_shape(step: str, channels: int, size: tuple[int,
 def test_steps_of_a_dynamic_batch(step: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     check(tmp_path / "m.pte", between_bits(OF_ANY_CHANNELS[step], 6).eval(), 3, max_batch=4)
+
+
+INT8: dict[str, Callable[[int], nn.Module]] = {
+    "from a binary layer": ONE_CHANNEL["binary to one to float"],
+    "to a binary layer": ONE_CHANNEL["one to binary"],
+    "one channel": ONE_CHANNEL["a convolution"],
+    "a kernel of even size": lambda c: nn.Sequential(nn.Conv2d(c, 8, (4, 3), padding="same"), nn.Conv2d(8, 4, 2)),
+    "padding of its own": lambda c: nn.Sequential(nn.ZeroPad2d((0, 1, 2, 1)), nn.Conv2d(c, 8, 3, stride=2, padding=1)),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("case", INT8)
+def test_layers_on_integers_give_what_their_simulation_gives(case: str, channels: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, x = INT8[case](channels).eval(), torch.randn(4, channels, *IMAGE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        to_pte(net, x[:1], tmp_path / "m.pte", int8=x)
+    simulation = executorch.quantize(rewrite(capture(net, x[:1])), x).graph.module
+    result = torch.from_numpy(bittern.runtime.load(tmp_path / "m.pte")(x.numpy()))
+    with torch.no_grad():
+        expected = torch.cat([simulation(channels_last(image[None])) for image in x])
+        unquantized: Tensor = net(x)
+    largest = float(expected.abs().max())
+    # Now and then a value between two steps goes the other way: one step of 255.
+    assert float((result - expected).abs().max()) <= 0.01 * largest
+    assert float((result - unquantized).abs().mean()) <= 0.1 * largest

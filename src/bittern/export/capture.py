@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Provenance, input_nodes, operator_name
+from bittern.export.graph import Graph, Provenance, input_nodes, operator_name, view_shape
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
 from bittern.ops._library import IMAGE_FORMAT
@@ -192,6 +192,7 @@ def _tidy(graph: Graph) -> None:
     for node in graph.calls(*_VIEWS):
         sizes: Any = node.args[1]
         symbols = [size for size in sizes if isinstance(size, fx.Node)]
-        if len(symbols) == 1:
-            node.args = (node.args[0], [-1 if isinstance(size, fx.Node) else size for size in sizes])
+        inferred = view_shape(node)
+        if len(symbols) == 1 and inferred.count(-1) == 1:
+            node.args = (node.args[0], inferred)
     graph.module.graph.eliminate_dead_code()

@@ -1,4 +1,4 @@
-"""What ExecuTorch computes along another dimension of an image than PyTorch is refused, not exported."""
+"""A program that might not run, or along another dimension of an image than PyTorch, is tried before it is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ class Behind(nn.Module):
 
 
 WEIGHT = torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))
-ALONG_ANOTHER_DIMENSION = {
+ALONG_A_DIMENSION = {
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, 1),
     "layer_norm": lambda x: F.layer_norm(x, x.shape[1:]),
@@ -38,20 +38,24 @@ OF_A_DYNAMIC_BATCH = {
 }
 
 
-@pytest.mark.parametrize("name", ALONG_ANOTHER_DIMENSION)
-def test_an_operator_that_ignores_the_order_of_memory_is_refused(tmp_path: Path, name: str) -> None:
-    net = Behind(ALONG_ANOTHER_DIMENSION[name]).eval()
-    with pytest.raises(ExportError, match=r"the engine (does not compute what|cannot run)"):
-        to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte")
-    assert not (tmp_path / "net.pte").exists()
+@pytest.mark.filterwarnings("ignore:.*slow:bittern.export.ExportWarning")
+@pytest.mark.parametrize("name", ALONG_A_DIMENSION)
+def test_an_operator_along_a_dimension_follows_the_modules(tmp_path: Path, name: str) -> None:
+    net = Behind(ALONG_A_DIMENSION[name]).eval()
+    assert to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte").size > 0
 
 
 @pytest.mark.parametrize("name", OF_A_DYNAMIC_BATCH)
-def test_a_view_of_a_dynamic_batch_that_mixes_channels_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_view_of_a_dynamic_batch_may_mix_channels(tmp_path: Path, name: str) -> None:
     net = Behind(OF_A_DYNAMIC_BATCH[name]).eval()
-    with pytest.raises(ExportError, match=r"does not compute what the module does.*without a dynamic"):
-        to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte", max_batch=5)
-    to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte")
+    assert to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte", max_batch=5).size > 0
+
+
+def test_an_operator_that_the_engine_lacks_is_refused(tmp_path: Path) -> None:
+    net = Behind(lambda x: x.sort(1).values).eval()
+    with pytest.raises(ExportError, match=r"the engine cannot run aten::sort"):
+        to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "net.pte")
+    assert not (tmp_path / "net.pte").exists()
 
 
 def test_softmax_over_classes_is_exported(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Provenance, operator_name
+from bittern.export.graph import Graph, Provenance, input_nodes, operator_name, view_shape
 from bittern.export.own_copy import as_module, own_copy
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
 from bittern.export.replay import replay
-from bittern.ops._library import image_format
+from bittern.ops._library import IMAGE_FORMAT
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.reshape.default)
 
@@ -66,7 +66,7 @@ class Captured:
 def channels_last(example: Tensor) -> Tensor:
     """``example`` as the engine will see it: images in channels_last memory, other tensors contiguous."""
     if example.dim() == 4:
-        return torch.empty_like(example, memory_format=image_format(example.shape)).copy_(example)
+        return torch.empty_like(example, memory_format=IMAGE_FORMAT).copy_(example)
     return example.contiguous()
 
 
@@ -118,7 +118,7 @@ def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: Abstr
     try:
         # Where it fails, torch prints the graph so far; the error says what matters.
         with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad(), mode:
-            program = torch.export.export(module, (channels_last(trace),), dynamic_shapes=dynamic_shapes(max_batch))
+            program = torch.export.export(module, (trace.contiguous(),), dynamic_shapes=dynamic_shapes(max_batch))
             program = program.run_decompositions({})
             captured = program.module(check_guards=False)
     except Exception as error:
@@ -126,6 +126,8 @@ def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: Abstr
     graph = Graph(captured)
     check_graph(graph, program.graph_signature)
     _tidy(graph)
+    for node in input_nodes(graph):
+        node.meta["val"] = channels_last(node.meta["val"])
     return graph
 
 
@@ -212,6 +214,7 @@ def _tidy(graph: Graph) -> None:
     for node in graph.calls(*_VIEWS):
         sizes: Any = node.args[1]
         symbols = [size for size in sizes if isinstance(size, fx.Node)]
-        if len(symbols) == 1:
-            node.args = (node.args[0], [-1 if isinstance(size, fx.Node) else size for size in sizes])
+        inferred = view_shape(node)
+        if len(symbols) == 1 and inferred.count(-1) == 1:
+            node.args = (node.args[0], inferred)
     graph.module.graph.eliminate_dead_code()

@@ -6,12 +6,14 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 from torch.fx.node import Target
 
 from bittern.export.quiet import third_party_quiet
 
 _PROVENANCE = "bittern"
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 
 
 class Provenance:
@@ -126,12 +128,25 @@ class Graph:
         function = _function(target)
         with self.module.graph.inserting_before(before):
             node = self.module.graph.call_function(function, tuple(args), dict(kwargs or {}))
-        with self._fake_mode:
-            fake_args, fake_kwargs = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
-            node.meta["val"] = function(*fake_args, **fake_kwargs)
+        self.revalue(node)
         node.meta["nn_module_stack"] = before.meta.get("nn_module_stack", {})
         provenance.attach(node)
         return node
+
+    def revalue(self, node: fx.Node) -> None:
+        """Computes the fake result of ``node`` from those of its arguments as they are now.
+
+        Views may need a copy meanwhile: `settle_views` sees to them in the end.
+        """
+        function = _function(torch.ops.aten.reshape.default if node.target in _VIEWS else node.target)
+        with self._fake_mode:
+            args, kwargs = fx.map_arg((node.args, node.kwargs), self._fake)
+            node.meta["val"] = function(*args, **kwargs)
+
+    def _fake(self, node: fx.Node) -> Any:
+        if "val" not in node.meta and (constant := self.constant(node)) is not None:
+            node.meta["val"] = self._fake_mode.from_tensor(constant, static_shapes=True)
+        return node.meta["val"]
 
     def outputs(self, node: fx.Node, before: fx.Node) -> list[fx.Node]:
         """``getitem`` nodes for a node that returns a tuple; each carries the node's provenance."""

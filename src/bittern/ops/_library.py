@@ -47,16 +47,10 @@ def define(
     torch.library.register_fake(f"bittern::{name}", fake, lib=_LIBRARY)
 
 
-def image_format(shape: tuple[int, ...]) -> torch.memory_format:
-    """The memory format of float images ``[N, C, H, W]``: channels_last.
-
-    With one channel or one pixel both formats are the same bytes, and to torch the tensor is in both. The XNNPACK
-    delegate then takes it for contiguous, so its strides must say so.
-    """
-    _, channels, height, width = shape
-    return torch.contiguous_format if channels == 1 or height * width == 1 else torch.channels_last
+IMAGE_FORMAT = torch.channels_last
+"""The memory format of float images ``[N, C, H, W]``."""
 
 
 def empty_image(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """An uninitialised float32 ``[N, C, H, W]`` tensor in the format of images, on the device of ``like``."""
-    return torch.empty(shape, dtype=torch.float32, device=like.device, memory_format=image_format(shape))
+    return torch.empty(shape, dtype=torch.float32, device=like.device, memory_format=IMAGE_FORMAT)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bittern.ops import layout
-from bittern.ops._library import define, empty_image, image_format
+from bittern.ops._library import IMAGE_FORMAT, define, empty_image
 from bittern.ops.epilogue import below
 
 
@@ -44,7 +44,7 @@ def _unpack(x: Tensor, channels: int, channel_dim: int) -> Tensor:
     _check_packed(x, channels, channel_dim)
     signs = layout.signs_of(layout.unpack_bits(x, channels)).to(torch.float32).movedim(-1, channel_dim)
     if channel_dim == 1:
-        return torch.empty_like(signs, memory_format=image_format(signs.shape)).copy_(signs)
+        return torch.empty_like(signs, memory_format=IMAGE_FORMAT).copy_(signs)
     return signs.contiguous()
 
 

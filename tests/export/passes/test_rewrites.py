@@ -30,6 +30,29 @@ REWRITES: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "round": (lambda x: torch.round(x.clamp(-2, 2) * 3.5) / 3, (2, 4, 5, 5)),
     "split": (lambda x: torch.cat(list(F.relu(x).split([3, 4, 1], 1))[::-1], 1), (2, 8, 5, 5)),
     "split of a concatenation": (lambda x: torch.cat([x, F.relu(x)], 1).chunk(2, 1)[1] * 2, (2, 8, 5, 5)),
+    "every second pixel": (lambda x: x[:, :, ::2, ::2], (2, 5, 9, 7)),
+    "every third row from the second": (lambda x: F.relu(x)[:, :, 1::3], (2, 5, 9, 7)),
+    "every second pixel within": (lambda x: F.relu(x)[:, :, 1:6:2, 2:-1:3], (2, 5, 9, 7)),
+    "every second column, then row": (lambda x: F.relu(x)[:, :, :, ::2][:, :, ::2], (2, 1, 9, 7)),
+    "windows of one pixel": (lambda x: F.avg_pool2d(x, 1, 2) + F.max_pool2d(x, 1, 2), (2, 5, 9, 7)),
+    "softmax over channels": (lambda x: F.relu(x).softmax(1), (2, 5, 9, 7)),
+    "softmax over rows": (lambda x: F.relu(x).softmax(2), (2, 5, 9, 7)),
+    "softmax over columns": (lambda x: F.relu(x).softmax(-1), (2, 5, 9, 7)),
+    "softmax over tokens": (lambda x: x.softmax(1), (2, 7, 24)),
+    "maximum over channels": (lambda x: x.amax(1), (2, 5, 9, 7)),
+    "maximum over pixels": (lambda x: x.amax((-1, 2)), (2, 5, 9, 7)),
+    "minimum over rows": (lambda x: x.amin(2, keepdim=True), (2, 5, 9, 7)),
+    "values of max": (lambda x: x.max(1, keepdim=True).values, (2, 5, 9, 7)),
+    "values of min": (lambda x: x.min(3).values, (2, 1, 9, 7)),
+    "adaptive max pooling to a pixel": (lambda x: F.adaptive_max_pool2d(x, 1), (2, 5, 9, 7)),
+    "adaptive max pooling of even windows": (lambda x: F.adaptive_max_pool2d(x, (3, 2)), (2, 5, 9, 7)),
+    "adaptive max pooling of uneven windows": (lambda x: F.adaptive_max_pool2d(x, (4, 5)), (2, 5, 9, 7)),
+    "adaptive max pooling of every pixel": (lambda x: F.adaptive_max_pool2d(x, (9, 7)) * 2, (2, 5, 9, 7)),
+    "mean over channels": (lambda x: x.mean(1), (2, 5, 9, 7)),
+    "mean over channels that stay": (lambda x: x.mean(1, keepdim=True), (2, 5, 9, 7)),
+    "negative padding": (lambda x: F.pad(F.relu(x), (-1, 2, -2, -1), value=3.0), (2, 5, 9, 7)),
+    "a crop": (lambda x: F.pad(F.relu(x), (-1, -1)), (2, 5, 9, 7)),
+    "a crop of channels": (lambda x: F.pad(F.relu(x), (0, 0, 0, 0, -2, 1)), (2, 5, 9, 7)),
     "integers": (lambda x: (x * 2 + 1) / 3 - 7, (2, 8, 1, 1)),
 }
 
@@ -44,6 +67,33 @@ def test_it_runs_in_xnnpack_and_gives_the_same(rewrite: str, tmp_path: Path) -> 
     assert export.explanation.fallbacks == []
     result = runtime.load(tmp_path / "m.pte")(x.numpy())
     np.testing.assert_allclose(result, module(x).numpy(), rtol=1e-5, atol=1e-5)
+
+
+LEFT_ALONE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "every second channel": (lambda x: x[:, ::2], "aten::slice"),
+    "pixels without steps": (lambda x: x[:, :, 1:3], "aten::slice"),
+    "windows of one pixel, with padding": (lambda x: F.max_pool2d(x, (1, 2), 2, (0, 1)), "aten::max_pool2d"),
+    "places of maxima": (lambda x: torch.add(*x.max(1)), "aten::max"),
+    "maxima of whole images": (lambda x: x.amax((1, 2, 3)), "aten::amax"),
+    "softmax of rows": (lambda x: x.flatten(2).softmax(-1), "aten::softmax"),
+    "padding": (lambda x: F.pad(x, (1, 2)), "aten::pad"),
+    "reflection that cuts off": (lambda x: F.pad(x, (-1, 1, 0, 0), mode="reflect"), "aten::pad"),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_what_xnnpack_takes_or_has_no_form_for_is_left_alone(case: str) -> None:
+    function, operator = LEFT_ALONE[case]
+    deployed = Deployed(Apply(function), quarters(4, 5, 9, 7))
+    assert operator in deployed.operators
+    assert not {"aten::conv2d", "aten::permute"} & set(deployed.operators)
+    deployed.check_equal()
+
+
+def test_two_steps_of_a_slice_are_one_convolution() -> None:
+    deployed = Deployed(Apply(lambda x: x[:, :, 1::2, ::3]), quarters(2, 5, 9, 7))
+    assert deployed.operators == ["aten::slice", "aten::conv2d"]
+    deployed.check_equal()
 
 
 def test_rounding_goes_to_even_and_large_numbers_are_left_alone() -> None:

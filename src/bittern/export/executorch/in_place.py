@@ -16,15 +16,20 @@ from torch import fx
 from torch.export.graph_signature import ExportGraphSignature
 from torch.utils._pytree import tree_leaves
 
+from bittern.export.executorch.memory_order import name_orders
 from bittern.export.graph import arguments
 
 _SAME_MEMORY = (memory.view, operator.getitem)
 
 
 class InPlaceResiduals(MemoryPlanningPass):  # type: ignore[misc]
-    """ExecuTorch's memory planning, with such outputs based on the storage of their residuals."""
+    """ExecuTorch's memory planning, with such outputs based on the storage of their residuals.
+
+    Orders of memory get their names here, as nothing may change between planning and the bytes.
+    """
 
     def run(self, graph_module: fx.GraphModule, graph_signature: ExportGraphSignature | None = None) -> Any:
+        name_orders(graph_module)
         nodes = [node for node in graph_module.graph.nodes if node.target not in _SAME_MEMORY]
         last_reader = {id(_storage(read)): node for node in nodes for read in node.all_input_nodes}
         for node in nodes:

@@ -13,6 +13,7 @@ from torch import fx
 from bittern.export.capture import dynamic_shapes
 from bittern.export.deployed import Deployed, operator_entry
 from bittern.export.errors import ExportError
+from bittern.export.executorch.memory_order import order_fallbacks, order_operands
 from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
@@ -55,9 +56,13 @@ def lower(deployed: Deployed) -> Lowered:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
+        graph = deployed.graph.copy()
+        order_operands(graph)
         shapes = dynamic_shapes(captured.max_batch)
-        program = torch.export.export(deployed.graph.module, (captured.trace,), dynamic_shapes=shapes)
+        program = torch.export.export(graph.module, (captured.trace,), dynamic_shapes=shapes)
         edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=_config())
+        if order_fallbacks(edge.exported_program().graph_module):
+            edge = edge.to_backend(XnnpackPartitioner())
         exported = edge.exported_program()
         placements, operators = _where(exported.graph_module)
     return Lowered(deployed, exported, placements, operators)

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from bittern.export.capture import channels_last
 from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError
+from bittern.export.executorch.absorb_padding import absorb_padding
 from bittern.export.graph import Graph, input_nodes, shape
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
@@ -95,6 +96,7 @@ def quantize(deployed: Deployed, images: Tensor) -> Deployed:
         quantizer = Quantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
         quantizer.set_filter_function(lambda node: node.target not in _COMBINE or _is_int8(node))
         graph = deployed.graph.copy()
+        absorb_padding(graph)
         try:
             with torch.no_grad():
                 observed = prepare_pt2e(graph.module, quantizer)

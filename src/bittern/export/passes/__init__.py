@@ -8,7 +8,6 @@ from bittern.export.passes.absorb_epilogue import absorb_epilogue
 from bittern.export.passes.cancel_residues import cancel_residues
 from bittern.export.passes.distribute_pack import distribute_pack
 from bittern.export.passes.distribute_steps import distribute_steps
-from bittern.export.passes.flatten_pixels import flatten_pixels
 from bittern.export.passes.fold_batch_norm import fold_batch_norm
 from bittern.export.passes.fold_constants import fold_constants
 from bittern.export.passes.fuse_pack import fuse_pack
@@ -18,7 +17,6 @@ from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_positive_signs import lower_positive_signs
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
-from bittern.export.passes.order_memory import order_memory
 from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
@@ -30,12 +28,17 @@ from bittern.export.passes.rewrite_gelu import rewrite_gelu
 from bittern.export.passes.rewrite_interpolate import rewrite_interpolate
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
+from bittern.export.passes.rewrite_max import rewrite_max
+from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
 from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
+from bittern.export.passes.rewrite_softmax import rewrite_softmax
 from bittern.export.passes.rewrite_split import rewrite_split
+from bittern.export.passes.rewrite_strided_slice import rewrite_strided_slice
 from bittern.export.passes.separate_weights import separate_weights
+from bittern.export.passes.settle_views import settle_views
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.sink_scales import sink_scales
 from bittern.export.passes.slice_concat import slice_concat
@@ -50,6 +53,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     cancel_residues,
     rewrite_alpha,
     fold_constants,
+    rewrite_pad,
     rewrite_products,
     unwrap_batch_norm,
     recognise_signs,
@@ -81,8 +85,10 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_matmul,
     rewrite_round,
     separate_weights,
-    flatten_pixels,
-    order_memory,
+    rewrite_strided_slice,
+    rewrite_max,
+    rewrite_softmax,
+    settle_views,
 )
 
 

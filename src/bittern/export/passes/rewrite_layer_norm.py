@@ -1,6 +1,7 @@
 """LayerNorm and means over one axis as matrix products: XNNPACK has neither.
 
-mean(x)[..., 0] = x @ (1 / D ... 1 / D)        LayerNorm(x) = (x - mean) * rsqrt(mean((x - mean)^2) + eps) * g + h
+mean(x)[..., 0] = x @ (1 / D ... 1 / D), over channels of images by a 1x1 convolution
+LayerNorm(x) = (x - mean) * rsqrt(mean((x - mean)^2) + eps) * g + h
 """
 
 import operator
@@ -29,6 +30,9 @@ def rewrite_layer_norm(graph: Graph) -> None:
         named = arguments(node)
         rank = len(shape(named["self"]))
         axes = [axis % rank for axis in named["dim"] or ()]
+        if rank == 4 and axes == [1] and isinstance(shape(named["self"])[1], int):
+            graph.replace(node, _mean_over_channels(graph, node, named["self"]))
+            continue
         # Over the pixels of an image XNNPACK pools.
         if rank not in (2, 3) or len(axes) != 1 or axes[0] == 0:
             continue
@@ -55,6 +59,13 @@ def _mean(graph: Graph, before: fx.Node, x: fx.Node, provenance: Provenance) -> 
     count = shape(x)[-1]
     weight = graph.add_constant(torch.full((1, count), 1.0 / count), before)
     return graph.call(before, aten.linear.default, (x, weight), provenance)
+
+
+def _mean_over_channels(graph: Graph, node: fx.Node, image: fx.Node) -> fx.Node:
+    count, own = shape(image)[1], Provenance.of(node)
+    weight = graph.add_constant(torch.full((1, count, 1, 1), 1.0 / count), node)
+    mean = graph.call(node, aten.conv2d.default, (image, weight), own)
+    return mean if len(shape(node)) == 4 else graph.call(node, aten.reshape.default, (mean, view_shape(node)), own)
 
 
 def _mean_over(graph: Graph, node: fx.Node, x: fx.Node, axis: int, keep: bool) -> fx.Node:

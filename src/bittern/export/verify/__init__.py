@@ -23,7 +23,7 @@ import torch
 from torch import fx, nn
 
 from bittern import runtime
-from bittern.export.capture import Captured, capture
+from bittern.export.capture import Captured, capture, channels_last
 from bittern.export.deployed import Deployed
 from bittern.export.graph import operator_name
 from bittern.export.rewrite import rewrite
@@ -118,7 +118,7 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
         part = images[start : start + chunk]
         program = _Calls(deployed.graph.module, len(part))
         with torch.no_grad():
-            logits = program.run(comparison.filled(part))[: len(part)]
+            logits = program.run(channels_last(comparison.filled(part)))[: len(part)]
         comparison.add(part, logits.numpy(), program.calls)
     return comparison.result("reference")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import bittern.ops  # noqa: F401  registers the operators
-from bittern.export.capture import Captured, channels_last
+from bittern.export.capture import Captured
 from bittern.export.errors import ExportError
 from bittern.export.passes.signs import BINARIZE, holds_signs
 from bittern.export.refusals import first_line
@@ -87,10 +87,10 @@ class Comparison:
         self.model_logits: list[np.ndarray] = []
 
     def filled(self, images: np.ndarray) -> Tensor:
-        """``images`` in the engine's order of memory; filled up with zeros to a chunk if the batch is fixed."""
+        """``images``, filled up with zeros to a whole chunk if the batch is fixed."""
         result = torch.zeros(self.input_shape if self.fixed else images.shape)
         result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
-        return channels_last(result)
+        return result
 
     def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | ReferenceCall]") -> None:
         """One chunk of images, and the engine's logits and calls on it; calls without inputs are the reference's."""

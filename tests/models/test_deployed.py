@@ -94,9 +94,9 @@ def test_the_engine_gives_the_bits_and_floats_of_the_references(name: str, folde
 def test_every_instruction_set_gives_the_same_bits_and_floats(name: str, isa: str, folder: Path) -> None:
     expected, actual = ran(name, folder, supported_isas()[0]), ran(name, folder, isa)
     assert actual.isa == isa
-    for call, same in zip(actual.calls, expected.calls, strict=True):
-        for output, wanted in zip(call.outputs, same.outputs, strict=True):
-            np.testing.assert_array_equal(output, wanted, err_msg=call.name)
+    for call, expected_call in zip(actual.calls, expected.calls, strict=True):
+        for output, expected_output in zip(call.outputs, expected_call.outputs, strict=True):
+            np.testing.assert_array_equal(output, expected_output, err_msg=call.name)
     np.testing.assert_array_equal(actual.logits, expected.logits)
 
 

@@ -1,13 +1,13 @@
 """Removes copies that change nothing: what is left of dropout in evaluation mode, calls of `contiguous`, expansions to
 the same shape.
 
-A copy that changes the order of memory stays, in the spelling that XNNPACK takes.
+That a copy may change the order of memory is no matter: a back end chooses its own.
 """
 
 import torch
 from torch import fx
 
-from bittern.export.graph import Graph, Provenance, shape
+from bittern.export.graph import Graph, shape
 
 aten = torch.ops.aten
 _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
@@ -23,10 +23,4 @@ def remove_copies(graph: Graph) -> None:
         if isinstance(new, fx.Node) and shape(new) == shape(node) and new.meta["val"].dtype == node.meta["val"].dtype:
             graph.replace(node, new)  # what `x.data = y` becomes
     for node in graph.calls(*_COPIES):
-        source = node.all_input_nodes[0]
-        order = node.kwargs.get("memory_format")
-        if order is None:
-            graph.replace(node, source)
-        else:
-            kwargs = {"memory_format": order}
-            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Provenance.of(node), kwargs))
+        graph.replace(node, node.all_input_nodes[0])

@@ -43,8 +43,7 @@ def _files(network: Network, folder: Path, count: int) -> "tuple[Tensor, str]":
     import torch
 
     import bittern
-    from bittern.cli._images import read_pixels
-    from bittern.runtime import Metadata, Preprocessing, preprocess
+    from bittern.runtime import Metadata, Preprocessing, preprocess, read_pixels
 
     if not folder.is_dir():
         raise ValueError(f"data folder {folder} {'is a file' if folder.exists() else 'does not exist'}")

@@ -207,6 +207,7 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
             "pixels",
             f"(0..255 * {rule.scale:.6g} - {_numbers(rule.mean)}) / {_numbers(rule.std)}" if rule else "not described",
         ),
+        ("images", rule.geometry.describe(metadata.input_shape[:1:-1]) if rule and rule.geometry else "not described"),
         ("made by", f"Bittern {metadata.bittern}, ExecuTorch {metadata.executorch}"),
         ("binary", ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"),
     ]

@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Classify images, or measure accuracy on a data set.
 
-    Images may have any size and format; they are stretched to the size that the model takes.
+    Images may have any size; the file says how they become the pixels that the model takes.
     """
     if bool(images) == (data is not None):
         raise typer.BadParameter("name either images to classify or a data set (--data)")
@@ -61,8 +61,7 @@ def _check_classes(engine: "Engine") -> None:
 def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None:
     import numpy as np
 
-    from bittern.cli._images import read_pixels
-    from bittern.runtime import isa, preprocess
+    from bittern.runtime import isa, preprocess, read_pixels
 
     logits = engine(preprocess(read_pixels(paths, engine.metadata), engine.metadata))
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

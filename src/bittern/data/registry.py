@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bittern._image_geometry import STRETCH, ImageGeometry
 from bittern._lookup import find
 from bittern._preprocessing import IMAGENET_PIXELS
 from bittern.data.cifar10 import CIFAR10, CIFAR10_HELD_OUT
@@ -57,6 +58,7 @@ def open_dataset(
     image_size: int | None = None,
     workers: int | None = None,
     splits: tuple[str, ...] = SPLITS,
+    geometry: ImageGeometry | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Data set ``name`` from ``folder``: decoded into memory or, if it is streamed, indexed.
@@ -64,6 +66,7 @@ def open_dataset(
     Args:
         image_size: height and width of the images of a streamed set; None takes 224.
         workers: decoding processes of each running epoch; None takes one for each CPU of this rank.
+        geometry: of the images of a streamed set, outside of training; None takes that of its preprocessing.
 
     Raises:
         DataError: the folder is missing, empty, incomplete or holds something else. All files are checked before any
@@ -89,11 +92,13 @@ def open_dataset(
         if value < 1:
             raise ValueError(f"{what} must be at least 1, got {value}")
     listing = info.index(path, splits, progress)
+    rule = info.preprocessing if geometry is None else replace(info.preprocessing, geometry=geometry)
     streams: dict[str, ImageSource] = {
-        split: Stream(samples, side, training=split == "train", workers=count)
+        split: Stream(samples, side, training=split == "train", workers=count, geometry=rule.geometry or STRETCH)
         for split, samples in listing.splits.items()
     }
-    return Dataset(replace(info, class_names=listing.class_names, input_shape=(3, side, side)), streams)
+    described = replace(info, class_names=listing.class_names, input_shape=(3, side, side), preprocessing=rule)
+    return Dataset(described, streams)
 
 
 def load(

@@ -87,7 +87,7 @@ class ImageGeometry:
 
         box = self.box(image.size, result)
         if self.fit == "crop-resize":  # no pixel outside of the box counts
-            image = image.crop(tuple(map(int, box)))
+            image = image.crop(box)
             box = (0, 0, *image.size)
         if self.antialias:
             kernel = Image.Resampling[self.interpolation.upper()]
@@ -166,7 +166,8 @@ def _cubic(distance: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
     a, d = -0.75, distance
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, far)
+    weight: npt.NDArray[Any] = np.where(d <= 1, near, far)
+    return weight
 
 
 STRETCH = ImageGeometry("stretch")

@@ -19,4 +19,6 @@ from bittern.data.registry import get_dataset as get_dataset
 from bittern.data.registry import list_datasets as list_datasets
 from bittern.data.registry import load as load
 from bittern.data.registry import open_dataset as open_dataset
+from bittern.data.registry import register_dataset as register_dataset
 from bittern.data.stream import Stream as Stream
+from bittern.data.torch_dataset import from_torch as from_torch

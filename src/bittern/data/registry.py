@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bittern._image_geometry import STRETCH, ImageGeometry
-from bittern._lookup import find
+from bittern._lookup import OWN, find
 from bittern._preprocessing import IMAGENET_PIXELS
 from bittern.data.cifar10 import CIFAR10, CIFAR10_HELD_OUT
 from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, ImageSource, Split
@@ -48,7 +48,16 @@ def list_datasets() -> list[str]:
 
 def get_dataset(name: str) -> DatasetInfo:
     """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
-    return find("data set", name, _DATASETS)
+    return find("data set", name, _DATASETS, OWN)
+
+
+def register_dataset(info: DatasetInfo) -> None:
+    """Makes ``info`` known by its name, to `open_dataset`, recipes and commands; ValueError if the name is taken."""
+    if info.name in _DATASETS:
+        raise ValueError(f"a data set called {info.name!r} exists already; choose another name")
+    if (info.load is None) == (info.index is None):
+        raise ValueError(f"data set {info.name!r} needs either load (into memory) or index (streamed)")
+    _DATASETS[info.name] = info
 
 
 def open_dataset(

@@ -96,12 +96,10 @@ def labelled_images(metadata: "Metadata", folder: Path) -> LabelledImages:
     """
     import numpy as np
 
-    from bittern.runtime.preprocess import geometry_of
+    from bittern.runtime.preprocess import geometry_of, rule_of
 
+    rule = rule_of(metadata)
     channels, height, width = metadata.input_shape[1:]
-    rule = metadata.preprocessing
-    if rule is None:
-        raise ValueError(f"{metadata.model} was exported without preprocessing: run it from Python on your own inputs")
     name = _find_dataset(metadata, folder)
     consumer = Consumer(metadata.model, (channels, height, width), rule)
     if rule.geometry is None and _is_streamed(name):

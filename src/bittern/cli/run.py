@@ -58,7 +58,9 @@ def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None
     import numpy as np
 
     from bittern.runtime import isa, preprocess, read_pixels
+    from bittern.runtime.preprocess import rule_of
 
+    rule_of(engine.metadata)  # before any image is read
     logits = engine(preprocess(read_pixels(paths, engine.metadata), engine.metadata))
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares = exponentials / exponentials.sum(axis=1, keepdims=True)

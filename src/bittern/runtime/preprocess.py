@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bittern._image_geometry import STRETCH, ImageGeometry
+from bittern._preprocessing import Preprocessing
 from bittern.runtime.metadata import Metadata
 
 _MODES = {1: "L", 3: "RGB"}
@@ -70,6 +71,13 @@ def _image_shape(metadata: Metadata) -> tuple[int, ...]:
     return metadata.input_shape
 
 
+def rule_of(metadata: Metadata) -> Preprocessing:
+    """The preprocessing in ``metadata``; ValueError if there is none."""
+    if metadata.preprocessing is None:
+        raise ValueError(f"{metadata.model} was exported without preprocessing: compute its float32 input yourself")
+    return metadata.preprocessing
+
+
 def preprocess(pixels: npt.NDArray[np.uint8], metadata: Metadata) -> npt.NDArray[np.float32]:
     """A model's input for ``pixels``, by the preprocessing in its metadata: ``(pixels * scale - mean) / std``.
 
@@ -84,9 +92,7 @@ def preprocess(pixels: npt.NDArray[np.uint8], metadata: Metadata) -> npt.NDArray
     Raises:
         ValueError: another dtype or shape, or a model without preprocessing.
     """
-    rule = metadata.preprocessing
-    if rule is None:
-        raise ValueError(f"{metadata.model} was exported without preprocessing: compute its float32 input yourself")
+    rule = rule_of(metadata)
     if pixels.dtype != np.uint8:
         raise ValueError(f"pixels must be uint8, got {pixels.dtype}")
     if pixels.ndim == 3:

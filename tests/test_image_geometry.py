@@ -96,7 +96,9 @@ def test_a_geometry_survives_json_and_has_words(geometry: ImageGeometry) -> None
     ("change", "message"),
     [
         ({"fit": "crop"}, "geometry: fit must be one of stretch, resize-crop, crop-resize, got 'crop'"),
-        ({"crop": 0}, "geometry: crop must be above 0 and at most 1, got 0"),
+        ({"crop": 0}, "geometry: crop must be from 0.1 to 1, got 0"),
+        ({"crop": 1e-300}, "geometry: crop must be from 0.1 to 1, got 1e-300"),
+        ({"crop": 1.01}, "geometry: crop must be from 0.1 to 1, got 1.01"),
         ({"crop": 1e999}, "geometry: crop must be finite"),
         ({"interpolation": "lanczos"}, "geometry: interpolation must be one of bilinear, bicubic, got 'lanczos'"),
         ({"interpolation": 3}, "geometry: interpolation must be a string, is 3"),

@@ -20,6 +20,8 @@ _STEPS = 1024
 """TensorFlow's kernels round the place between two pixels to one of this many."""
 
 
+_MIN_CROP = 0.1
+
 _ELONGATED = 8
 """Of an image that is longer than this many times its width only the part that is kept is resized: the whole may not
 fit into memory. Pillow's rounding then differs by one level here and there."""
@@ -34,7 +36,7 @@ class ImageGeometry:
             until it covers round(W / crop) x round(H / crop), and cuts the middle: ``Resize(256), CenterCrop(224)`` of
             torchvision. ``"crop-resize"`` cuts ``crop`` of the largest middle box of the shape W x H in whole pixels,
             and resizes that, as TensorFlow's reference code for ImageNet does.
-        crop: share of the sides that is kept, in (0, 1].
+        crop: share of the sides that is kept, in [0.1, 1]: less would resize images to many times the network's size.
         interpolation: ``"bilinear"`` or ``"bicubic"``.
         antialias: a pixel is the mean of all pixels that it covers, as Pillow computes it. Without it is interpolated
             between the 2 x 2 or 4 x 4 pixels around (x w / W, y h / H), as TensorFlow's ``resize_bilinear`` and
@@ -53,8 +55,8 @@ class ImageGeometry:
         for name, known in (("fit", get_args(Fit)), ("interpolation", get_args(Interpolation))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {short(getattr(self, name))}")
-        if not 0 < self.crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
+        if not _MIN_CROP <= self.crop <= 1:
+            raise ValueError(f"crop must be from {_MIN_CROP} to 1, got {self.crop}")
         if self.fit == "stretch" and self.crop != 1:
             raise ValueError(f"crop must be 1 where the whole image is stretched, got {self.crop}")
 

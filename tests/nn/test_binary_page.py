@@ -39,7 +39,7 @@ def test_the_code_of_the_page_shows_the_trap_and_the_way_out(page: dict[str, Any
 def test_the_export_leads_out_of_the_trap(
     block: str, trapped: bool, page: dict[str, Any], tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    net = page["network"](page[block]).eval()
+    net = page["network"](page[block])[:4].eval()  # up to the first block
     if trapped:
         with pytest.warns(ExportWarning, match=r"every sign is \+1: aten::relu in .*docs/binary\.md"):
             to_pte(net, page["test_images"][:1], tmp_path / "net.pte", check=False)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bittern.cli._app import COMMANDS as ALL
 from bittern.models import registry as models
 from bittern.runtime import load
 from bittern.train import load_run, recipes
@@ -107,16 +108,25 @@ def test_another_order_of_classes_is_no_obstacle_and_other_classes_are_named(own
 
 
 @pytest.mark.slow
-def test_what_a_module_registers_must_be_imported(own: Path, outcomes: dict[str, Outcome]) -> None:
-    del models._MODELS["mine"]
-    try:
-        outcome = bittern("export", own / "runs" / "photos", own / "x.pte")
-        assert outcome.code == 2
-        assert "is of the model 'mine'" in outcome.error
-        assert "--import MODULE" in outcome.error
-    finally:
-        sys.modules.pop("mine", None)
-        recipes._RECIPES.pop("mine", None)
+def test_what_a_module_registers_must_be_imported_but_by_resume(
+    own: Path, outcomes: dict[str, Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del models._MODELS["mine"], recipes._RECIPES["mine"], sys.modules["mine"]
+    outcome = bittern("export", own / "runs" / "photos", own / "x.pte")
+    assert outcome.code == 2
+    assert "is of the model 'mine'" in outcome.error
+    assert "--import MODULE" in outcome.error
+    outcome = bittern("train", "mine", "--data", own / "photos", "--out", own / "runs" / "other")
+    assert outcome.code == 2
+    assert "unknown recipe 'mine'" in outcome.error
+    monkeypatch.chdir(own)
+    assert bittern("train", "--resume", own / "runs" / "photos").code == 0
+    assert "mine" in models._MODELS
+
+
+@pytest.mark.parametrize("command", [name for name, *_ in ALL])
+def test_every_command_imports_modules(command: str) -> None:
+    assert "--import" in bittern(command, "--help").out
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,15 @@ def test_a_photo_gives_what_the_code_of_the_source_gave(
     assert np.abs(actual - expected.clip(0, 255)).max() <= rounding
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("high", "wide"), [(5, 4), (9, 7), (16, 13)])
+def test_interpolation_without_antialiasing_is_tensorflow_s(interpolation: Any, high: int, wide: int) -> None:
+    with np.load(FIXTURES / "resize-tensorflow.npz") as values:  # generate/photo_pixels.py
+        image, expected = Image.fromarray(values["pixels"]), values[f"{interpolation}-{high}x{wide}"]
+    actual = np.asarray(ImageGeometry("stretch", 1.0, interpolation, antialias=False).resize(image, (wide, high)))
+    assert np.abs(actual - expected.clip(0, 255)).max() <= 0.5001
+
+
 def test_every_importer_states_the_geometry_of_its_source() -> None:
     found = {(row.name, row.pixels.geometry) for row in SOURCES}
     assert {geometry for name, geometry in found if name == "Larq Zoo"} == {TENSORFLOW}

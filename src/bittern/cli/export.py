@@ -65,7 +65,7 @@ def command(
         raise typer.BadParameter("--data is for --int8, whose scales come from images: add --int8, or leave --data out")
     check_target(out)
     network = find_network(source, image_size, unfinished=checkpoint)
-    folder = data or folder_of_run(Path(source))
+    folder = data or (folder_of_run(Path(source)) if int8 else None)
     images, origin = calibration_images(network, folder, calibration) if int8 else (None, "")
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")

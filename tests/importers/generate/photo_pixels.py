@@ -7,6 +7,7 @@
 
 PHOTO is scikit-learn's ``china.jpg``, 640 x 427; both take it as it is, and turned by a quarter. The last command needs
 torch and torchvision 0.29.1. Every eighth row and column of the network's input is kept, as float32 [28, 28, 3].
+The first one also writes what TensorFlow's kernels, which Larq Zoo calls, make of a small image.
 """
 
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 STEP = 8
+SIZES = ((5, 4), (9, 7), (16, 13))
 
 
 def larq(photo):
@@ -30,6 +32,16 @@ def larq(photo):
     data = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(data)
     return data.preprocess_input(np.asarray(photo).astype(np.float32))
+
+
+def resizes(path):
+    """TensorFlow's two kernels on noise of 9 x 7 pixels, for smaller and larger results: ``bilinear-5x4`` ..."""
+    from tensorflow.compat.v1 import image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 9, 7, 3)).astype(np.float32)
+    kernels = {"bilinear": image.resize_bilinear, "bicubic": image.resize_bicubic}
+    values = {f"{name}-{h}x{w}": f(pixels, [h, w]).numpy()[0] for name, f in kernels.items() for h, w in SIZES}
+    np.savez_compressed(path, pixels=pixels[0].astype(np.uint8), **values)
 
 
 def torchvision(photo):
@@ -54,3 +66,5 @@ if __name__ == "__main__":
     found = {"landscape": photo, "portrait": photo.transpose(Image.Transpose.ROTATE_90)}
     values = {name: globals()[source](picture)[::STEP, ::STEP].astype(np.float32) for name, picture in found.items()}
     np.savez_compressed(Path(folder) / f"photo-{source}.npz", **values)
+    if source == "larq":
+        resizes(Path(folder) / "resize-tensorflow.npz")

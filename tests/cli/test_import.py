@@ -40,6 +40,7 @@ def test_json_says_what_was_recognised_used_and_written(weights: Path, tmp_path:
         "scale": 1 / 255,
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
+        "geometry": {"fit": "crop-resize", "crop": 0.875, "interpolation": "bicubic", "antialias": False},
     }
     assert json.loads((run / "model.json").read_bytes())["origin"] == result["origin"]
 

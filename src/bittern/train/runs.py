@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import bittern
 from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
 from bittern.data import Preprocessing
-from bittern.models import create
+from bittern.models import create, list_models
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
@@ -133,24 +133,37 @@ def save_run(folder: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None
         write_atomically(folder / name, content)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, unfinished: bool = False) -> Run:
     """Reads a run folder.
+
+    Args:
+        unfinished: of a run that is not finished, take the network of its last checkpoint.
 
     Raises:
         RunError: a file is missing, truncated, foreign or of a newer format, or the tensors are not the model's; the
             message lists them.
     """
     folder = Path(path)
+    if unfinished and not is_finished(folder) and checkpoint.exists(folder / CHECKPOINT_FOLDER):
+        return _build(folder, *_read_checkpoint(folder / CHECKPOINT_FOLDER))
     info, digest = read_info(folder)
-    tensors = _read_tensors(folder / MODEL_FILE, digest)
+    return _build(folder, info, _read_tensors(folder / MODEL_FILE, digest))
+
+
+def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
+    if info.model not in list_models():
+        raise RunError(
+            f"the run in {folder} is of the model {info.model!r}, which nobody has registered here: import the module "
+            "that does (--import MODULE)"
+        )
     try:
         with torch.device("meta"):  # shapes only: the weights come from the file
             model = create(info.model, **info.options)
     except (TypeError, ValueError) as error:
-        raise RunError(f"{folder / MODEL_INFO_FILE} describes a model that cannot be built: {error}") from error
+        raise RunError(f"{folder} describes a model that cannot be built: {error}") from error
     wrong = mismatches(model.state_dict(), tensors)
     if wrong:
-        raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
+        raise RunError(f"{folder} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
     model.load_state_dict(tensors, assign=True)
     return Run(folder, info, model.eval())
 
@@ -164,8 +177,21 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     folder = Path(path)
     if is_finished(folder) or not checkpoint.exists(folder / CHECKPOINT_FOLDER):
         return load_run(folder).model.state_dict()
-    saved = checkpoint.load(folder / CHECKPOINT_FOLDER)
+    return _weights(checkpoint.load(folder / CHECKPOINT_FOLDER))
+
+
+def _weights(saved: checkpoint.Checkpoint) -> dict[str, Tensor]:
     return single(saved.under("average.module") or saved.under("model"))
+
+
+def _read_checkpoint(folder: Path) -> tuple[RunInfo, dict[str, Tensor]]:
+    saved = checkpoint.load(folder)
+    try:
+        return RunInfo.from_json(saved.state["network"]), _weights(saved)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint in {folder} does not describe its network: {error!r}; finish the run"
+        ) from error
 
 
 def read_info(folder: Path) -> tuple[RunInfo, str]:
@@ -176,7 +202,10 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
     if not path.is_file():
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
-            raise RunError(f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume")
+            raise RunError(
+                f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume {folder}, or "
+                "take the network of its last checkpoint with --checkpoint"
+            )
         raise RunError(
             f"{folder} has neither {MODEL_INFO_FILE} nor a checkpoint; give a folder that `bittern train` or "
             "`bittern import` wrote"

@@ -18,6 +18,7 @@ from bittern.export.passes.lower_positive_signs import lower_positive_signs
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
 from bittern.export.passes.pack_before_slice import pack_before_slice
+from bittern.export.passes.recognise_clamps import recognise_clamps
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_alpha import rewrite_alpha
@@ -56,6 +57,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_pad,
     rewrite_products,
     unwrap_batch_norm,
+    recognise_clamps,
     recognise_signs,
     fold_batch_norm,
     rewrite_pooling,

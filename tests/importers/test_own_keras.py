@@ -1,7 +1,10 @@
 """Networks of users, saved by Keras: they compute what Keras computed, before and after export."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,8 @@ import torch
 import bittern
 from bittern.importers import CheckpointError, import_checkpoint, save_imported
 from bittern.train import load_run
-from importers.own import BINARY, inputs, layer, logits, sequential, unpack, write_keras
+from importers.fixtures import fixture
+from importers.own import BINARY, image, inputs, layer, logits, sequential, unpack, write_keras
 
 BOUND = 1e-5
 """Of the largest logit: sums in another order; 2e-7 was observed."""
@@ -79,6 +83,50 @@ def test_a_damaged_description_of_layers_is_refused_by_name(tmp_path: Path) -> N
         load_run(tmp_path / "run")
 
 
-def test_a_published_model_with_options_of_one_is_refused_for_an_own_network(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="is no checkpoint of quicknet"):
+def test_an_own_network_is_not_imported_as_a_published_model(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is no checkpoint of quicknet.*is imported without options"):
         import_checkpoint(unpack("digits", tmp_path), "quicknet")
+
+
+def test_files_that_do_not_describe_a_network_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = unpack("digits", tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["model_config"]
+    with pytest.raises(CheckpointError, match=r"of no known source.*as model\.save writes it"):
+        import_checkpoint(path)
+    with pytest.raises(CheckpointError, match=r"Keras 3; save it with Keras 2: model\.save\('model\.h5'\)"):
+        import_checkpoint(path.rename(tmp_path / "net.keras"))
+
+
+def published(*, slope: bool) -> dict[str, Any]:
+    """The configuration of the published BinaryNet, narrow; or with LeakyReLU in front of a normalization."""
+    signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
+    layers = [image("image", 32, 32, 3)]
+    for index, width in enumerate((8, 8, 16, 16, 32, 32, 32, 32, 10)):
+        suffix = f"_{index}" if index else ""
+        if index < 6:
+            conv = {"filters": width, "kernel_size": [3, 3], "padding": "same" if index else "valid", **signs}
+            if not index:
+                del conv["input_quantizer"]
+            layers.append(layer("QuantConv2D", f"quant_conv2d{suffix}", **conv))
+        else:
+            layers.append(layer("QuantDense", f"quant_dense_{index - 6}".removesuffix("_0"), units=width, **signs))
+        if index in (1, 3, 5):
+            layers.append(layer("MaxPooling2D", f"pool{suffix}"))
+        if slope and index == 7:
+            layers.append(layer("LeakyReLU", "slope", alpha=0.3))
+        layers.append(layer("BatchNormalization", f"batch_normalization{suffix}", scale=False))
+        if index == 5:
+            layers.append(layer("Flatten", "flatten"))
+    return sequential(*layers, layer("Activation", "last", activation="softmax"))
+
+
+@pytest.mark.parametrize("slope", [False, True])
+def test_the_tensors_of_a_published_model_are_one_only_if_the_configuration_computes_the_same(
+    slope: bool, tmp_path: Path
+) -> None:
+    path = fixture("binarynet").unpack(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(published(slope=slope))
+    imported = import_checkpoint(path)
+    assert (imported.info.model, imported.info.graph is None) == (("net", False) if slope else ("binarynet", True))

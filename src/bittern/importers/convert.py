@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def import_checkpoint(
     else:
         checkpoint = read_checkpoint(file)
         if checkpoint.config is None or model is not None or step is not None or image_size is not None:
-            found = recognise(checkpoint, str(path), model=model, step=step, image_size=image_size)
+            found = _published(checkpoint, str(path), model, step, image_size)
         else:
             found, own = _published_or_own(checkpoint, str(path))
     if own is not None:
@@ -101,32 +102,48 @@ def import_checkpoint(
     return Imported(found.network, _info(found, file, digest), len(checkpoint.tensors), tuple(_warnings(found)))
 
 
+def _published(file: TensorFile, what: str, model: str | None, step: int | None, image_size: int | None) -> Candidate:
+    try:
+        return recognise(file, what, model=model, step=step, image_size=image_size)
+    except CheckpointError as error:
+        if file.config is not None:
+            hint = "As your own network, whose layers the file describes, it is imported without options"
+        elif file.layers:
+            hint = "Your own network is imported from a file that describes its layers, as model.save writes it"
+        else:
+            raise
+        raise CheckpointError(f"{error}. {hint}") from None
+
+
 def _published_or_own(file: TensorFile, what: str) -> tuple[Candidate | None, OwnNetwork | None]:
     """The published model whose tensors ``file`` has if it also computes the same as the file's configuration, else
     the network of the configuration. One of the two is None."""
     from bittern.importers.keras_network import read_network
 
     try:
-        found = recognise(file, what)
-    except CheckpointError:  # of no published model, or of several
-        return None, read_network(file)
-    try:
         own = read_network(file)
-    except CheckpointError:  # custom layers, which are known for published models
-        return found, None
+    except CheckpointError as refused:
+        try:
+            return recognise(file, what), None  # published models may have layers of their own
+        except CheckpointError:
+            raise refused from None
+    try:
+        found = recognise(file, what, image_size=own.input_shape[1])
+    except ValueError:  # of no published model, or no size of its images
+        return None, own
     return (found, None) if _same_outputs(found, file, own) else (None, own)
 
 
 def _same_outputs(found: Candidate, file: TensorFile, own: OwnNetwork) -> bool:
-    """Whether both give nearly the same logits; a few signs near their thresholds may differ."""
+    """Whether both give nearly the same for random images; a few signs near their thresholds may differ."""
     fill(found.network, found.match.pairs, file.tensors)
-    image = torch.rand(1, *own.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = torch.rand(3, *own.input_shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     try:
         with torch.no_grad():
-            ours, theirs = found.network(image), own.network(image)
-    except RuntimeError:  # the configuration is for images that the published model does not take
+            ours, theirs = found.network(images), own.network(images)
+    except RuntimeError:  # images that the published model does not take
         return False
-    # The published model returns logits, the source probabilities.
+    # Ours returns logits, the source often probabilities.
     return ours.shape == theirs.shape and any(
         bool((each - theirs).norm() < 0.05 * theirs.norm()) for each in (ours, ours.softmax(1))
     )
@@ -137,7 +154,7 @@ def _imported(own: OwnNetwork, file: Path, digest: str, pixels: Preprocessing | 
     if pixels is None:
         warnings += ("the file does not tell its preprocessing: pixels from 0 to 1 are assumed (--pixels LOW HIGH)",)
     info = RunInfo(
-        model=own.name,
+        model=re.sub(r"[^\w.-]+", "-", own.name)[:60],  # files are called after it
         options=own.options,
         input_shape=own.input_shape,
         preprocessing=pixels or PIXELS,
@@ -152,6 +169,8 @@ def read_checkpoint(path: Path) -> TensorFile:
     """The tensors of ``path``, a file of Keras or of PyTorch."""
     with path.open("rb") as stream:
         head = stream.read(8)
+    if path.suffix == ".keras":
+        raise CheckpointError(f"{path} is in the format of Keras 3; save it with Keras 2: model.save('model.h5')")
     if head.startswith(_HDF5_MAGIC):
         from bittern.importers.keras_file import read_keras
 

@@ -120,26 +120,27 @@ def _functional(network: Described, layers: list[Described], entries: list[Any])
     needed: dict[Reference, tuple[Reference, ...]] = {}
     waiting = [output]
     while waiting:
-        reference = waiting.pop()
-        if reference in needed or reference == source:
+        target = waiting.pop()
+        if target in needed or target == source:
             continue
-        if reference not in calls:
-            raise CheckpointError(f"call {reference[1]} of layer {reference[0]!r} is read, but is not in the file")
-        needed[reference] = (*calls[reference].inputs, *_references(calls[reference].arguments, by_name))
-        waiting += needed[reference]
+        if target not in calls:
+            raise CheckpointError(f"call {target[1]} of layer {target[0]!r} is read, but is not in the file")
+        needed[target] = (*calls[target].inputs, *_references(calls[target].arguments, by_name))
+        waiting += needed[target]
     try:
-        order = [reference for reference in TopologicalSorter(needed).static_order() if reference != source]
+        order = [target for target in TopologicalSorter(needed).static_order() if target != source]
     except CycleError as error:
         names = " -> ".join(str(name) for name, _ in error.args[1][:5])
         raise CheckpointError(f"layers of model {network.name!r} read each other in a circle: {names}") from error
-    return Plan(tuple(calls[reference] for reference in order), _input_shape(by_name[source[0]]), source, output)
+    return Plan(tuple(calls[target] for target in order), _input_shape(by_name[source[0]]), source, output)
 
 
 def _call(layer: Described, index: int, node: object, by_name: Mapping[str, Described]) -> PlannedCall:
     """A call is a list of references, or one reference by itself; each may have arguments."""
     entries = [node] if isinstance(node, list) and node and isinstance(node[0], str) else node
     if not isinstance(entries, list) or not entries:
-        raise CheckpointError(f"layer {layer.name!r} is called on {short(node)}, expected references to layers")
+        keras3 = " (Keras 3 writes them so: save the model with Keras 2)" if isinstance(node, dict) else ""
+        raise CheckpointError(f"layer {layer.name!r} is called on {short(node)}, expected references to layers{keras3}")
     arguments: dict[str, Any] = {}
     for entry in entries:
         given = entry[3] if isinstance(entry, list) and len(entry) > 3 else {}

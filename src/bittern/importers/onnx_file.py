@@ -65,7 +65,7 @@ def read_file(path: Path) -> OnnxFile:
     source = _only([each for each in graph.input if each.name not in constants], path, "inputs")
     output = _only(list(graph.output), path, "outputs")
     nodes = tuple(_node(node, path, index) for index, node in enumerate(graph.node))
-    return OnnxFile(graph.name or path.stem, source.name, _shape(source, path), output.name, constants, nodes)
+    return OnnxFile(path.stem, source.name, _shape(source, path), output.name, constants, nodes)
 
 
 def tensor_of(proto: Any, path: Path, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks of users: fixtures that ``generate/own_from_keras.py`` wrote, and Keras files of any content."""
+"""Networks of users: fixtures that ``generate/own_from_*.py`` wrote, and Keras files of any content."""
 
 import json
 import lzma
@@ -20,9 +20,9 @@ BINARY = {"digits": 4, "residual": 2, "mobile": 4, "nested": 3, "rows": 3, "shap
 Weights = Mapping[str, Mapping[str, npt.NDArray[np.float32]]]
 
 
-def unpack(name: str, folder: Path) -> Path:
-    path = folder / f"{name}.h5"
-    path.write_bytes(lzma.decompress((FOLDER / f"{name}.h5.xz").read_bytes()))
+def unpack(name: str, folder: Path, suffix: str = ".h5") -> Path:
+    path = folder / f"{name}{suffix}"
+    path.write_bytes(lzma.decompress((FOLDER / f"{name}{suffix}.xz").read_bytes()))
     return path
 
 

@@ -136,6 +136,11 @@ def test_models_that_call_each_other_are_not_multiplied_without_end(tmp_path: Pa
     assert "more than 10000 calls of layers" in refusal(inside, tmp_path)
 
 
+def test_a_flattened_image_is_not_listed_feature_by_feature_without_end(tmp_path: Path) -> None:
+    large = layer("UpSampling2D", "large", size=[2**12, 2**12])
+    assert "layer 'flat' flattens" in refusal(sequential(image(), large, layer("Flatten", "flat")), tmp_path)
+
+
 def test_a_model_with_two_outputs_is_refused_with_the_way_out(tmp_path: Path) -> None:
     net = functional(called(image()), called(relu("a"), "image"), output="a")
     net["config"]["output_layers"] *= 2

@@ -11,6 +11,7 @@ import torch
 import bittern
 from bittern.importers import import_checkpoint, save_imported
 from bittern.train import load_run
+from importers.own import FOLDER, unpack
 from importers.qonnx import Array, Net
 
 BOUND = 1e-5
@@ -69,6 +70,20 @@ def test_a_classifier_gives_the_evaluators_logits_from_its_run_folder_and_packed
     layers = [row for row in export.explanation.rows if row.operator in ("aten::conv2d", "aten::linear")]
     assert [row.runs for row in layers] == ["bittern"] * 4
     found, expected = bittern.runtime.load(export.path)(x), net.run(x)
+    assert np.abs(found - expected).max() < BOUND * np.abs(expected).max()
+
+
+def test_a_file_of_brevitas_gives_its_logits_and_is_packed(tmp_path: Path) -> None:
+    with np.load(FOLDER / "brevitas.npz") as file:
+        x, expected = torch.from_numpy(file["inputs"]), file["logits"]
+    imported = import_checkpoint(unpack("brevitas", tmp_path, ".onnx"))
+    assert imported.info.model == "brevitas"
+    with torch.no_grad():
+        assert np.abs(imported.network(x).numpy() - expected).max() < BOUND * np.abs(expected).max()
+    export = bittern.export.to_pte(imported.network, x[:1], tmp_path / "net.pte", check=False)
+    layers = [row for row in export.explanation.rows if row.operator in ("aten::conv2d", "aten::linear")]
+    assert [(row.runs, "weight_only" in row.kernel) for row in layers] == [("bittern", True), *[("bittern", False)] * 3]
+    found = bittern.runtime.load(export.path)(x.numpy())
     assert np.abs(found - expected).max() < BOUND * np.abs(expected).max()
 
 

@@ -12,6 +12,8 @@ from bittern._fields import Fields, short
 from bittern.importers.errors import CheckpointError
 from bittern.importers.graph_builder import GraphBuilder
 
+_MAX_FEATURES = 2**20
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -100,6 +102,8 @@ def flattened(graph: GraphBuilder, name: str, value: Traced) -> Traced:
     if len(shape) == 2:
         return value
     channels, height, width = shape[1:]
+    if prod(shape) > _MAX_FEATURES:
+        raise CheckpointError(f"layer {name!r} flattens {list(shape[1:])}, more than {_MAX_FEATURES} numbers")
     rows = graph.add(name, "flatten", value.name)
     if channels == 1 or height * width == 1:
         return Traced(rows)

@@ -51,9 +51,10 @@ def read_file(path: Path) -> OnnxFile:
         CheckpointError: it is no ONNX file or damaged, it has several inputs or outputs, or open sizes.
         OSError: it cannot be read.
     """
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise CheckpointError(f"{path} has {size} bytes; ONNX files have at most {_MAX_BYTES}")
     content = path.read_bytes()
-    if len(content) > _MAX_BYTES:
-        raise CheckpointError(f"{path} has {len(content)} bytes; ONNX files have at most {_MAX_BYTES}")
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's, which has several classes for it

@@ -108,6 +108,6 @@ def test_damage_anywhere_is_refused_or_harmless() -> None:
 
 def test_every_operator_says_what_it_takes() -> None:
     assert all(row.inputs is None or row.inputs > 0 for row in OPERATORS.values())
-    assert set(OPERATORS["conv2d"].weights) == {"weight", "bias", "magnitude"}
+    assert OPERATORS["conv2d"].weights == {"weight": True, "bias": False, "magnitude": False}
     assert not OPERATORS["conv2d"].attributes["stride"].required
     assert OPERATORS["max_pool2d"].attributes["kernel"].required

@@ -33,7 +33,8 @@ def read_onnx(path: Path) -> OwnNetwork:
     graph = GraphBuilder(_image(file.shape))
     walk = _Walk(file, graph)
     output = walk.run()
-    return OwnNetwork(file.name, "ONNX", graph.finish(output), len(file.constants))
+    read = {name for node in file.nodes for name in node.inputs}
+    return OwnNetwork(file.name, "ONNX", graph.finish(output), len(read & file.constants.keys()))
 
 
 def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:

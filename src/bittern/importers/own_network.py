@@ -13,7 +13,7 @@ class OwnNetwork:
     Args:
         name: in the source.
         source: who wrote the file, such as ``"Keras"``.
-        tensors: how many the file has; all of them were used.
+        tensors: how many of the file's were used.
         warnings: what the user should know about the result.
     """
 

@@ -10,7 +10,7 @@ The operators are the functions in ``graph_operators``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -103,7 +103,8 @@ def _read_layer(fields: Fields) -> GraphNode:
     weights = {key: given.sizes(key) for key in given.keys()}  # noqa: SIM118
     _check_keys(f"{where}: weights of {operator}", weights, row.weights)
     attributes = Fields(fields.value("attributes"), f"{where}: attributes")
-    _check_keys(f"{where}: attributes of {operator}", dict.fromkeys(attributes.keys()), row.attributes)
+    required = {key: argument.required for key, argument in row.attributes.items()}
+    _check_keys(f"{where}: attributes of {operator}", attributes.keys(), required)
     for key, shape in weights.items():
         if prod(shape) > MAX_NUMBERS:
             raise ValueError(f"{where}: {key} has the shape {list(shape)}, which is more than {MAX_NUMBERS} numbers")
@@ -111,8 +112,9 @@ def _read_layer(fields: Fields) -> GraphNode:
     return GraphNode(layer, operator, inputs, weights, read)
 
 
-def _check_keys(what: str, given: Mapping[str, object], known: Mapping[str, Any]) -> None:
-    missing = [key for key, argument in known.items() if argument.required and key not in given]
+def _check_keys(what: str, given: Collection[str], known: Mapping[str, bool]) -> None:
+    """``known``: whether each is required."""
+    missing = [key for key, required in known.items() if required and key not in given]
     if missing:
         raise ValueError(f"{what} lack {', '.join(missing)}")
     surplus = [key for key in given if key not in known]

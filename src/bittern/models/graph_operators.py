@@ -16,7 +16,7 @@ from torch import Tensor
 from bittern._fields import Fields
 from bittern.ops import binarize
 
-Attribute = bool | int | float | str | tuple[int, ...]
+Attribute = bool | int | float | tuple[int, ...]
 Ints = tuple[int, ...]
 Sides = tuple[int, ...]
 
@@ -25,7 +25,7 @@ _NO_SIDES = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Argument:
-    """``read(fields, key)`` gives its value from JSON; weights have a shape instead and are not read so."""
+    """``read(fields, key)`` gives its value from JSON."""
 
     required: bool
     read: Callable[[Fields, str], Attribute]
@@ -33,11 +33,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class GraphOperator:
-    """``inputs``: how many, None for one or more."""
+    """``inputs``: how many, None for one or more. ``weights``: whether each is required."""
 
     call: Callable[..., Tensor]
     inputs: int | None
-    weights: Mapping[str, Argument]
+    weights: Mapping[str, bool]
     attributes: Mapping[str, Argument]
 
 
@@ -61,7 +61,7 @@ def _operator(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
         inputs = None
     named = [a for a in arguments if a.kind is Parameter.KEYWORD_ONLY]
     tensors = {a.name: a for a in named if a.annotation in (Tensor, Tensor | None)}
-    weights = {name: Argument(a.default is Parameter.empty, Fields.integer) for name, a in tensors.items()}
+    weights = {name: a.default is Parameter.empty for name, a in tensors.items()}
     attributes = {
         a.name: Argument(a.default is Parameter.empty, _READERS[a.annotation]) for a in named if a.name not in tensors
     }
@@ -131,9 +131,7 @@ def batch_norm(
 @_operator
 def prelu(x: Tensor, /, *, weight: Tensor) -> Tensor:
     """``weight`` has one slope, or one for each channel."""
-    if x.dim() == 4:
-        return F.prelu(x, weight)
-    return F.relu(x) - weight * F.relu(-x)  # XNNPACK takes PReLU of images alone
+    return F.prelu(x, weight)
 
 
 @_operator

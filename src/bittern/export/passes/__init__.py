@@ -32,6 +32,7 @@ from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_max import rewrite_max
 from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_prelu import rewrite_prelu
 from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
@@ -85,6 +86,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_batch_norm,
     rewrite_layer_norm,
     rewrite_matmul,
+    rewrite_prelu,
     rewrite_round,
     separate_weights,
     rewrite_strided_slice,

@@ -21,6 +21,7 @@ import bittern
 from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
 from bittern.data import Preprocessing
 from bittern.models import create, list_models
+from bittern.models.graph import GraphNetwork, LayerGraph
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
@@ -50,13 +51,16 @@ class RunInfo:
     """What ``model.json`` says. ``dataset``, ``recipe`` and ``seed`` are None for weights that Bittern did not train.
 
     Args:
-        options: every keyword of ``bittern.models.create``, ``precision`` included.
+        options: every keyword of ``bittern.models.create``, ``precision`` included; of a network with ``graph``, its
+            ``num_classes`` if it gives rows of logits.
         input_shape: (C, H, W).
         versions: of Bittern, PyTorch and Python.
         class_names: None if they are not known.
         settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
         metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1. Empty if nothing was measured.
         origin: None for weights that Bittern trained.
+        graph: the layers of a network that is none of ``bittern.models``, as ``LayerGraph.to_json`` gives them;
+            ``model`` is then its name in the source.
     """
 
     model: str
@@ -71,6 +75,7 @@ class RunInfo:
     seed: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     origin: Origin | None = None
+    graph: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
@@ -96,7 +101,7 @@ class RunInfo:
         )
 
 
-_ADDED = {"origin"}
+_ADDED = {"origin", "graph"}
 """Fields that files of earlier versions lack."""
 
 
@@ -151,14 +156,14 @@ def load_run(path: str | Path, *, unfinished: bool = False) -> Run:
 
 
 def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
-    if info.model not in list_models():
+    if info.graph is None and info.model not in list_models():
         raise RunError(
             f"the run in {folder} is of the model {info.model!r}, which nobody has registered here: import the module "
             "that does (--import MODULE)"
         )
     try:
         with torch.device("meta"):  # shapes only: the weights come from the file
-            model = create(info.model, **info.options)
+            model = _network(info)
     except (TypeError, ValueError) as error:
         raise RunError(f"{folder} describes a model that cannot be built: {error}") from error
     wrong = mismatches(model.state_dict(), tensors)
@@ -166,6 +171,15 @@ def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
         raise RunError(f"{folder} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
     model.load_state_dict(tensors, assign=True)
     return Run(folder, info, model.eval())
+
+
+def _network(info: RunInfo) -> nn.Module:
+    if info.graph is None:
+        return create(info.model, **info.options)
+    graph = LayerGraph.from_json(info.graph)
+    if graph.input_shape != info.input_shape:
+        raise ValueError(f"graph takes {graph.input_shape}, input_shape is {info.input_shape}")
+    return GraphNetwork(graph)
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:

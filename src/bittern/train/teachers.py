@@ -35,7 +35,7 @@ def check_teacher(teacher: Run, data: DatasetInfo) -> None:
     for what, found, expected in (
         ("input shape", info.input_shape, data.input_shape),
         ("preprocessing", _values(info.preprocessing), _values(data.preprocessing)),
-        ("number of classes", info.options["num_classes"], len(classes)),
+        ("number of classes", info.options.get("num_classes"), len(classes)),
         ("class", *other),
     ):
         if found != expected:

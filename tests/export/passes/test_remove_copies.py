@@ -18,3 +18,13 @@ def test_an_order_of_memory_that_a_module_asks_for_is_left_to_the_back_end(order
     assert deployed.operators[0] == "aten::sigmoid"
     assert set(deployed.operators[1:]) <= {"aten::view", "aten::reshape"}
     deployed.check_equal()
+
+
+def test_a_cast_to_the_type_of_another_tensor_reads_none_of_its_values() -> None:
+    scale = torch.ones(3)
+    deployed = Deployed(Apply(lambda x: x * scale.type_as(x).abs()), quarters(2, 3))
+    assert deployed.operators == ["aten::mul"]
+    deployed.check_equal()
+    deployed = Deployed(Apply(lambda x: x * (x > 0).type_as(scale)), quarters(2, 3))
+    assert deployed.operators == ["aten::gt", "aten::_to_copy", "aten::mul"]
+    deployed.check_equal()

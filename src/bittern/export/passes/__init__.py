@@ -42,6 +42,7 @@ from bittern.export.passes.settle_views import settle_views
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.sink_scales import sink_scales
 from bittern.export.passes.slice_concat import slice_concat
+from bittern.export.passes.split_conv_transpose import split_conv_transpose
 from bittern.export.passes.split_sets import split_sets
 from bittern.export.passes.unwrap_batch_norm import unwrap_batch_norm
 from bittern.export.passes.widen_conv1d import widen_conv1d
@@ -64,6 +65,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     widen_conv1d,
     sink_scales,
     sink_binarize,
+    split_conv_transpose,
     split_sets,
     lower_layers,
     lower_weight_only,

@@ -17,6 +17,7 @@ from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_positive_signs import lower_positive_signs
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
+from bittern.export.passes.pack_before_interleave import pack_before_interleave
 from bittern.export.passes.pack_before_slice import pack_before_slice
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
@@ -73,6 +74,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     distribute_steps,
     absorb_epilogue,
     distribute_pack,
+    pack_before_interleave,
     pack_before_slice,
     merge_concats,
     fuse_pack,

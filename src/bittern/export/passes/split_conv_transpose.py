@@ -5,9 +5,9 @@ remainder of a + p:
 
     y[s * m + a] = sum over t of W[t] * x[m + (a + p - d * t) / s]                        a = 0 ... s - 1
 
-which are t0, t0 + s/g, t0 + 2 * s/g ... with g = gcd(s, d): a convolution of the flipped taps with dilation d/g, bordered
-with zeros. The s * s results are the pixels of y in turn. Together they multiply as often as y has products; a convolution
-of x with zeros between its pixels multiplies s * s times as often, and bits have no zeros.
+which are t0, t0 + s/g, t0 + 2 * s/g ... with g = gcd(s, d): a convolution of the flipped taps with dilation d/g,
+bordered with zeros. The s * s results are the pixels of y in turn. Together they multiply as often as the transposed
+convolution; one of x with zeros between its pixels multiplies s * s times as often, and bits have no zeros.
 
 Steps behind the layer that treat each channel by itself move to the parts, where they join packed layers.
 """
@@ -29,7 +29,7 @@ from bittern.export.passes.binary import (
 )
 from bittern.export.passes.per_channel import per_channel
 from bittern.export.passes.split_sets import ShiftedSigns, two_values
-from bittern.export.passes.views import Arithmetic, BatchNorm, Clamp, Pad, PRelu
+from bittern.export.passes.views import Arithmetic, BatchNorm, Clamp, Interleave, Pad, PRelu
 from bittern.export.passes.views.aten import CONV_TRANSPOSE, pair
 
 aten = torch.ops.aten
@@ -135,7 +135,10 @@ def _split(graph: Graph, node: fx.Node) -> None:
         for column in columns.parts:
             taps = graph.add_constant(_taps(_taps(filters, row, 2), column, 3), node)
             padded = graph.call(
-                node, aten.constant_pad_nd.default, (named["input"], [*column.border, *row.border], 0.0), own.auxiliary()
+                node,
+                aten.constant_pad_nd.default,
+                (named["input"], [*column.border, *row.border], 0.0),
+                own.auxiliary(),
             )
             options = ([1, 1], [0, 0], [row.dilation, column.dilation], groups)
             result = graph.call(node, aten.conv2d.default, (padded, taps, named["bias"], *options), own.intermediate())
@@ -143,7 +146,9 @@ def _split(graph: Graph, node: fx.Node) -> None:
                 provenance = Provenance(Provenance.of(step).sources, own.path, [None])
                 result = graph.call(last, step.target, (result, *step.args[1:]), provenance, step.kwargs)
             results.append(result)
-    image = _interleave(graph, last, results, (len(rows.parts), len(columns.parts)))
+    image = results[0]
+    if len(results) > 1:
+        image = Interleave.build(graph, last, results, len(columns.parts), own.auxiliary())
     for dim, axis in ((2, rows), (3, columns)):
         if shape(image)[dim] != (size := shape(node)[dim]):
             image = graph.call(last, aten.slice.Tensor, (image, dim, axis.crop, axis.crop + size), own.auxiliary())
@@ -179,19 +184,3 @@ def _is_per_channel(graph: Graph, step: fx.Node, x: fx.Node) -> bool:
     if (prelu := PRelu.match(step)) is not None:
         return not isinstance(prelu.slope, fx.Node) or graph.constant(prelu.slope) is not None
     return BatchNorm.match(step) is not None or Clamp.match(step) is not None
-
-
-def _interleave(graph: Graph, before: fx.Node, parts: list[fx.Node], strides: tuple[int, int]) -> fx.Node:
-    """The image whose pixels are those of ``parts [N, C, H, W]`` in turn: ``[N, C, sh * H, sw * W]``."""
-    if len(parts) == 1:
-        return parts[0]
-    own = Provenance.of(parts[0]).auxiliary()
-    channels, height, width = shape(parts[0])[1:]
-    sh, sw = strides
-    joined = graph.call(before, aten.cat.default, (parts, 1), own)
-    # Rows of pixels, as they lie in memory: [N * H, W, sh, sw * C] to [N * H, sh, W, sw * C].
-    pixels = graph.call(before, aten.permute.default, (joined, [0, 2, 3, 1]), own)
-    cells = graph.call(before, aten.view.default, (pixels, [-1, width, sh, sw * channels]), own)
-    rows = graph.call(before, aten.permute.default, (cells, [0, 2, 1, 3]), own)
-    image = graph.call(before, aten.view.default, (rows, [-1, sh * height, sw * width, channels]), own)
-    return graph.call(before, aten.permute.default, (image, [0, 3, 1, 2]), own)

@@ -30,6 +30,7 @@ from bittern.export.passes.rewrite_interpolate import rewrite_interpolate
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_max import rewrite_max
+from bittern.export.passes.rewrite_nearest import rewrite_nearest
 from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
 from bittern.export.passes.rewrite_products import rewrite_products
@@ -60,10 +61,11 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     unwrap_batch_norm,
     recognise_signs,
     fold_batch_norm,
+    widen_conv1d,
     rewrite_pooling,
+    rewrite_nearest,
     rewrite_split,
     slice_concat,
-    widen_conv1d,
     sink_scales,
     sink_binarize,
     split_conv_transpose,

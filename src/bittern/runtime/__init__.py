@@ -17,6 +17,7 @@ from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Operator
 from bittern.runtime.preprocess import preprocess, read_pixels
 from bittern.runtime.timing import Timing, interleaved
+from bittern.runtime.weights import BinaryWeights
 
 if TYPE_CHECKING:
     from bittern.runtime.child_process import Results, run_in_process
@@ -29,6 +30,7 @@ _NATIVE = {
 """Names whose modules need the native extension."""
 
 __all__ = [
+    "BinaryWeights",
     "Engine",
     "ImageGeometry",
     "Kernel",

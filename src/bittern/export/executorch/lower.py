@@ -144,7 +144,7 @@ def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], tuple[Op
         provenance = Provenance.of(node)
         if name.startswith("bittern::"):
             short = name.removeprefix("bittern::")
-            operators.append(operator_entry(name, provenance.path, provenance.outputs))
+            operators.append(operator_entry(name, provenance))
             placements |= dict.fromkeys(provenance.sources, ("bittern", short))
         elif "::" in name:
             where = "view" if name == "aten::view_copy" else "fallback"

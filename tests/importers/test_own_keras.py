@@ -75,6 +75,38 @@ def test_a_sign_of_zero_is_one_in_weights_and_activations(signs: object, tmp_pat
     assert result.tolist() == [[1 - 1 - 1, 1 + 1 + 1]]
 
 
+ABOVE = float(np.nextafter(np.float32(0.5), np.float32(1)))
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "values", "expected"),
+    [
+        ("ste_heaviside", [-1.0, 0.0, 1e-30, 2.0], [0, 0, 1, 1]),
+        ({"class_name": "DoReFa", "config": {"k_bit": 1}}, [-1.0, 0.5, ABOVE, 2.0], [0, 0, 1, 1]),
+        ({"class_name": "DoReFa", "config": {"k_bit": 2}}, [-1.0, 0.5, ABOVE, 2.0], [0, 2 / 3, 2 / 3, 1]),
+        ({"class_name": "NoOp", "config": {"precision": 1}}, [-1.0, 0.5, 0.3, 2.0], [-1.0, 0.5, 0.3, 2.0]),
+    ],
+    ids=["ste_heaviside", "DoReFa(1)", "DoReFa(2)", "NoOp"],
+)
+def test_quantizers_of_activations_at_their_thresholds(
+    quantizer: object, values: list[float], expected: list[float], tmp_path: Path
+) -> None:
+    dense = layer("QuantDense", "fc", units=4, use_bias=False, batch_input_shape=[None, 4], input_quantizer=quantizer)
+    path = write_keras(tmp_path / "net.h5", sequential(dense), {"fc": {"kernel": np.eye(4)}})
+    result = import_checkpoint(path).network(torch.tensor(values).view(1, 4, 1, 1))
+    torch.testing.assert_close(result, torch.tensor([expected], dtype=torch.float32))
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(1, [-1, -1, 1, 1]), (2, [-1, 1 / 3, 1 / 3, 1])])
+def test_dorefa_weights_are_normed_by_the_largest_and_rounded(bits: int, expected: list[float], tmp_path: Path) -> None:
+    kernel = np.array([[-2.0], [0.0], [0.1], [2.0]])  # 0 stands at 1/2, whose multiples are rounded to even ones
+    quantizer = {"class_name": "DoReFa", "config": {"k_bit": bits, "mode": "weights"}}
+    dense = layer("QuantDense", "fc", units=1, use_bias=False, batch_input_shape=[None, 4], kernel_quantizer=quantizer)
+    network = import_checkpoint(write_keras(tmp_path / "net.h5", sequential(dense), {"fc": {"kernel": kernel}})).network
+    result = network(torch.eye(4).view(4, 4, 1, 1)).flatten()
+    torch.testing.assert_close(result, torch.tensor(expected, dtype=torch.float32))
+
+
 def test_a_damaged_description_of_layers_is_refused_by_name(tmp_path: Path) -> None:
     save_imported(import_checkpoint(unpack("digits", tmp_path)), tmp_path / "run")
     path = tmp_path / "run" / "model.json"

@@ -40,7 +40,7 @@ def _padding(call: OnnxCall, kernel: tuple[int, ...], stride: tuple[int, ...], d
     if not auto.startswith("SAME"):
         top, left, bottom, right = call.integers("pads", (0, 0, 0, 0), 4) if auto == "NOTSET" else (0, 0, 0, 0)
         if min(top, left, bottom, right) < 0:
-            raise call.error("cuts its image (negative pads); use Slice's place in front of it, or no padding")
+            raise call.error("cuts off pixels (negative pads), which is not imported")
         return (top, bottom, left, right)
     sides: list[int] = []
     for size, k, s, d in zip(call.shape()[2:], kernel, stride, dilation, strict=True):
@@ -54,7 +54,7 @@ def _padding(call: OnnxCall, kernel: tuple[int, ...], stride: tuple[int, ...], d
 
 def _gemm(call: OnnxCall) -> Operand:
     if call.integer("transA", 0):
-        raise call.error("transposes its input (transA)")
+        raise call.error("transposes its input (transA), which is not imported")
     w = call.constant(1) * call.real("alpha", 1.0)
     bias = call.optional(2)
     if bias is not None:
@@ -229,7 +229,7 @@ def _avg_pool(call: OnnxCall) -> Operand:
 
 def _pool(call: OnnxCall, operator: str, **attributes: Any) -> Operand:
     if call.integer("ceil_mode", 0) or call.integers("dilations", (1, 1), 2) != (1, 1):
-        raise call.error("rounds sizes up, or is dilated (ceil_mode, dilations)")
+        raise call.error("rounds sizes up or is dilated (ceil_mode, dilations), which is not imported")
     kernel, stride = call.integers("kernel_shape", (), 2), call.integers("strides", (1, 1), 2)
     padding = _padding(call, kernel, stride, (1, 1))
     return call.graph.add(
@@ -263,7 +263,7 @@ def _reshaped(call: OnnxCall, target: tuple[int, ...]) -> Operand:
 def _reshape(call: OnnxCall) -> Operand:
     shape, target = call.shape(), [int(size) for size in call.constant(1).flatten()]
     if len([size for size in target if size == 0]) and call.integer("allowzero", 0):
-        raise call.error("makes an empty tensor (allowzero)")
+        raise call.error("asks for a size of 0 (allowzero), which no network needs")
     return _reshaped(call, tuple(shape[i] if size == 0 and i < len(shape) else size for i, size in enumerate(target)))
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bittern._distributed import launched
-from bittern._run_files import CHECKPOINT_FOLDER, SKIPPED_FILE
+from bittern._run_files import CHECKPOINT_FOLDER, LOCK_FILE, SKIPPED_FILE
 from bittern.data import Dataset, ImageSource, Split, get_dataset, open_dataset
-from bittern.train import checkpoint, runs, state, weights
+from bittern.train import checkpoint, lock, runs, state, weights
 from bittern.train.context import Context
 from bittern.train.divergence import broken_state, describe_divergence
 from bittern.train.errors import RunError, TrainingError, TrainingInterrupted
@@ -100,11 +100,16 @@ def run(
     first_weights = None if start is None else runs.load_weights(start)
     teacher_weights = None if network is None else network.state_dict()
     identity = run_identity(recipe, seed, teacher=teacher_weights, start=first_weights)
-    saved = _open_folder(folder, identity, resume)
-    if isinstance(saved, runs.RunInfo):
-        reporter.message(f"{folder} is already finished")
-        return RunResult(folder, saved, launched()[0] == 0)
-    with reporter, StopRequest() as stop, _own_random_stream():
+    with ExitStack() as entered:
+        if launched()[0] == 0:
+            entered.enter_context(lock.hold(folder))
+        saved = _open_folder(folder, identity, resume)
+        if isinstance(saved, runs.RunInfo):
+            reporter.message(f"{folder} is already finished")
+            return RunResult(folder, saved, launched()[0] == 0)
+        entered.enter_context(reporter)
+        stop = entered.enter_context(StopRequest())
+        entered.enter_context(_own_random_stream())
         ranks = Ranks(accelerator)
         data = _open_data(recipe, data_dir, ranks, reporter, workers)
         if isinstance(given, runs.Run):
@@ -139,10 +144,8 @@ def run(
 
 def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkpoint.Checkpoint | runs.RunInfo | None:
     """The checkpoint to resume from, what a finished run says, or None to start; RunError where neither may be done."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give the run a folder of its own")
     if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name != LOCK_FILE for path in folder.iterdir()):
             raise RunError(f"{folder} is not empty; choose another folder, or resume the run in it with --resume")
         return None
     if runs.is_finished(folder):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittern._text import listed
 from bittern.cli._errors import say
 from bittern.cli._layers import print_layers
 from bittern.cli._output import (
@@ -54,7 +55,10 @@ def _inspect_file(path: Path, json: bool) -> None:
         print_json({"file": str(path), "size": size, "metadata": metadata.to_json()})
         return
     print_facts([("file", f"{path}, {bytes_text(size)}"), *_facts(metadata)])
-    rows = (([operator.path, str(index), operator.op], None) for index, operator in enumerate(metadata.operators))
+    rows = (
+        ([plain(operator.path), str(index), plain(operator.op)], None)
+        for index, operator in enumerate(metadata.operators)
+    )
     print_layers(["Module", ">Call", "Operator"], rows)
 
 
@@ -202,7 +206,7 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
         ("model", metadata.model),
         ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
         ("output", " x ".join(map(str, metadata.output_shape))),
-        ("classes", ", ".join(classes) if classes else "not named"),
+        ("classes", f"{len(classes)}: {listed(classes)}" if classes else "not named"),
         (
             "pixels",
             f"(0..255 * {rule.scale:.6g} - {_numbers(rule.mean)}) / {_numbers(rule.std)}" if rule else "not described",

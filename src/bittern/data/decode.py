@@ -152,7 +152,7 @@ def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
 
 def main(connection: str, memory: str, side: str) -> None:
     # The trainer decides when to stop; its workers then see their connection close.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)

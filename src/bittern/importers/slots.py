@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bittern._text import listed
 from bittern.importers.errors import CheckpointError
 from bittern.importers.tensor_file import LazyTensor
 
@@ -48,7 +49,7 @@ class Differences:
 
     def __str__(self) -> str:
         groups = (("missing", self.missing), ("surplus", self.surplus), ("misshapen", self.misshapen))
-        return "; ".join(f"{what} ({len(names)}): {', '.join(names)}" for what, names in groups if names)
+        return "; ".join(f"{what} ({len(names)}): {listed(names)}" for what, names in groups if names)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def run(
     Raises:
         ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
         TrainingError: training diverged, or the disk is full; earlier checkpoints are intact.
-        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint is saved.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
@@ -116,7 +116,7 @@ def run(
             check_teacher(given, data.info)
         images = data_identity(data)
         if saved:
-            check_data(folder, saved.state["data"], images)
+            check_data(folder, saved.state.get("data", {}), images)
         train, test = (_on_device(data.splits[name], ranks.device) for name in ("train", "test"))
         context = Context(
             recipe=recipe,
@@ -135,6 +135,11 @@ def run(
         if saved:
             training.restore(saved)
             reporter.message(f"resuming from {checkpoint.describe(folder / CHECKPOINT_FOLDER)}")
+            if (before := saved.state.get("threads")) != (now := torch.get_num_threads()):
+                reporter.message(
+                    f"started on {before} threads, resumed on {now}: sums are rounded otherwise, so the weights will "
+                    f"not be bit for bit those of a run without a stop; OMP_NUM_THREADS={before} makes them so"
+                )
         info, result = training.train()
         if ranks.rank == 0:
             runs.save_run(folder, result, info)
@@ -327,7 +332,12 @@ class _Run:
             raise self._diverged(f"{broken[0]!r} is not finite after step {at.step} ({stage.settings.name})")
         self._saved_at = time.monotonic()
         if context.ranks.rank == 0:
-            where = {**at.to_json(), "stage_name": stage.settings.name, "processes": context.ranks.world}
+            where = {
+                **at.to_json(),
+                "stage_name": stage.settings.name,
+                "processes": context.ranks.world,
+                "threads": torch.get_num_threads(),
+            }
             saved = checkpoint.Checkpoint(tensors, {**context.identity, "data": context.data_identity, **where})
             checkpoint.save(context.folder / CHECKPOINT_FOLDER, saved, at.step)
 

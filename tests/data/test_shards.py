@@ -5,7 +5,9 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bittern.data import DataError, open_dataset, shards
@@ -106,6 +108,31 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "bytes of the index turned": lambda f: (i := f / ".bittern-index-train.npz").write_bytes(
         i.read_bytes()[:900] + bytes(b ^ 255 for b in i.read_bytes()[900:1400]) + i.read_bytes()[1400:]
     ),
+}
+
+
+def edit_index(**changes: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Changes columns of the stored index, and leaves the rest of it valid."""
+
+    def edit(folder: Path) -> None:
+        path = folder / ".bittern-index-train.npz"
+        with np.load(path) as stored:
+            columns = {name: changes.get(name, lambda c: c)(stored[name]) for name in stored.files}
+        np.savez_compressed(path, **columns)
+
+    return edit
+
+
+CHANGES |= {
+    "a column is short": edit_index(labels=lambda c: c[:-1]),
+    "a column is a number": edit_index(labels=lambda c: c[0]),
+    "a column of words": edit_index(offsets=lambda c: c.astype(str)),
+    "labels below 0": edit_index(labels=lambda c: -1 - c),
+    "a shard that is not there": edit_index(shard=lambda c: c + 9),
+    "images behind the end": edit_index(offsets=lambda c: c + 10**6),
+    "images that are whole files": edit_index(sizes=lambda c: c * 0 - 1),
+    "a bomb": edit_index(keys=lambda c: c.astype("S1000000")),
+    "no image": edit_index(**dict.fromkeys(("keys", "labels", "offsets", "sizes", "shard"), lambda c: c[:0])),
 }
 
 

@@ -1,15 +1,17 @@
 """Decoding images in a process of its own: `bittern.data.workers` runs this file as a program.
 
-It imports neither torch nor the rest of the package, so that a worker starts in a twentieth of a second and has no
-threads. The pixels depend only on an image's bytes and its key, so it does not matter which worker decodes it.
+It imports neither torch nor numpy, so that a worker starts in a twentieth of a second. The pixels depend only on an
+image's bytes and its key, so it does not matter which worker decodes it.
 """
 
 import io
 import math
 import mmap
 import os
+import select
 import signal
 import sys
+import threading
 import warnings
 from functools import lru_cache
 from multiprocessing.connection import Connection
@@ -17,6 +19,8 @@ from random import Random
 from typing import NamedTuple
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+from bittern._files import open_file
 
 CHANNELS = 3
 AREA = (0.08, 1.0)
@@ -30,6 +34,8 @@ _LATE = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.for
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", *_LATE)  # no EPS: it would start Ghostscript
 _WIDE_GREY = ("I", "I;16", "I;16L", "I;16B")
 _REASON_LENGTH = 200
+MAX_BYTES = 1 << 28
+"""Of an encoded image, which is read as a whole: 8-bit RGB of as many pixels as Pillow accepts fits."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
@@ -111,19 +117,22 @@ def _middle(width: int, height: int, across: float, down: float) -> Box:
 
 
 def read(path: str, offset: int, size: int) -> bytes:
-    """The encoded bytes; OSError if the file has shrunk."""
+    """The encoded bytes; OSError if the file has shrunk, or is no ordinary file, ValueError if they are too many."""
     if size < 0:
-        with open(path, "rb") as file:
-            return file.read()
-    content = os.pread(_open_shard(path).fileno(), size, offset)
+        with open_file(path) as file:
+            content = file.read(MAX_BYTES + 1)
+    else:
+        content = os.pread(_open_shard(path).fileno(), min(size, MAX_BYTES + 1), offset)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"the file is larger than {MAX_BYTES} bytes")
     if len(content) < size:
         raise OSError(f"the file ends {size - len(content)} bytes before the image does")
     return content
 
 
 @lru_cache(maxsize=512)
-def _open_shard(path: str) -> io.FileIO:
-    return io.FileIO(path)
+def _open_shard(path: str) -> io.BufferedReader:
+    return open_file(path)
 
 
 def reason_of(error: Exception) -> str:
@@ -150,7 +159,16 @@ def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
         tasks.send(failed)
 
 
+def end_with(parent: int) -> None:
+    """Ends this process when the other end of the socket ``parent`` is closed, whatever it is doing."""
+    closed = select.poll()
+    closed.register(parent, 0)  # reports that alone
+    closed.poll()
+    os._exit(0)
+
+
 def main(connection: str, memory: str, side: str) -> None:
+    threading.Thread(target=end_with, args=(int(connection),), daemon=True).start()
     # The trainer decides when to stop; its workers then see their connection close.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

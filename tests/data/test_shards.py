@@ -281,6 +281,35 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def sparse(path: Path, head: bytes, size: int) -> None:
+    path.write_bytes(head)
+    os.truncate(path, size)
+
+
+def gnu_name_of(size: int) -> bytes:
+    """A tar's header of a member's long name, which says that the name has ``size`` bytes."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+DAMAGE |= {
+    "a name of a megabyte": (
+        lambda f: shard(f, ("x" * 10**6 + ".png", PNG)),
+        r"train-000000\.tar has a member whose name is 1000004 characters long, 'xx.*; names may have 1000",
+    ),
+    "a name of many folders": (
+        lambda f: shard(f, ("a/" * 400_000 + "b.png", PNG)),
+        "has a member whose name is 800005 characters long",
+    ),
+    "a name that is said to have 8 GB": (
+        lambda f: [sparse(p, gnu_name_of(8 * 10**9), 9 * 10**9) for p in f.glob("train-*.tar")],
+        r"hold no images: train-000000\.tar is truncated or damaged at byte 0 \(a header of 8000000000 bytes\)",
+    ),
+    "classes in a pipe": (lambda f: os.mkfifo(f / "classes.txt"), r"classes\.txt cannot be read: .*this is a pipe"),
+}
+
+
 @pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
 def test_shards_of_another_layout_are_refused(folder: Path, damage: Callable[[Path], object], message: str) -> None:
     damage(folder)

@@ -1,5 +1,6 @@
 """`to_pte`: a trained module becomes a file that the engine runs."""
 
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from bittern.export.executorch import Lowered
 from bittern.export.explain import Explanation, explain
 from bittern.export.rewrite import rewrite
 from bittern.export.verify.run_once import check_program
+from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Preprocessing
 
 
@@ -121,6 +123,10 @@ class _Request:
                 f"{len(self.class_names)} class names for {deployed.output_shape[-1]} outputs: give one per output"
             )
         try:
+            Metadata.from_json(json.dumps(self._card(deployed).to_json()))
+        except (ModelFileError, TypeError) as error:
+            raise ExportError(f"the engine could not read what the file would say about itself: {error}") from error
+        try:
             if self.images is not None:
                 deployed = executorch.quantize(deployed, self.images)
             lowered, card, data = self._lowered(deployed)
@@ -136,9 +142,10 @@ class _Request:
         """Of a part of the program, whose outputs have no names."""
         return replace(self, class_names=None)._lowered(deployed)[-1]
 
-    def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
-        captured, lowered = deployed.captured, executorch.lower(deployed)
-        card = Metadata(
+    def _card(self, deployed: Deployed) -> Metadata:
+        """All but the operators, which lowering tells."""
+        captured = deployed.captured
+        return Metadata(
             bittern=__version__,
             executorch=version("executorch"),
             model=self.name,
@@ -146,10 +153,13 @@ class _Request:
             output_shape=deployed.output_shape,
             class_names=None if self.class_names is None else tuple(self.class_names),
             preprocessing=self.preprocessing,
-            operators=lowered.operators,
             dynamic_batch=captured.max_batch is not None and captured.max_batch > 1,
             int8=deployed.int8,
         )
+
+    def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
+        lowered = executorch.lower(deployed)
+        card = replace(self._card(deployed), operators=lowered.operators)
         return lowered, card, executorch.write(lowered, card)
 
 

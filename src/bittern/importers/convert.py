@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from bittern._files import write_atomically
+from bittern._files import open_file, write_atomically
 from bittern.data import get_dataset
 from bittern.importers.errors import CheckpointError
 from bittern.importers.recognise import Candidate, recognise
@@ -60,7 +60,7 @@ def import_checkpoint(
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     file = Path(path)
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     checkpoint = read_checkpoint(file)
     found = recognise(checkpoint, str(path), model=model, step=step, image_size=image_size)
@@ -70,7 +70,7 @@ def import_checkpoint(
 
 def read_checkpoint(path: Path) -> TensorFile:
     """The tensors of ``path``, a file of Keras or of PyTorch."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(8)
     if head.startswith(_HDF5_MAGIC):
         from bittern.importers.keras_file import read_keras

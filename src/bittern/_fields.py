@@ -105,6 +105,9 @@ class Fields:
         """An object as it is, for what any value may stand in."""
         return dict(self._get(key, Mapping, "an object"))
 
+    def object(self, key: str) -> "Fields":
+        return Fields(self.mapping(key), f"{self._name}: {key}")
+
     def objects(self, key: str) -> "list[Fields]":
         entries = self._get(key, list, "a list of objects")
         return [Fields(entry, f"{self._name}: {key}[{i}]") for i, entry in enumerate(entries)]

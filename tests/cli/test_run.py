@@ -24,6 +24,12 @@ def test_images_are_classified(model: Path, image: Path) -> None:
     assert outcome.out.count("%") == 6
 
 
+def test_an_isolated_file_gives_the_same_classes(model: Path, image: Path) -> None:
+    here = bittern("run", model, image, "--json").json
+    assert bittern("run", model, image, "--isolated", "--json").json == here
+    assert bittern("run", model, "--data", "digits", "--isolated").out == bittern("run", model, "--data", "digits").out
+
+
 def test_brackets_in_a_name_are_not_markup(model: Path, image: Path) -> None:
     odd = image.rename(image.with_name("digit[red].png"))
     assert str(odd) in bittern("run", model, odd).out

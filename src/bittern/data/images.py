@@ -34,8 +34,9 @@ class ImageFiles:
 def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | None) -> Listing:
     """Every image file of ``splits``; the class folders of ``train``, sorted by name, number the labels.
 
-    Links are followed, each folder is read once in a split, and never one that the split lies in: a link to it would
-    give every image to one class. What is left out is in the listing's notes.
+    Links are followed, and each folder is read once in a split. Below a class, links to another class, to another split
+    or to a folder that the split lies in are left out: they would give one class the images of all. The listing's notes
+    say what was left out.
 
     Raises:
         DataError: a split's folder is missing or has no class folders, a class of ``train`` has no images, two are one
@@ -43,6 +44,7 @@ def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | Non
     """
     train = _split_folder(folder, ("train",))
     class_names = tuple(_class_folders(train))
+    splits_of = [place for name in ("train", *TEST_NAMES) if (place := folder / name).is_dir()]
     listed: dict[str, ImageFiles] = {}
     for split in splits:
         root = train if split == "train" else _split_folder(folder, TEST_NAMES)
@@ -52,7 +54,7 @@ def index_images(folder: Path, splits: tuple[str, ...], progress: Progress | Non
             raise DataError(
                 f"{root} has class folders that {train} lacks: {some(unknown)}; train must have every class"
             )
-        walk = _Walk(root, here)
+        walk = _Walk(root, here, splits_of)
         names: list[bytes] = []
         labels: list[int] = []
         for label, class_name in enumerate(class_names):
@@ -83,7 +85,7 @@ def _split_folder(folder: Path, names: tuple[str, ...]) -> Path:
 
 
 def _class_folders(root: Path) -> list[str]:
-    names = sorted(e.name for e in os.scandir(root) if _is(e.is_dir) and not e.name.startswith("."))
+    names = sorted(place.name for place in _folders(root))
     if not names:
         raise DataError(f"{root} has no class folders ({holds(root)}); expected {root.name}/CLASS/*.jpg")
     for name in names:
@@ -93,21 +95,21 @@ def _class_folders(root: Path) -> list[str]:
 
 
 class _Walk:
-    """Finds the image files of a split, below the folders of its classes ``names``.
+    """Finds the image files of a split, below the folders of its classes ``names``; ``splits``: folders of all splits.
 
     ``notes``: (file, reason) of what was left out.
     """
 
-    def __init__(self, root: Path, names: list[str]) -> None:
+    def __init__(self, root: Path, names: list[str], splits: list[Path]) -> None:
         self._root = root
         self.notes: list[tuple[str, str]] = []
         classes = {name: _identity(root / name) for name in names}
-        self._classes = set(classes.values())
-        if len(self._classes) < len(names):
+        if len(set(classes.values())) < len(names):
             first, second = next((a, b) for a in names for b in names if a < b and classes[a] == classes[b])
             raise DataError(f"{root / first} and {root / second} are the same folder; each class needs its own")
         whole = root.resolve()
         self._seen = {_identity(place) for place in (whole, *whole.parents)}
+        self._kept_apart = {_identity(place) for split in splits for place in (split, *_folders(split))}
 
     def images(self, class_name: str) -> list[bytes]:
         """Paths relative to the split of the images below a class, sorted, without hidden files."""
@@ -121,7 +123,7 @@ class _Walk:
             except OSError as error:
                 self._leave_out(at, f"cannot be listed: {error.strerror}")
                 continue
-            if identity in self._seen or (at != class_name and identity in self._classes):
+            if identity in self._seen or (at != class_name and identity in self._kept_apart):
                 self._leave_out(at, "is a link to a folder that is read elsewhere, or that this one is in")
                 continue
             self._seen.add(identity)
@@ -141,6 +143,10 @@ class _Walk:
 
     def _leave_out(self, name: str, reason: str) -> None:
         self.notes.append((f"{self._root.name}/{name}", reason))
+
+
+def _folders(place: Path) -> list[Path]:
+    return [place / e.name for e in os.scandir(place) if _is(e.is_dir) and not e.name.startswith(".")]
 
 
 def _is(kind: Callable[[], bool]) -> bool:

@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -170,7 +170,7 @@ def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
         length = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            with tarfile.open(fileobj=_Headers(file), mode="r:") as tar:
+            with tarfile.open(fileobj=cast(IO[bytes], _Headers(file)), mode="r:") as tar:
                 for member in tar:
                     if member.offset_data + member.size > length:
                         break

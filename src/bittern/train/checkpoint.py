@@ -56,7 +56,7 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
         "format": FORMAT,
         "tensors": name,
         "sha256": digest,
-        "state_sha256": _digest(checkpoint.state),
+        "state_sha256": digest_of(checkpoint.state),
         "state": checkpoint.state,
     }
     for partial in folder.glob(".*.tmp"):  # of a process that was killed while writing
@@ -109,12 +109,13 @@ def _read_index(path: Path) -> tuple[str, str, dict[str, Any]]:
         )
     try:
         name, digest, state = index.text("tensors"), index.text("sha256"), index.mapping("state")
-        if index.text("state_sha256") != _digest(state):
+        if index.text("state_sha256") != digest_of(state):
             raise ValueError("the SHA-256 of its state does not fit")
     except ValueError as error:
         raise RunError(f"{path} is damaged or was edited ({error}); start a new run in another folder") from error
     return name, digest, state
 
 
-def _digest(state: dict[str, Any]) -> str:
+def digest_of(state: dict[str, Any]) -> str:
+    """SHA-256 of ``state`` as JSON, in hex."""
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

@@ -95,25 +95,28 @@ class RunInfo:
         shape = given.sizes("input_shape")
         if len(shape) != 3 or math.prod(shape) > _MAX_INPUT:
             raise ValueError(f"input_shape must be [C, H, W] of at most {_MAX_INPUT} values, is {list(shape)}")
+        versions, metrics = given.object("versions"), given.object("metrics")
         return RunInfo(
             model=given.text("model"),
             options=given.mapping("options"),
             input_shape=(shape[0], shape[1], shape[2]),
             preprocessing=Preprocessing.from_json(given.value("preprocessing")),
-            versions={name: Fields(given.mapping("versions"), "versions").text(name) for name in value["versions"]},
+            versions={name: versions.text(name) for name in versions.entries},
             class_names=given.texts("class_names") if given.has("class_names") else None,
             dataset=given.text("dataset") if given.has("dataset") else None,
             recipe=given.text("recipe") if given.has("recipe") else None,
             settings=given.mapping("settings"),
             seed=given.integer("seed") if given.has("seed") else None,
-            metrics={name: Fields(given.mapping("metrics"), "metrics").number(name) for name in value["metrics"]},
-            origin=Origin.from_json(Fields(given.value("origin"), "origin")) if given.has("origin") else None,
+            metrics={name: metrics.number(name) for name in metrics.entries},
+            origin=Origin.from_json(given.object("origin")) if given.has("origin") else None,
         )
 
 
 _ADDED = {"origin"}
 """Fields that files of earlier versions lack."""
 
+_MAX_SIDE = 1 << 16
+"""Of an image, which may be larger than a small network has weights."""
 _MAX_INPUT = 1 << 28
 """Values of an input, 1 GB: networks for larger images would not run, and a damaged shape must not take all memory."""
 
@@ -162,6 +165,7 @@ def load_run(path: str | Path) -> Run:
     info, digest = read_info(folder)
     tensors = _read_tensors(folder / MODEL_FILE, digest)
     try:
+        _check_size(info.options, max(_MAX_SIDE, sum(tensor.numel() for tensor in tensors.values())))
         # Shapes only: the weights come from the file.
         with torch.device("meta"), _at_most(len(tensors)):
             model = create(info.model, **info.options)
@@ -216,6 +220,14 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
     except ValueError as error:
         raise RunError(f"{path} has a missing or invalid field: {error}; train or import again") from error
     raise RunError(f"{path} has format {short(version)}, this version reads up to {FORMAT}; upgrade Bittern")
+
+
+def _check_size(value: Any, largest: int) -> None:
+    """ValueError for an integer above ``largest`` anywhere in options: neither a width nor a depth has as many."""
+    if isinstance(value, int) and value > largest:
+        raise ValueError(f"it has the option {short(value)}; {MODEL_FILE} has {largest} values at most")
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _check_size(item, largest)
 
 
 @contextmanager

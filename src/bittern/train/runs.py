@@ -225,7 +225,7 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
 def _check_size(value: Any, largest: int) -> None:
     """ValueError for an integer above ``largest`` anywhere in options: neither a width nor a depth has as many."""
     if isinstance(value, int) and value > largest:
-        raise ValueError(f"it has the option {short(value)}; {MODEL_FILE} has {largest} values at most")
+        raise ValueError(f"an option is {short(value)}, more than a network of these weights can have")
     for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
         _check_size(item, largest)
 

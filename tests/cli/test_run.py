@@ -78,7 +78,7 @@ def test_neither_torch_nor_executorch_is_needed(model: Path, image: Path) -> Non
 def test_a_data_set_without_torch_is_refused_in_one_line(model: Path) -> None:
     outcome = bittern_process("run", model, "--data", "digits", before=without("torch"))
     assert outcome.code == 2
-    assert "pip install 'bittern[train]'" in outcome.error
+    assert "pip install '.[train]'" in outcome.error
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])

@@ -53,6 +53,7 @@ def test_the_engine_gives_what_the_module_gives(tmp_path: Path, channels: int, b
     assert report.metadata.input_shape == (batch, channels, 8, 8)
     assert report.explanation.unpacked == []
     assert report.explanation.fallbacks == []
+    assert len(str(report).splitlines()) == 5
     # XNNPACK and PyTorch round differently: a few operations on values around 1, so a few units of 2^-23.
     with torch.no_grad():
         torch.testing.assert_close(run(report.path, x), net(x), rtol=0, atol=1e-5)

@@ -58,7 +58,9 @@ def guarded(run: Callable[[], int]) -> int:
         extra = _extra_of(error.name or "")
         if extra is None:
             raise
-        return _report(f"this needs {error.name}, which is not installed: pip install 'bittern[{extra}]'", UNUSABLE)
+        return _report(
+            f"this needs {error.name}, which is not installed: pip install '.[{extra}]' in Bittern's folder", UNUSABLE
+        )
     except ImportError as error:
         return _report(str(error), UNUSABLE)
     except OSError as error:

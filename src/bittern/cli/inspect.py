@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bittern.runtime import Metadata
 
 _SUFFIX = ".pte"
+_WIDE = 100
+"""Columns of a terminal that the table of layers needs, with names of usual length."""
 
 
 def command(
@@ -131,7 +133,12 @@ def _print_costs(costs: "ModelSummary") -> None:
         ">Float\nMACs",
         ">Predicted\ntime",
     ]
-    print_layers(columns, ((_cells(layer, widths, prediction.of(layer.path)), None) for layer in costs.layers))
+    rows = [_cells(layer, widths, prediction.of(layer.path)) for layer in costs.layers]
+    shown = range(len(columns))
+    if output().width < _WIDE:
+        shown = [0, 3, *range(len(columns) - 4, len(columns))]
+        say(f"a terminal of {_WIDE} columns shows bits, bytes and parameters of each layer too")
+    print_layers([columns[i] for i in shown], (([row[i] for i in shown], None) for row in rows))
     _print_reasons(costs)
     for warning in costs.warnings:
         say(f"warning: {warning}")

@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from bittern import __version__
 from bittern._files import write_atomically
+from bittern._text import listed
 from bittern.export import executorch
 from bittern.export.capture import Captured, capture
 from bittern.export.deployed import Deployed
@@ -33,6 +35,19 @@ class Export:
     size: int
     metadata: Metadata
     explanation: Explanation
+
+    def __str__(self) -> str:
+        card, counts = self.metadata, Counter(operator.op for operator in self.metadata.operators)
+        nodes = {runs: self.explanation.count(runs) for runs in ("bittern", "xnnpack", "fallback")}
+        return "\n".join(
+            (
+                f"{self.path}, {self.size} bytes: {card.model}",
+                f"{list(card.input_shape)} -> {list(card.output_shape)}{', int8' if card.int8 else ''}",
+                f"Bittern's operators: {listed(f'{count} {op}' for op, count in counts.items()) or 'none'}",
+                ", ".join(f"{count} nodes in {runs}" for runs, count in nodes.items()),
+                f"not packed: {listed(row.path or row.node for row in self.explanation.unpacked) or 'nothing'}",
+            )
+        )
 
 
 def to_pte(

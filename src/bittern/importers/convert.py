@@ -60,9 +60,9 @@ def import_checkpoint(
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     file = Path(path)
-    with open_file(file) as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     checkpoint = read_checkpoint(file)
+    with open_file(file) as stream:  # only now: it may be anything, and large
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     found = recognise(checkpoint, str(path), model=model, step=step, image_size=image_size)
     fill(found.network, found.match.pairs, checkpoint.tensors)
     return Imported(found.network, _info(found, file, digest), len(checkpoint.tensors), tuple(_warnings(found)))

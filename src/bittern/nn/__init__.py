@@ -3,6 +3,7 @@
 The exporter does not depend on these classes: your own module that calls ``bittern.ops.binarize`` exports as well.
 """
 
+import bittern._torch  # noqa: F401
 from bittern.nn.conv import BinaryConv2d as BinaryConv2d
 from bittern.nn.gate import Gate as Gate
 from bittern.nn.linear import BinaryLinear as BinaryLinear

@@ -34,6 +34,7 @@ from bittern.train.stages import ActiveStage, enter_stage
 from bittern.train.step import train_step
 from bittern.train.stop import StopRequest
 from bittern.train.teachers import check_teacher, find_teacher
+from bittern.train.threads import beside_decoding
 
 _NAMED = 5
 """A message names at most this many of the images that cannot be read."""
@@ -111,6 +112,8 @@ def run(
         stop = entered.enter_context(StopRequest())
         entered.enter_context(_own_random_stream())
         ranks = Ranks(accelerator)
+        if get_dataset(recipe.dataset).streamed and ranks.device.type == "cpu":
+            entered.enter_context(beside_decoding())
         data = _open_data(recipe, data_dir, ranks, reporter, workers)
         if isinstance(given, runs.Run):
             check_teacher(given, data.info)

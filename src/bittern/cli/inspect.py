@@ -134,7 +134,7 @@ def _print_costs(costs: "ModelSummary") -> None:
         ">Predicted\ntime",
     ]
     rows = [_cells(layer, widths, prediction.of(layer.path)) for layer in costs.layers]
-    shown = range(len(columns))
+    shown = list(range(len(columns)))
     if output().width < _WIDE:
         shown = [0, 3, *range(len(columns) - 4, len(columns))]
         say(f"a terminal of {_WIDE} columns shows bits, bytes and parameters of each layer too")

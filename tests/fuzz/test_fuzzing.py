@@ -62,8 +62,8 @@ def test_commands_survive_what_a_stranger_made(kind: str, cases: int, bases: Pat
 
 
 def test_a_finding_of_a_strangers_case_says_how_to_run_it_again(tmp_path: Path) -> None:
-    with pytest.raises(operators.FindingError, match=r"(?s)names: status 1 at case 0 \(again: .* names .* 0 1\)"):
-        strangers.fuzz("names", tmp_path, 1, 1)  # there are no bases
+    with pytest.raises(operators.FindingError, match=r"(?s)json: status 1 at case 0 \(again: .* json .* 1 0 1\)"):
+        strangers.fuzz("json", tmp_path, 1, 1)  # there are no bases
 
 
 def test_a_process_that_ends_early_is_a_finding(tmp_path: Path) -> None:

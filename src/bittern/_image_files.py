@@ -1,14 +1,15 @@
 """Opening images that somebody else may have made: one list of formats and one set of limits for every reader.
 
-It imports Pillow alone, so that a process that only decodes images starts quickly (``bittern/data/decode.py``).
+It imports little beside Pillow, so that a process that only decodes images starts quickly (``bittern/data/decode.py``).
 """
 
 import io
 import os
-import stat
 import warnings
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+from bittern._files import open_file
 
 _LATE = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)  # else Pillow loads every plugin
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", *_LATE)
@@ -39,23 +40,16 @@ class ImageError(ValueError):
 
 
 def read_image_file(path: str | os.PathLike[str]) -> bytes:
-    """The encoded bytes of a regular file of at most `MAX_BYTES`.
+    """The encoded bytes of an ordinary file of at most `MAX_BYTES`.
 
     Raises:
-        ImageError: it is no such file. Pipes and devices are not read from.
-        OSError: it is missing or cannot be read.
+        ImageError: it is larger.
+        OSError: it is missing, cannot be read, or is a folder, pipe or device.
     """
-    # Opening a pipe would wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise ImageError(f"is {'a folder' if stat.S_ISDIR(about.st_mode) else 'a pipe or a device'}, not a file")
-        check_bytes(about.st_size)
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(about.st_size)
-    finally:
-        os.close(descriptor)
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        check_bytes(size)
+        return file.read(size)
 
 
 def check_bytes(count: int) -> None:

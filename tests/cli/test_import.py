@@ -90,7 +90,7 @@ def test_wrong_usage_is_refused_in_one_line(arguments: list[str], message: str, 
 def test_without_h5py_the_extra_is_named(weights: Path, tmp_path: Path) -> None:
     done = bittern_process("import", weights, tmp_path / "run", before=without("h5py"))
     assert done.code == 2
-    assert "pip install 'bittern[import]'" in done.error
+    assert "pip install '.[import]'" in done.error
 
 
 def test_the_other_commands_take_an_imported_run(imported: Path, weights: Path, tmp_path: Path) -> None:

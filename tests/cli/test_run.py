@@ -25,6 +25,12 @@ def test_images_are_classified(model: Path, image: Path) -> None:
     assert outcome.out.count("%") == 6
 
 
+def test_an_isolated_file_gives_the_same_classes(model: Path, image: Path) -> None:
+    here = bittern("run", model, image, "--json").json
+    assert bittern("run", model, image, "--isolated", "--json").json == here
+    assert bittern("run", model, "--data", "digits", "--isolated").out == bittern("run", model, "--data", "digits").out
+
+
 def test_brackets_in_a_name_are_not_markup(model: Path, image: Path) -> None:
     odd = image.rename(image.with_name("digit[red].png"))
     assert str(odd) in bittern("run", model, odd).out
@@ -73,7 +79,7 @@ def test_neither_torch_nor_executorch_is_needed(model: Path, image: Path) -> Non
 def test_a_data_set_without_torch_is_refused_in_one_line(model: Path) -> None:
     outcome = bittern_process("run", model, "--data", "digits", before=without("torch"))
     assert outcome.code == 2
-    assert "pip install 'bittern[train]'" in outcome.error
+    assert "pip install '.[train]'" in outcome.error
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
@@ -142,7 +148,7 @@ def test_a_model_of_seven_channels_takes_no_image_files(image: Path) -> None:
         (["{image}", "{image}"], "is not a model file"),
         (["{tmp}", "{image}"], "{tmp} is a directory"),
         (["{model}", "/no/such.png"], "/no/such.png does not exist"),
-        (["{model}", "{tmp}"], "is a folder, not a file"),
+        (["{model}", "{tmp}"], "Is a directory"),
         (["{model}", "{model}"], "cannot be read: is not an image"),
         (["{model}", "{tmp}/cut.png"], "cannot be read"),
         (["{model}", "--data", "{tmp}"], "pass --data digits"),

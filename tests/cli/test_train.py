@@ -37,7 +37,7 @@ def test_resume_of_a_finished_run_trains_nothing(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["digit"], "unknown recipe 'digit': known are"),
+        (["digit"], "unknown recipe 'digit': did you mean 'digits'?"),
         (["digits", "--set", "lr"], "--set takes KEY=VALUE"),
         (["digits", "--set", "lr=1", "--set", "lr=2"], "gives 'lr' twice"),
         (["digits", "--set", "speed=1"], "unknown setting 'speed'"),

@@ -30,7 +30,6 @@ COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
 
 app = typer.Typer(
     help="Binary neural networks: train in PyTorch, export to ExecuTorch, run bit-packed.",
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -9,7 +9,9 @@ from bittern.cli._errors import say
 from bittern.cli._output import Json, output, percent_text, plain, print_json, print_line, table
 
 if TYPE_CHECKING:
-    from bittern.runtime import Engine, Metadata
+    from bittern.runtime import Engine, IsolatedEngine, Metadata
+
+    AnyEngine = Engine | IsolatedEngine
 
 
 def command(
@@ -27,6 +29,9 @@ def command(
         int, typer.Option(min=1, metavar="K", help="Classes to show for each image, most likely first.")
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Number of engine threads.")] = 1,
+    isolated: Annotated[
+        bool, typer.Option("--isolated", help="Run the file in a process of its own, which may crash; no sandbox.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Classify images, or measure accuracy on a data set.
@@ -35,9 +40,9 @@ def command(
     """
     if bool(images) == (data is not None):
         raise typer.BadParameter("name either images to classify or a data set (--data)")
-    from bittern.runtime import load
+    from bittern.runtime import IsolatedEngine, load
 
-    engine = load(model, threads=threads)
+    engine = (IsolatedEngine if isolated else load)(model, threads=threads)
     _check_classes(engine)
     if data is not None:
         _measure(engine, data, json)
@@ -45,7 +50,7 @@ def command(
         _classify(engine, images or [], top, json)
 
 
-def _check_classes(engine: "Engine") -> None:
+def _check_classes(engine: "AnyEngine") -> None:
     shape = list(engine.metadata.output_shape)
     if len(shape) != 2:
         raise ValueError(
@@ -54,7 +59,7 @@ def _check_classes(engine: "Engine") -> None:
         )
 
 
-def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None:
+def _classify(engine: "AnyEngine", paths: list[Path], top: int, json: bool) -> None:
     import numpy as np
 
     from bittern.runtime import isa, preprocess, read_pixels
@@ -93,7 +98,7 @@ def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None
     output().print(listing)
 
 
-def _measure(engine: "Engine", folder: Path, json: bool) -> None:
+def _measure(engine: "AnyEngine", folder: Path, json: bool) -> None:
     from bittern.cli._datasets import labelled_images
     from bittern.runtime import isa, preprocess
 

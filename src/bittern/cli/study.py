@@ -71,6 +71,8 @@ def _print(report: "Report") -> None:
             print_line(f"  {plain(finding.text)}")
         if not diagnosis.findings:
             print_line("  nothing stands out" if diagnosis.passed else "  no rule could be checked on these measures")
+        if diagnosis.early:
+            print_line(f"  [dim]too early to judge: {', '.join(diagnosis.early)}[/dim]")
         for line in run.missing:
             print_line(f"  [dim]missing: {plain(line)}[/dim]")
 

@@ -1,5 +1,6 @@
 """Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``. Augmentation and mixing of tensors."""
 
+import bittern._torch  # noqa: F401
 from bittern._image_geometry import ImageGeometry as ImageGeometry
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.data import cifar10 as cifar10

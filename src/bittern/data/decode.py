@@ -1,15 +1,17 @@
 """Decoding images in a process of its own: `bittern.data.workers` runs this file as a program.
 
-It imports neither torch nor numpy, so that a worker starts in a tenth of a second and has no threads. The pixels
-depend only on an image's bytes and its view, so it does not matter which worker decodes it.
+It imports neither torch nor numpy, so that a worker starts in a twentieth of a second. The pixels depend only on an
+image's bytes and its view, so it does not matter which worker decodes it.
 """
 
 import io
 import math
 import mmap
 import os
+import select
 import signal
 import sys
+import threading
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from random import Random
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from bittern._files import open_file
 from bittern._image_files import (
     check_bytes,
     convert,
@@ -92,7 +95,7 @@ def _middle(width: int, height: int, across: float, down: float) -> Box:
 
 
 def read(path: str, offset: int, size: int) -> bytes:
-    """The encoded bytes; OSError if the file has shrunk, ImageError if they are too many."""
+    """The encoded bytes; OSError if the file has shrunk or is no ordinary file, ImageError if they are too many."""
     if size < 0:
         return read_image_file(path)
     check_bytes(size)
@@ -103,8 +106,8 @@ def read(path: str, offset: int, size: int) -> bytes:
 
 
 @lru_cache(maxsize=512)
-def _open_shard(path: str) -> io.FileIO:
-    return io.FileIO(path)
+def _open_shard(path: str) -> io.BufferedReader:
+    return open_file(path)
 
 
 def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
@@ -124,9 +127,18 @@ def serve(tasks: Connection, memory: mmap.mmap, side: int) -> None:
         tasks.send(failed)
 
 
+def end_with(parent: int) -> None:
+    """Ends this process when the other end of the socket ``parent`` is closed, whatever it is doing."""
+    closed = select.poll()
+    closed.register(parent, 0)  # reports that alone
+    closed.poll()
+    os._exit(0)
+
+
 def main(connection: str, memory: str, side: str) -> None:
+    threading.Thread(target=end_with, args=(int(connection),), daemon=True).start()
     # The trainer decides when to stop; its workers then see their connection close.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with Connection(int(connection)) as tasks, mmap.mmap(int(memory), 0) as shared:
         try:

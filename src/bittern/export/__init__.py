@@ -11,6 +11,7 @@ Each stage is a function from one frozen value to the next; `to_pte` runs them a
 `explain`, `summary` and `predict` only read these values.
 """
 
+import bittern._torch  # noqa: F401
 from bittern.export.binary_weights import binary_weights as binary_weights
 from bittern.export.capture import Captured as Captured
 from bittern.export.capture import capture as capture

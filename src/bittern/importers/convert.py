@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bittern._files import write_atomically
+from bittern._files import open_file, write_atomically
 from bittern.data import Preprocessing, get_dataset
 from bittern.importers.errors import CheckpointError
 from bittern.importers.own_network import OwnNetwork
@@ -75,8 +75,6 @@ def import_checkpoint(
     if image_size is not None and image_size < 1:
         raise ValueError(f"image_size must be at least 1, got {image_size}")
     file = Path(path)
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     own: OwnNetwork | None = None
     found: Candidate | None = None
     if file.suffix == ".onnx":
@@ -89,6 +87,8 @@ def import_checkpoint(
             found = _published(checkpoint, str(path), model, step, image_size)
         else:
             found, own = _published_or_own(checkpoint, str(path))
+    with open_file(file) as stream:  # only now: it may be anything, and large
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if own is not None:
         if model is not None or step is not None or image_size is not None:
             raise CheckpointError(f"{path} describes its own network: leave --model, --step and --image-size out")
@@ -167,7 +167,7 @@ def _imported(own: OwnNetwork, file: Path, digest: str, pixels: Preprocessing | 
 
 def read_checkpoint(path: Path) -> TensorFile:
     """The tensors of ``path``, a file of Keras or of PyTorch."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(8)
     if path.suffix == ".keras":
         raise CheckpointError(f"{path} is in the format of Keras 3; save it with Keras 2: model.save('model.h5')")

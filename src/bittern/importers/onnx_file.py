@@ -1,5 +1,6 @@
 """ONNX files: nodes, constants as tensors, and the shape of the one input. Nothing in the file is trusted."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bittern._fields import short
+from bittern._files import open_file
 from bittern.importers.errors import CheckpointError
 
 _MAX_BYTES = 2**31 - 1
@@ -51,10 +53,11 @@ def read_file(path: Path) -> OnnxFile:
         CheckpointError: it is no ONNX file or damaged, it has several inputs or outputs, or open sizes.
         OSError: it cannot be read.
     """
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise CheckpointError(f"{path} has {size} bytes; ONNX files have at most {_MAX_BYTES}")
-    content = path.read_bytes()
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MAX_BYTES:
+            raise CheckpointError(f"{path} has {size} bytes; ONNX files have at most {_MAX_BYTES}")
+        content = file.read(size)
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's, which has several classes for it

@@ -22,10 +22,12 @@ from bittern.runtime.weights import BinaryWeights
 if TYPE_CHECKING:
     from bittern.runtime.child_process import Results, run_in_process
     from bittern.runtime.engine import Engine, NodeTime, OperatorCall, load
+    from bittern.runtime.isolated import IsolatedEngine
 
 _NATIVE = {
     **dict.fromkeys(("Engine", "NodeTime", "OperatorCall", "load"), "bittern.runtime.engine"),
     **dict.fromkeys(("Results", "run_in_process"), "bittern.runtime.child_process"),
+    "IsolatedEngine": "bittern.runtime.isolated",
 }
 """Names whose modules need the native extension."""
 
@@ -33,6 +35,7 @@ __all__ = [
     "BinaryWeights",
     "Engine",
     "ImageGeometry",
+    "IsolatedEngine",
     "Kernel",
     "Metadata",
     "ModelFileError",

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bittern.runtime import _engine, container
+from bittern.runtime.agreement import contradiction
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import METADATA_METHOD, Metadata
+from bittern.runtime.program import calls as program_calls
 from bittern.runtime.tap import tapped
 from bittern.runtime.weights import BinaryWeights, weights_of
 
@@ -91,11 +93,14 @@ class Engine:
         except ModelFileError as error:
             raise ModelFileError(f"{self.path}: {error}") from error
         self._input_shape = tuple(self._engine.input_sizes)
-        if self.metadata.input_shape != self._input_shape:
-            raise ModelFileError(
-                f"{self.path}: the metadata says input_shape {list(self.metadata.input_shape)}, "
-                f"the program takes {list(self._input_shape)}"
-            )
+        reason = contradiction(
+            self.metadata,
+            input_shape=self._input_shape,
+            output_shape=self._engine.output_sizes,
+            calls=program_calls(program),
+        )
+        if reason is not None:
+            raise ModelFileError(f"{self.path}: {reason}; export it again")
 
     def __repr__(self) -> str:
         return f"Engine({str(self.path)!r}, model={self.metadata.model!r}, threads={self.threads})"

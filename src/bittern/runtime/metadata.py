@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bittern._fields import Fields, short
+from bittern._fields import Fields, parse_json, short
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.runtime.errors import ModelFileError
 
@@ -69,12 +69,7 @@ class Metadata:
             ModelFileError: the text is not such an object, or has a newer format.
         """
         try:
-            value = json.loads(text)
-            json.dumps(value, ensure_ascii=False).encode()  # refuses lone surrogates, which cannot be printed
-        except (ValueError, RecursionError) as error:
-            raise ModelFileError(f"the metadata is not JSON: {error}") from error
-        try:
-            return _read(Fields(value, "metadata"))
+            return _read(parse_json(text, "metadata"))
         except ValueError as error:
             raise ModelFileError(str(error)) from error
 

@@ -1,5 +1,6 @@
 """Training by recipe: ``run("digits", None, "runs/digits")`` trains, ``load_run("runs/digits")`` reads the result."""
 
+import bittern._torch  # noqa: F401
 from bittern.train.errors import RunError as RunError
 from bittern.train.errors import TrainingError as TrainingError
 from bittern.train.errors import TrainingInterrupted as TrainingInterrupted

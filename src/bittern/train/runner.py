@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bittern._distributed import launched
-from bittern._run_files import CHECKPOINT_FOLDER, SKIPPED_FILE
+from bittern._run_files import CHECKPOINT_FOLDER, LOCK_FILE, SKIPPED_FILE
 from bittern.data import Dataset, ImageSource, Split, get_dataset, open_dataset
-from bittern.train import checkpoint, runs, state, weights
+from bittern.train import checkpoint, lock, runs, state, weights
 from bittern.train.context import Context
 from bittern.train.divergence import broken_state, describe_divergence
 from bittern.train.errors import RunError, TrainingError, TrainingInterrupted
@@ -35,6 +35,7 @@ from bittern.train.stages import ActiveStage, enter_stage
 from bittern.train.step import train_step
 from bittern.train.stop import StopRequest
 from bittern.train.teachers import check_teacher, find_teacher
+from bittern.train.threads import beside_decoding
 
 _NAMED = 5
 """A message names at most this many of the images that cannot be read."""
@@ -93,7 +94,7 @@ def run(
     Raises:
         ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
         TrainingError: training diverged, or the disk is full; earlier checkpoints are intact.
-        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint is saved.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
@@ -106,18 +107,26 @@ def run(
     teacher_weights = None if network is None else network.state_dict()
     given_data = data.info.name if isinstance(data, Dataset) else recipe.dataset
     identity = run_identity(recipe, seed, given_data, teacher=teacher_weights, start=first_weights)
-    saved = _open_folder(folder, identity, resume)
-    if isinstance(saved, runs.RunInfo):
-        reporter.message(f"{folder} is already finished")
-        return RunResult(folder, saved, launched()[0] == 0)
-    with reporter, StopRequest() as stop, _own_random_stream():
+    with ExitStack() as entered:
+        if launched()[0] == 0:
+            entered.enter_context(lock.hold(folder))
+        saved = _open_folder(folder, identity, resume)
+        if isinstance(saved, runs.RunInfo):
+            reporter.message(f"{folder} is already finished")
+            return RunResult(folder, saved, launched()[0] == 0)
+        entered.enter_context(reporter)
+        stop = entered.enter_context(StopRequest())
+        entered.enter_context(_own_random_stream())
         ranks = Ranks(accelerator)
+        streamed = not isinstance(data, Dataset) and get_dataset(recipe.dataset).streamed
+        if streamed and ranks.device.type == "cpu":
+            entered.enter_context(beside_decoding())
         opened = data if isinstance(data, Dataset) else _open_data(recipe, data, ranks, reporter, workers)
         if isinstance(given, runs.Run):
             check_teacher(given, opened.info)
         images = data_identity(opened)
         if saved:
-            check_data(folder, saved.state["data"], images)
+            check_data(folder, saved.state.get("data", {}), images)
         train, test = (_on_device(opened.splits[name], ranks.device) for name in ("train", "test"))
         context = Context(
             recipe=recipe,
@@ -138,6 +147,11 @@ def run(
         if saved:
             training.restore(saved)
             reporter.message(f"resuming from {checkpoint.describe(folder / CHECKPOINT_FOLDER)}")
+            if (before := saved.state.get("threads")) != (now := torch.get_num_threads()):
+                reporter.message(
+                    f"started on {before} threads, resumed on {now}: sums are rounded otherwise, so the weights will "
+                    f"not be bit for bit those of a run without a stop; OMP_NUM_THREADS={before} makes them so"
+                )
         info, result = training.train()
         if ranks.rank == 0:
             runs.save_run(folder, result, info)
@@ -147,10 +161,8 @@ def run(
 
 def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkpoint.Checkpoint | runs.RunInfo | None:
     """The checkpoint to resume from, what a finished run says, or None to start; RunError where neither may be done."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give the run a folder of its own")
     if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(path.name != LOCK_FILE for path in folder.iterdir()):
             raise RunError(
                 f"{folder} is not empty; choose another folder, or resume the run in it with --resume {folder}"
             )
@@ -334,7 +346,12 @@ class _Run:
             raise self._diverged(f"{broken[0]!r} is not finite after step {at.step} ({stage.settings.name})")
         self._saved_at = time.monotonic()
         if context.ranks.rank == 0:
-            where = {**at.to_json(), "stage_name": stage.settings.name, "processes": context.ranks.world}
+            where = {
+                **at.to_json(),
+                "stage_name": stage.settings.name,
+                "processes": context.ranks.world,
+                "threads": torch.get_num_threads(),
+            }
             known = {"data": context.data_identity, "network": self._info(at.stage).to_json()}
             saved = checkpoint.Checkpoint(tensors, {**context.identity, **known, **where})
             checkpoint.save(context.folder / CHECKPOINT_FOLDER, saved, at.step)

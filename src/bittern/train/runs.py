@@ -5,9 +5,12 @@
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 import bittern
+from bittern._fields import Fields, parse_json, short
+from bittern._files import open_file
 from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
+from bittern._text import short_text
 from bittern.data import Preprocessing
 from bittern.models import create, list_models
 from bittern.models.graph import GraphNetwork, LayerGraph
@@ -42,8 +49,8 @@ class Origin:
     sha256: str
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Origin":
-        return Origin(str(value["source"]), str(value["file"]), str(value["sha256"]))
+    def from_json(fields: Fields) -> "Origin":
+        return Origin(fields.text("source"), fields.text("file"), fields.text("sha256"))
 
 
 @dataclass(frozen=True)
@@ -82,27 +89,41 @@ class RunInfo:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "RunInfo":
-        """KeyError, TypeError or ValueError if ``value`` is not what ``to_json`` returned.
+        """Reads what ``to_json`` returned; ValueError names the field that is missing or wrong.
 
         Fields that this version added may be missing.
         """
-        given = {f.name: value[f.name] for f in fields(RunInfo) if f.name in value or f.name not in _ADDED}
-        channels, height, width = (int(v) for v in given["input_shape"])
-        names, origin = given["class_names"], given.get("origin")
+        missing = [f.name for f in fields(RunInfo) if f.name not in value and f.name not in _ADDED]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        given = Fields(value, "it")
+        shape = given.sizes("input_shape")
+        if len(shape) != 3 or math.prod(shape) > _MAX_INPUT:
+            raise ValueError(f"input_shape must be [C, H, W] of at most {_MAX_INPUT} values, is {list(shape)}")
+        versions, metrics = given.object("versions"), given.object("metrics")
         return RunInfo(
-            **given
-            | {
-                "class_names": None if names is None else tuple(map(str, names)),
-                "input_shape": (channels, height, width),
-                "preprocessing": Preprocessing.from_json(given["preprocessing"]),
-                "options": dict(given["options"]),
-                "origin": None if origin is None else Origin.from_json(origin),
-            }
+            model=given.text("model"),
+            options=given.mapping("options"),
+            input_shape=(shape[0], shape[1], shape[2]),
+            preprocessing=Preprocessing.from_json(given.value("preprocessing")),
+            versions={name: versions.text(name) for name in versions.entries},
+            class_names=given.texts("class_names") if given.has("class_names") else None,
+            dataset=given.text("dataset") if given.has("dataset") else None,
+            recipe=given.text("recipe") if given.has("recipe") else None,
+            settings=given.mapping("settings"),
+            seed=given.integer("seed") if given.has("seed") else None,
+            metrics={name: metrics.number(name) for name in metrics.entries},
+            origin=Origin.from_json(given.object("origin")) if given.has("origin") else None,
         )
 
 
 _ADDED = {"origin", "graph"}
 """Fields that files of earlier versions lack."""
+
+_MAX_SIDE = 1 << 16
+"""Of an image, which may be larger than a small network has weights."""
+_MAX_INPUT = 1 << 28
+"""Values of an input, 1 GB: networks for larger images would not run, and a damaged shape must not take all memory."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +183,12 @@ def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
             "that does (--import MODULE)"
         )
     try:
-        with torch.device("meta"):  # shapes only: the weights come from the file
+        _check_size(info.options, max(_MAX_SIDE, sum(tensor.numel() for tensor in tensors.values())))
+        # Shapes only: the weights come from the file.
+        with torch.device("meta"), _at_most(len(tensors)):
             model = _network(info)
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{folder} describes a model that cannot be built: {error}") from error
+    except Exception as error:  # options that somebody edited can raise any kind
+        raise RunError(f"{folder} describes a model that cannot be built: {short_text(str(error))}") from error
     wrong = mismatches(model.state_dict(), tensors)
     if wrong:
         raise RunError(f"{folder} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
@@ -225,22 +248,53 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
             "`bittern import` wrote"
         )
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RunError(f"{path} is truncated or not JSON ({error}); train or import again") from error
-    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
+        with open_file(path) as file:
+            content = parse_json(file.read(), "it")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is truncated or was not written by Bittern ({error}); train or import again") from error
+    if not content.has("format"):
         raise RunError(f"{path} was not written by Bittern: it has no format number; give a run folder")
-    if value["format"] > FORMAT:
-        raise RunError(f"{path} has format {value['format']}, this version reads up to {FORMAT}; upgrade Bittern")
     try:
-        return RunInfo.from_json(value), str(value["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} has a missing or invalid field: {error!r}; train or import again") from error
+        version = content.integer("format")
+        if version <= FORMAT:
+            return RunInfo.from_json(content.entries), content.text("sha256")
+    except ValueError as error:
+        raise RunError(f"{path} has a missing or invalid field: {error}; train or import again") from error
+    raise RunError(f"{path} has format {short(version)}, this version reads up to {FORMAT}; upgrade Bittern")
+
+
+def _check_size(value: Any, largest: int) -> None:
+    """ValueError for an integer above ``largest`` anywhere in options: neither a width nor a depth has as many."""
+    if isinstance(value, int) and value > largest:
+        raise ValueError(f"an option is {short(value)}, more than a network of these weights can have")
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _check_size(item, largest)
+
+
+@contextmanager
+def _at_most(tensors: int) -> Iterator[None]:
+    """ValueError once a network has more parameters than a file with so many tensors can fill.
+
+    A number that somebody edited would otherwise build layers for hours.
+    """
+    parameters = count(1)
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        # Some layers replace a parameter of their base class.
+        if parameter is not None and next(parameters) > 2 * tensors:
+            raise ValueError(f"it has more parameters than the {tensors} tensors in {MODEL_FILE}")
+
+    handle = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     try:
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
         tensors = load_tensors(content)
     except FileNotFoundError:
         raise RunError(f"{path} is missing; train or import again") from None

@@ -102,7 +102,9 @@ def _lowering(deployed: Deployed) -> Iterator[None]:
         try:
             import executorch.exir  # noqa: F401
         except ImportError as error:
-            raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
+            raise ExportError(
+                f"the exporter needs ExecuTorch: pip install '.[export]' in Bittern's folder ({error})"
+            ) from error
         try:
             yield
         except Exception as error:

@@ -2,6 +2,7 @@
 
 MODEL_FILE = "model.safetensors"
 MODEL_INFO_FILE = "model.json"
+LAUNCH_FILE = "launch.json"
 LOG_FILE = "log.csv"
 SKIPPED_FILE = "skipped.csv"
 CHECKPOINT_FOLDER = "checkpoint"

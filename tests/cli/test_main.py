@@ -49,7 +49,7 @@ def test_version() -> None:
     ("arguments", "message"),
     [
         (["trian"], "No such command 'trian'"),
-        (["train"], "Missing argument 'RECIPE'"),
+        (["train"], "name a recipe to train"),
         (["models", "--bogus"], "No such option: --bogus"),
         (["run", "model.pte", "image.png", "--top", "0"], "Invalid value for '--top'"),
         (["bench", "model.pte", "--threads", "many"], "Invalid value for '--threads'"),

@@ -43,7 +43,7 @@ def test_bad_images_are_named_with_a_reason_once(spoilt: ImageSource) -> None:
     reasons = {int(name[-9:-4]): reason for name, reason in spoilt.skipped}
     assert reasons[0] == reasons[2] == "is not an image, or of an unknown format"
     assert "No such file or directory" in reasons[3]
-    assert "Is a directory" in reasons[4]
+    assert "is a folder, not a file" in reasons[4]
 
 
 def test_full_batches_stay_full_with_other_images_in_the_place_of_bad_ones(spoilt: ImageSource) -> None:

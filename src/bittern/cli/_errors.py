@@ -19,7 +19,7 @@ _MAX_LENGTH = 600  # characters of a message; PyTorch's can fill pages
 _EXTRAS = {
     "cli": ("typer", "rich", "PIL"),
     "export": ("executorch", "torchao", "flatbuffers", "ruamel", "tabulate"),
-    "import": ("h5py",),
+    "import": ("h5py", "onnx"),
     "train": ("torch", "safetensors", "pyarrow", "sklearn", "matplotlib", "jinja2"),
 }
 """Extra of the package -> the modules it installs."""

@@ -207,9 +207,18 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
             "pixels",
             f"(0..255 * {rule.scale:.6g} - {_numbers(rule.mean)}) / {_numbers(rule.std)}" if rule else "not described",
         ),
+        ("images", _geometry(metadata)),
         ("made by", f"Bittern {metadata.bittern}, ExecuTorch {metadata.executorch}"),
         ("binary", ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"),
     ]
+
+
+def _geometry(metadata: "Metadata") -> str:
+    rule = metadata.preprocessing
+    if rule is None or rule.geometry is None:
+        return "not described"
+    height, width = metadata.input_shape[2:]  # a rule is for images
+    return rule.geometry.describe((width, height))
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from bittern._image_files import convert, open_image
 from bittern.data.dataset import Split
-from bittern.data.decode import open_image
 from bittern.data.errors import DataError, holds
 from bittern.data.samples import Progress
 
@@ -95,7 +95,7 @@ class ParquetSplit:
         with open_image(content) as image:
             if image.size != (width, height):
                 raise ValueError(f"an image of {image.width} x {image.height} pixels, expected {width} x {height}")
-            return np.asarray(image.convert(_MODES[channels]))
+            return np.asarray(convert(image, _MODES[channels]))
 
     def _label(self, label: object) -> int:
         if not isinstance(label, int) or not 0 <= label < len(self._class_names):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch._dispatch.python import enable_python_dispatcher
 from torch.fx.node import Target
 
 from bittern.export.quiet import third_party_quiet
@@ -140,7 +141,8 @@ class Graph:
         Views may need a copy meanwhile: `settle_views` sees to them in the end.
         """
         function = _function(torch.ops.aten.reshape.default if node.target in _VIEWS else node.target)
-        with self._fake_mode:
+        # Without the Python dispatcher, operators made of others ask for integers as sizes, which fixes the batch.
+        with self._fake_mode, enable_python_dispatcher():
             args, kwargs = fx.map_arg((node.args, node.kwargs), self._fake)
             node.meta["val"] = function(*args, **kwargs)
 

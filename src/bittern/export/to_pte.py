@@ -180,7 +180,8 @@ def _warn(program: _Program) -> None:
     messages = list(program.deployed.warned)
     if all(operator.op == "binarize" for operator in program.lowered.operators):
         messages.append(
-            "nothing in this model is binary: it runs in XNNPACK alone (do its layers call bittern::binarize?)"
+            "nothing in this model is binary: it runs in XNNPACK alone. Signs are bittern.ops.binarize and what else "
+            "docs/export.md lists"
         )
     for row in program.explanation.fallbacks:
         where = f" in {row.path}" if row.path else ""

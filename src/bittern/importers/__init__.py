@@ -1,4 +1,4 @@
-"""Published checkpoints: ``import_checkpoint(file)`` reads one, ``save_imported`` writes it as a run folder."""
+"""Networks that others trained: ``import_checkpoint(file)`` reads one, ``save_imported`` writes it as a run folder."""
 
 from bittern.importers.convert import Imported as Imported
 from bittern.importers.convert import import_checkpoint as import_checkpoint

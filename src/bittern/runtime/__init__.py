@@ -11,10 +11,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bittern._image_geometry import ImageGeometry
 from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Operator
-from bittern.runtime.preprocess import preprocess
+from bittern.runtime.preprocess import preprocess, read_pixels
 from bittern.runtime.timing import Timing, interleaved
 from bittern.runtime.weights import BinaryWeights
 
@@ -31,6 +32,7 @@ _NATIVE = {
 __all__ = [
     "BinaryWeights",
     "Engine",
+    "ImageGeometry",
     "Kernel",
     "Metadata",
     "ModelFileError",
@@ -45,6 +47,7 @@ __all__ = [
     "kernels",
     "load",
     "preprocess",
+    "read_pixels",
     "run_in_process",
     "supported_isas",
 ]

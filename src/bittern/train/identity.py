@@ -14,13 +14,16 @@ from bittern.train.recipe import Recipe
 from bittern.train.settings import settings_of
 
 
-def run_identity(recipe: Recipe, seed: int, **given: Mapping[str, Tensor] | None) -> dict[str, Any]:
-    """Recipe, seed and settings as JSON holds them, with a digest of each state dict in ``given``."""
-    settings = json.loads(json.dumps(settings_of(recipe)))
+def run_identity(recipe: Recipe, seed: int, dataset: str, **given: Mapping[str, Tensor] | None) -> dict[str, Any]:
+    """Recipe, seed and settings as JSON holds them, with a digest of each state dict in ``given``.
+
+    ``dataset``: the name of the set, which need not be the recipe's.
+    """
+    settings = json.loads(json.dumps(settings_of(recipe) | {"dataset": dataset}))
     for name, tensors in given.items():
         if tensors is not None:
             settings[f"{name}.sha256"] = weights.digest(tensors)
-    return {"recipe": recipe.name, "dataset": recipe.dataset, "model": recipe.model, "seed": seed, "settings": settings}
+    return {"recipe": recipe.name, "dataset": dataset, "model": recipe.model, "seed": seed, "settings": settings}
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from bittern.train.divergence import broken_state, describe_divergence
 from bittern.train.errors import RunError, TrainingError, TrainingInterrupted
 from bittern.train.evaluation import evaluate
 from bittern.train.identity import check_data, check_settings, data_identity, run_identity
+from bittern.train.launch import Launch
 from bittern.train.log import EpochLog
 from bittern.train.means import EpochMeans
 from bittern.train.observer import Observer
@@ -53,7 +54,7 @@ class RunResult:
 
 def run(
     recipe: str | Recipe,
-    data_dir: str | Path | None,
+    data: str | Path | Dataset | None,
     out: str | Path,
     *,
     epochs: int | None = None,
@@ -66,6 +67,7 @@ def run(
     workers: int | None = None,
     teacher: str | Path | nn.Module | None = None,
     start: str | Path | None = None,
+    modules: Sequence[str] = (),
     observers: Sequence[Observer] = (),
 ) -> RunResult:
     """Trains ``recipe`` and leaves in ``out`` the model (``load_run``), ``log.csv`` and a checkpoint.
@@ -74,15 +76,18 @@ def run(
     ``torchrun`` the processes share the batches; all call this with the same arguments.
 
     Args:
-        data_dir: the data set's folder; None for one that needs none.
+        data: the data set's folder, None for one that needs none; or any data set, such as one that
+            `bittern.data.from_torch` made, in place of the recipe's.
         epochs: epochs of every stage, instead of the recipe's.
         overrides: other settings by key (``bittern.train.settings_of`` lists them); values may be strings.
-        resume: continue from the checkpoint in ``out``, or start if there is none yet.
+        resume: continue from the checkpoint in ``out``, or start if there is none yet. The function `resume` takes
+            the settings from there too.
         checkpoint_seconds: a checkpoint is written at the end of each epoch, and when the last one is older than this.
         accelerator: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for the fastest that there is.
         workers: processes that decode the images of a streamed data set; None for as many as there are cores to spare.
         teacher: a run folder, or any network that maps the same input to logits [N, classes]; for recipes with one.
         start: a run folder whose weights the first stage starts from; those of its checkpoint if it is not finished.
+        modules: names of modules that register the recipe's own model or data set, for whoever resumes the run.
         observers: called at every step, in this order; they are no part of the run's settings.
 
     Raises:
@@ -99,26 +104,27 @@ def run(
     network = given.model if isinstance(given, runs.Run) else given
     first_weights = None if start is None else runs.load_weights(start)
     teacher_weights = None if network is None else network.state_dict()
-    identity = run_identity(recipe, seed, teacher=teacher_weights, start=first_weights)
+    given_data = data.info.name if isinstance(data, Dataset) else recipe.dataset
+    identity = run_identity(recipe, seed, given_data, teacher=teacher_weights, start=first_weights)
     saved = _open_folder(folder, identity, resume)
     if isinstance(saved, runs.RunInfo):
         reporter.message(f"{folder} is already finished")
         return RunResult(folder, saved, launched()[0] == 0)
     with reporter, StopRequest() as stop, _own_random_stream():
         ranks = Ranks(accelerator)
-        data = _open_data(recipe, data_dir, ranks, reporter, workers)
+        opened = data if isinstance(data, Dataset) else _open_data(recipe, data, ranks, reporter, workers)
         if isinstance(given, runs.Run):
-            check_teacher(given, data.info)
-        images = data_identity(data)
+            check_teacher(given, opened.info)
+        images = data_identity(opened)
         if saved:
             check_data(folder, saved.state["data"], images)
-        train, test = (_on_device(data.splits[name], ranks.device) for name in ("train", "test"))
+        train, test = (_on_device(opened.splits[name], ranks.device) for name in ("train", "test"))
         context = Context(
             recipe=recipe,
             seed=seed,
             folder=folder,
             ranks=ranks,
-            info=data.info,
+            info=opened.info,
             train=train,
             test=test,
             identity=identity,
@@ -126,6 +132,8 @@ def run(
             teacher=None if network is None else network.to(ranks.device),
             start=first_weights,
         )
+        if ranks.rank == 0 and not saved:
+            Launch.of(recipe, seed, data, teacher, start, modules).save(folder)
         training = _Run(context, reporter, stop, observers, checkpoint_seconds)
         if saved:
             training.restore(saved)
@@ -143,7 +151,9 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
         raise RunError(f"{folder} is a file; give the run a folder of its own")
     if not resume:
         if folder.is_dir() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty; choose another folder, or resume the run in it with --resume")
+            raise RunError(
+                f"{folder} is not empty; choose another folder, or resume the run in it with --resume {folder}"
+            )
         return None
     if runs.is_finished(folder):
         info, _ = runs.read_info(folder)
@@ -157,12 +167,12 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
 
 
 def _open_data(
-    recipe: Recipe, data_dir: str | Path | None, ranks: Ranks, reporter: Reporter, workers: int | None
+    recipe: Recipe, folder: str | Path | None, ranks: Ranks, reporter: Reporter, workers: int | None
 ) -> Dataset:
     # Where an index is kept, one process makes it, and the others find it.
     with ranks.first_alone() if get_dataset(recipe.dataset).keeps_index else nullcontext():
         return open_dataset(
-            recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
+            recipe.dataset, folder, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
         )
 
 
@@ -212,7 +222,7 @@ class _Run:
                     log.write(at.history)
                     self._save(stage)
                 at.stage, at.epoch = at.stage + 1, 0
-            return self._info(), weights.single(stage.result.state_dict())
+            return self._info(len(stages) - 1), weights.single(stage.result.state_dict())
         finally:
             log.close()
             for observer in self._observers:
@@ -308,7 +318,7 @@ class _Run:
         if stop:
             where = checkpoint.describe(context.folder / CHECKPOINT_FOLDER)
             signal = self._stop.received or "a signal to another process"
-            raise TrainingInterrupted(f"stopped by {signal} at {where}; resume with --resume --out {context.folder}")
+            raise TrainingInterrupted(f"stopped by {signal} at {where}; resume with --resume {context.folder}")
 
     def _save(self, stage: ActiveStage) -> None:
         """Writes a checkpoint. All processes together.
@@ -325,7 +335,8 @@ class _Run:
         self._saved_at = time.monotonic()
         if context.ranks.rank == 0:
             where = {**at.to_json(), "stage_name": stage.settings.name, "processes": context.ranks.world}
-            saved = checkpoint.Checkpoint(tensors, {**context.identity, "data": context.data_identity, **where})
+            known = {"data": context.data_identity, "network": self._info(at.stage).to_json()}
+            saved = checkpoint.Checkpoint(tensors, {**context.identity, **known, **where})
             checkpoint.save(context.folder / CHECKPOINT_FOLDER, saved, at.step)
 
     def _failure(self, stage: ActiveStage, loss: float, images: Tensor) -> TrainingError:
@@ -345,21 +356,23 @@ class _Run:
             f"{start}"
         )
 
-    def _info(self) -> runs.RunInfo:
+    def _info(self, stage: int) -> runs.RunInfo:
+        """What is known of the network of ``stage``, and what was measured last."""
         context, history = self._context, self._position.history
-        last = history[-1]
+        last = history[-1] if history else {}
+        measured = {
+            "test_accuracy": last.get("test_accuracy"),
+            "test_loss": last.get("test_loss"),
+            "train_accuracy": last.get("accuracy"),
+            "train_loss": last.get("loss"),
+            "seconds": round(sum(row["seconds"] for row in history), 3),
+        }
         return runs.RunInfo(
             **context.identity,
-            options=context.model_options(context.recipe.stages[-1]),
+            options=context.model_options(context.recipe.stages[stage]),
             class_names=context.info.class_names,
             input_shape=context.info.input_shape,
             preprocessing=context.info.preprocessing,
-            metrics={
-                "test_accuracy": last["test_accuracy"],
-                "test_loss": last["test_loss"],
-                "train_accuracy": last["accuracy"],
-                "train_loss": last["loss"],
-                "seconds": round(sum(row["seconds"] for row in history), 3),
-            },
+            metrics={name: value for name, value in measured.items() if value is not None},
             versions=runs.versions(),
         )

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 import bittern
 from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
 from bittern.data import Preprocessing
-from bittern.models import create
+from bittern.models import create, list_models
+from bittern.models.graph import GraphNetwork, LayerGraph
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
@@ -50,13 +51,16 @@ class RunInfo:
     """What ``model.json`` says. ``dataset``, ``recipe`` and ``seed`` are None for weights that Bittern did not train.
 
     Args:
-        options: every keyword of ``bittern.models.create``, ``precision`` included.
+        options: every keyword of ``bittern.models.create``, ``precision`` included; of a network with ``graph``, its
+            ``num_classes`` if it gives rows of logits.
         input_shape: (C, H, W).
         versions: of Bittern, PyTorch and Python.
         class_names: None if they are not known.
         settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
         metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1. Empty if nothing was measured.
         origin: None for weights that Bittern trained.
+        graph: the layers of a network that is none of ``bittern.models``, as ``LayerGraph.to_json`` gives them;
+            ``model`` is then its name in the source.
     """
 
     model: str
@@ -71,6 +75,7 @@ class RunInfo:
     seed: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     origin: Origin | None = None
+    graph: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
@@ -96,7 +101,7 @@ class RunInfo:
         )
 
 
-_ADDED = {"origin"}
+_ADDED = {"origin", "graph"}
 """Fields that files of earlier versions lack."""
 
 
@@ -133,26 +138,48 @@ def save_run(folder: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None
         write_atomically(folder / name, content)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, unfinished: bool = False) -> Run:
     """Reads a run folder.
+
+    Args:
+        unfinished: of a run that is not finished, take the network of its last checkpoint.
 
     Raises:
         RunError: a file is missing, truncated, foreign or of a newer format, or the tensors are not the model's; the
             message lists them.
     """
     folder = Path(path)
+    if unfinished and not is_finished(folder) and checkpoint.exists(folder / CHECKPOINT_FOLDER):
+        return _build(folder, *_read_checkpoint(folder / CHECKPOINT_FOLDER))
     info, digest = read_info(folder)
-    tensors = _read_tensors(folder / MODEL_FILE, digest)
+    return _build(folder, info, _read_tensors(folder / MODEL_FILE, digest))
+
+
+def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
+    if info.graph is None and info.model not in list_models():
+        raise RunError(
+            f"the run in {folder} is of the model {info.model!r}, which nobody has registered here: import the module "
+            "that does (--import MODULE)"
+        )
     try:
         with torch.device("meta"):  # shapes only: the weights come from the file
-            model = create(info.model, **info.options)
+            model = _network(info)
     except (TypeError, ValueError) as error:
-        raise RunError(f"{folder / MODEL_INFO_FILE} describes a model that cannot be built: {error}") from error
+        raise RunError(f"{folder} describes a model that cannot be built: {error}") from error
     wrong = mismatches(model.state_dict(), tensors)
     if wrong:
-        raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
+        raise RunError(f"{folder} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
     model.load_state_dict(tensors, assign=True)
     return Run(folder, info, model.eval())
+
+
+def _network(info: RunInfo) -> nn.Module:
+    if info.graph is None:
+        return create(info.model, **info.options)
+    graph = LayerGraph.from_json(info.graph)
+    if graph.input_shape != info.input_shape:
+        raise ValueError(f"graph takes {graph.input_shape}, input_shape is {info.input_shape}")
+    return GraphNetwork(graph)
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
@@ -164,8 +191,21 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     folder = Path(path)
     if is_finished(folder) or not checkpoint.exists(folder / CHECKPOINT_FOLDER):
         return load_run(folder).model.state_dict()
-    saved = checkpoint.load(folder / CHECKPOINT_FOLDER)
+    return _weights(checkpoint.load(folder / CHECKPOINT_FOLDER))
+
+
+def _weights(saved: checkpoint.Checkpoint) -> dict[str, Tensor]:
     return single(saved.under("average.module") or saved.under("model"))
+
+
+def _read_checkpoint(folder: Path) -> tuple[RunInfo, dict[str, Tensor]]:
+    saved = checkpoint.load(folder)
+    try:
+        return RunInfo.from_json(saved.state["network"]), _weights(saved)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint in {folder} does not describe its network: {error!r}; finish the run"
+        ) from error
 
 
 def read_info(folder: Path) -> tuple[RunInfo, str]:
@@ -176,7 +216,10 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
     if not path.is_file():
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
-            raise RunError(f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume")
+            raise RunError(
+                f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume {folder}, or "
+                "take the network of its last checkpoint with --checkpoint"
+            )
         raise RunError(
             f"{folder} has neither {MODEL_INFO_FILE} nor a checkpoint; give a folder that `bittern train` or "
             "`bittern import` wrote"

@@ -13,7 +13,7 @@ from torch import fx
 from bittern.export.capture import dynamic_shapes
 from bittern.export.deployed import Deployed, operator_entry
 from bittern.export.errors import ExportError
-from bittern.export.executorch.memory_order import order_fallbacks, order_operands
+from bittern.export.executorch.memory_order import order_fallbacks, order_operands, remove_idle_copies
 from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
@@ -60,7 +60,9 @@ def lower(deployed: Deployed) -> Lowered:
         order_operands(graph)
         shapes = dynamic_shapes(captured.max_batch)
         program = torch.export.export(graph.module, (captured.trace,), dynamic_shapes=shapes)
-        edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=_config())
+        edge = to_edge_transform_and_lower(
+            program, [remove_idle_copies], partitioner=[XnnpackPartitioner()], compile_config=_config()
+        )
         if order_fallbacks(edge.exported_program().graph_module):
             edge = edge.to_backend(XnnpackPartitioner())
         exported = edge.exported_program()

@@ -19,6 +19,7 @@ from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
 from bittern.export.passes.pack_before_interleave import pack_before_interleave
 from bittern.export.passes.pack_before_slice import pack_before_slice
+from bittern.export.passes.recognise_clamps import recognise_clamps
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_alpha import rewrite_alpha
@@ -33,6 +34,7 @@ from bittern.export.passes.rewrite_max import rewrite_max
 from bittern.export.passes.rewrite_nearest import rewrite_nearest
 from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_prelu import rewrite_prelu
 from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
@@ -59,6 +61,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_pad,
     rewrite_products,
     unwrap_batch_norm,
+    recognise_clamps,
     recognise_signs,
     fold_batch_norm,
     widen_conv1d,
@@ -89,6 +92,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_batch_norm,
     rewrite_layer_norm,
     rewrite_matmul,
+    rewrite_prelu,
     rewrite_round,
     separate_weights,
     rewrite_strided_slice,

@@ -60,8 +60,9 @@ RULES = (
         "dead channels",
         Limit("dead_channels", "above", 0.10),
         "{value} of the channels that enter the sign of {layer} have the same sign for every image, {since}{others}.",
-        "They carry no information. A learned threshold per channel (RSign), a lower learning rate, or Adam instead of "
-        "SGD bring channels back.",
+        "They carry no information. If they are all, what stands in front of the sign is never negative, such as a "
+        "ReLU: docs/binary.md. A learned threshold per channel (RSign), a lower learning rate, or Adam instead of SGD "
+        "bring channels back.",
         f"{_ADAMBNN}, section 3.2; {_OURS}",
     ),
     Rule(

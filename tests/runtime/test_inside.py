@@ -1,6 +1,5 @@
 """What a loaded file shows of itself: the weights of its layers, and values on their way."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,8 @@ from bittern.nn import BinaryConv1d, BinaryConv2d, BinaryConvTranspose2d, Binary
 from bittern.ops import layout
 from bittern.runtime import Engine, load
 from bittern.runtime.bits import unpack_filters, unpack_signs
+from doc_examples import examples
+from models.small import trained
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -166,13 +167,27 @@ def test_an_unknown_path_is_refused_with_the_known_ones(engine: Engine) -> None:
         engine(np.zeros((1, 3, 10, 9), np.float32), tap=["scond"])
 
 
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bittern.export.to_pte(bittern.models.create("digits-resnet"), torch.randn(1, 1, 8, 8), tmp_path / "net.pte")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, np.ndarray] = {}
+    for code in examples("run.md"):
+        exec(code, {}, found)
+    assert found["values"]["blocks.0.conv"].shape == (5, 32, 8, 8)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("build", [lambda: bittern.models.create("digits-resnet")])
-def test_registered_models_have_the_same_weights_in_the_file(build: Callable[[], nn.Module], tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    net, example = build().eval(), torch.randn(1, 1, 8, 8)
+@pytest.mark.parametrize("name", ["digits-resnet", "quicknet-small", "bi-real-net-18", "reactnet-a", "binarynet"])
+def test_registered_models_have_the_signs_of_their_weights_in_the_file(name: str, tmp_path: Path) -> None:
+    net, example = trained(name, 1)
     bittern.export.to_pte(net, example, tmp_path / "net.pte", check=False)
     ours, files = binary_weights(net, example), load(tmp_path / "net.pte").weights()
-    assert len(ours) > 1
-    assert all(np.array_equal(ours[path].signs, files[path].signs) for path in files)
     assert list(ours) == list(files)
+    layers = {path: layer for path, layer in net.named_modules() if isinstance(layer, BinaryConv2d | BinaryLinear)}
+    assert set(layers) <= set(files)
+    for path, weights in files.items():
+        assert np.array_equal(ours[path].signs, weights.signs)
+        assert (weights.scale is None) == (ours[path].scale is None)
+        assert weights.scale is None or np.allclose(weights.scale, ours[path].scale)
+        if path in layers:
+            assert np.array_equal(weights.signs, np.where(layers[path].weight.detach().numpy() < 0, -1, 1))

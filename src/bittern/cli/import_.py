@@ -38,6 +38,12 @@ def command(
             "--pixels", metavar="LOW HIGH", help="Of your own network: what pixels 0 and 255 become. [default: 0 1]"
         ),
     ] = None,
+    without_head: Annotated[
+        int | None,
+        typer.Option(
+            "--without-head", min=1, metavar="CLASSES", help="Replace the last layer by a new one for your own classes."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Import a published checkpoint, of Larq Zoo, ReActNet or AdamBNN, or your own network from Larq, Keras or QONNX.
@@ -57,6 +63,10 @@ def command(
             raise typer.BadParameter(f"--pixels needs two numbers, the lower one first, got {low} and {high}")
         given = Preprocessing((high - low) / 255, (-low,), (1.0,))
     imported = import_checkpoint(file, model, step=step, image_size=image_size, pixels=given)
+    if without_head is not None:
+        from bittern.importers.new_head import with_new_head
+
+        imported = with_new_head(imported, without_head)
     save_imported(imported, out)
     for warning in imported.warnings:
         say(f"warning: {warning}")
@@ -83,4 +93,7 @@ def command(
         ]
     )
     folder = plain(out)
-    print_line(f"in {folder}; next: bittern export {folder} {info.model}.pte --explain")
+    command = f"bittern export {folder} {info.model}.pte --explain"
+    if without_head is not None:
+        command = f"bittern train new-head --set model={info.model} --from {folder} --data DIR --out RUN"
+    print_line(f"in {folder}; next: {command}")

@@ -1,5 +1,7 @@
 """``BinaryConvTranspose2d``: ``torch.nn.ConvTranspose2d`` on signs."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,21 +62,17 @@ class BinaryConvTranspose2d(BinaryLayer, nn.ConvTranspose2d):
     def _filters(self) -> Tensor:
         return _swap_channels(self.weight, self.groups)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """``output_size``: height and width of the result, as in torch."""
-        added: list[int] = self._output_padding(
-            x,
-            output_size,
-            self.stride,  # type: ignore[arg-type]
-            self.padding,  # type: ignore[arg-type]
-            self.kernel_size,  # type: ignore[arg-type]
-            2,
-            self.dilation,  # type: ignore[arg-type]
-        )
+        stride: Any = self.stride
+        padding: Any = self.padding
+        kernel_size: Any = self.kernel_size
+        dilation: Any = self.dilation
+        added: list[int] = self._output_padding(x, output_size, stride, padding, kernel_size, 2, dilation)
         x, filters, scale = self._operands(x)
         weight = _swap_channels(filters, self.groups)
         bias = self.bias if scale is None else None
-        y = F.conv_transpose2d(x, weight, bias, self.stride, self.padding, added, self.groups, self.dilation)
+        y = F.conv_transpose2d(x, weight, bias, stride, padding, added, self.groups, dilation)
         if scale is None:
             return y
         y = y * per_channel(scale, y)
@@ -83,4 +81,5 @@ class BinaryConvTranspose2d(BinaryLayer, nn.ConvTranspose2d):
 
 def _swap_channels(weight: Tensor, groups: int) -> Tensor:
     """[I, O / groups, kh, kw] to [O, I / groups, kh, kw], or back."""
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    swapped: Tensor = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return swapped

@@ -43,7 +43,7 @@ def by_path(found: Iterable[tuple[str, BinaryWeights | None]]) -> dict[str, Bina
     for path, weights in found:
         if weights is not None and not any(_same(weights, other) for other in parts[path]):
             parts[path].append(weights)
-    result = {}
+    result: dict[str, BinaryWeights] = {}
     for path, layers in parts.items():
         result |= {path if len(layers) == 1 else f"{path}#{i}": weights for i, weights in enumerate(layers)}
     return result

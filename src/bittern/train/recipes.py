@@ -236,6 +236,18 @@ _RECIPES: dict[str, Recipe] = {
             source=_TWO_STEP,
             expected=f"{_NO_FIGURE}: the images decide ({_NOT_RUN})",
         ),
+        Recipe(
+            "new-head",
+            model="quicknet",
+            stages=_one_step(10, 5e-4, schedule="cosine"),
+            batch_size=64,
+            augmentation="flip-jitter",
+            label_smoothing=0.1,
+            dataset="images",
+            description="imported network with a new head (--from), on images of your own",
+            source="usual fine-tuning of all weights with Adam",
+            expected=f"{_NO_FIGURE}: the images decide ({_NOT_RUN})",
+        ),
     )
 }
 """Images of ``images`` are also cropped at random (8 to 100 % of the area) while they are decoded."""

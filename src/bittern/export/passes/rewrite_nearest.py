@@ -48,6 +48,5 @@ def _repeat(graph: Graph, node: fx.Node, x: fx.Node, rows: int, columns: int) ->
 def _picked(size: int, result: int, scale: float | None) -> Tensor:
     """The places, ``[result]``, of the pixels that torch takes along an axis of ``size``."""
     places = torch.arange(size, dtype=torch.float64).view(1, 1, size)
-    if scale is None:
-        return aten.upsample_nearest1d(places, [result]).long().flatten()
-    return aten.upsample_nearest1d(places, [result], scale).long().flatten()
+    picked: Tensor = aten.upsample_nearest1d(places, [result], scale)
+    return picked.long().flatten()

@@ -165,7 +165,8 @@ def _taps(filters: Tensor, part: _Part, dim: int) -> Tensor:
 
 def _swap_channels(weight: Tensor, groups: int) -> Tensor:
     """``[I, O / groups, kh, kw]`` to filters ``[O, I / groups, kh, kw]``."""
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    filters: Tensor = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return filters
 
 
 def _steps(graph: Graph, node: fx.Node) -> list[fx.Node]:

@@ -200,8 +200,7 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
     counts = Counter(operator.op for operator in metadata.operators)
     return [
         ("model", metadata.model),
-        ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
-        ("output", " x ".join(map(str, metadata.output_shape))),
+        *_tensors(metadata),
         ("classes", ", ".join(classes) if classes else "not named"),
         (
             "pixels",
@@ -210,6 +209,18 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
         ("made by", f"Bittern {metadata.bittern}, ExecuTorch {metadata.executorch}"),
         ("binary", ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"),
     ]
+
+
+def _tensors(metadata: "Metadata") -> list[tuple[str, str]]:
+    """The inputs and outputs; by their names where there are several, or others than floats."""
+    signature = metadata.signature
+    if signature.is_single:
+        return [
+            ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
+            ("output", " x ".join(map(str, metadata.output_shape))),
+        ]
+    rows = [("input", str(spec)) for spec in signature.inputs] + [("output", str(spec)) for spec in signature.outputs]
+    return [*rows, ("batch", f"N is {'1 to ' if metadata.dynamic_batch else ''}{signature.batch}")]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

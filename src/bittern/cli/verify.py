@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
+from bittern.cli._inputs import check_takes_images
 from bittern.cli._layers import print_layers
 from bittern.cli._output import Json, count_text, percent_text, plain, print_json, print_line
 
@@ -37,11 +38,13 @@ def command(
     rounding explains.
     """
     from bittern.export import verify
+    from bittern.runtime import load
     from bittern.train import load_run
 
     if random is not None and data is not None:
         raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
     trained = load_run(run)
+    check_takes_images(load(model), "compare it from Python, bittern.export.verify(module, path, inputs), or call it")
     inputs = _test_images(trained, data, images) if random is None else _noise(trained, random, seed)
     result = verify(trained.model, model, inputs)
     if json:

@@ -2,6 +2,7 @@
 
 >>> engine = bittern.runtime.load("net.pte")
 >>> logits = engine(images)  # float32 [N, C, H, W]
+>>> engine.signature  # the inputs and outputs of other networks
 
 The package also imports without the native extension, for tools that only read or write files; functions that run
 programs load it on first use.
@@ -15,6 +16,7 @@ from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Operator
 from bittern.runtime.preprocess import preprocess
+from bittern.runtime.signature import Signature, TensorSpec
 from bittern.runtime.timing import Timing, interleaved
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ __all__ = [
     "OperatorCall",
     "Preprocessing",
     "Results",
+    "Signature",
+    "TensorSpec",
     "Timing",
     "interleaved",
     "isa",

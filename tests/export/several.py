@@ -61,7 +61,7 @@ class Segmenter(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         fine = self.stem(x)
         deep = self.deep(self.down(fine))
-        resized = F.interpolate(deep, scale_factor=2.0, mode="nearest")
+        resized = F.interpolate(deep, scale_factor=2.0, mode="bilinear")
         logits = self.head(self.join(torch.cat([fine, self.up(deep), resized], 1)))
         return {"logits": logits, "classes": logits.argmax(1)}
 

@@ -92,7 +92,8 @@ def test_another_process_gives_the_same(deployed: tuple[str, Engine]) -> None:
     assert engine.profile(*inputs, runs=1)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# torch fixes the batch where it resizes images, so that a segmenter is refused.
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"segmenter"}))
 def test_a_dynamic_batch_gives_each_image_what_it_has_alone(name: str, tmp_path: Path) -> None:
     net, example = network(name)
     engine = load(to_pte(net, example(1), tmp_path / "net.pte", max_batch=4, check=False).path)

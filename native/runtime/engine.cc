@@ -14,8 +14,8 @@ namespace bittern {
 namespace {
 
 using executorch::aten::ScalarType;
-using executorch::extension::TensorPtr;
 using executorch::extension::BufferDataLoader;
+using executorch::extension::TensorPtr;
 using executorch::runtime::EValue;
 using executorch::runtime::Program;
 using executorch::runtime::Result;

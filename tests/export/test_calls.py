@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bittern.export import ExportError, ExportWarning, capture, to_pte
 from bittern.export.signature import flatten
-from bittern.runtime import load
+from bittern.runtime import Preprocessing, load
 
 pytestmark = pytest.mark.filterwarnings("ignore::bittern.export.ExportWarning")
 
@@ -189,6 +189,17 @@ def test_what_has_no_batch_is_given_once_for_all_images(case: str, max_batch: in
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
+@pytest.mark.parametrize("max_batch", [None, 4])
+@pytest.mark.parametrize("images", [1, 2])
+def test_rows_that_are_only_counted_are_given_for_each_image(
+    images: int, max_batch: int | None, tmp_path: Path
+) -> None:
+    net = Function(lambda x: (x * 2, torch.zeros(x.shape[0], 3) + 1, torch.ones_like(x), torch.zeros(1, 3)))
+    engine = load(to_pte(net, X[:images], tmp_path / "net.pte", max_batch=max_batch, check=False).path)
+    for ours, theirs in zip(engine(X.numpy()), net(X), strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+
+
 def test_an_output_that_mixes_the_batch_is_refused_by_its_name(tmp_path: Path) -> None:
     net = Function(lambda x, y: {"a": x * y, "b": {"c": x.sum(0)}})
     with pytest.raises(
@@ -209,3 +220,22 @@ def test_a_token_that_is_not_in_the_table_is_an_error(tmp_path: Path) -> None:
     for token in (5, -1, 2**40):
         with pytest.raises(ValueError, match="cannot be run"):
             engine(np.array([[0, 1, 2, 3, token]]))
+
+
+def test_preprocessing_makes_images_of_floats(tmp_path: Path) -> None:
+    pixels = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    rule = Preprocessing(1 / 255, (0.5,), (0.5,))
+    with pytest.raises(
+        ExportError, match=r"makes float32 images, the first input is x uint8 \[N, 3, 4, 4\]: leave it out"
+    ):
+        to_pte(Function(lambda x: x.float()), pixels, tmp_path / "net.pte", preprocessing=rule)
+
+
+def test_a_captured_module_is_captured_again(tmp_path: Path) -> None:
+    """As where a dynamic batch is refused, and a fixed one is tried."""
+    net = Function(lambda x, *, y: {"a": x * 2 + y, "b": [y - x]})
+    first = capture(net, {"x": X, "y": X + 1}, 4)
+    again = capture(first.module, first.inputs)
+    assert [spec.name for spec in again.signature.inputs] == ["x", "y"]
+    for ours, theirs in zip(again.module(X, X), first.module(X, X), strict=True):
+        assert torch.equal(ours, theirs)

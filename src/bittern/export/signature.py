@@ -157,11 +157,11 @@ def flat_calls(module: nn.Module, call: Call) -> nn.Module:
         return module
     own = vars(module).pop("forward", None)  # of the object, which would hide that of its class
     if own is not None:
-        vars(module)[_OWN_FORWARD] = own
+        vars(module)[_OWN_FORWARD] = own  # where copies of the module find that of their own
     kind: Any = type(module)
 
     def forward(self: Any, *inputs: Tensor) -> Any:
-        inner = vars(self).get(_OWN_FORWARD) or super(flat, self).forward
+        inner = super(flat, self).forward if own is None else vars(self)[_OWN_FORWARD]
         keywords = dict(zip(call.names[call.positional :], inputs[call.positional :], strict=True))
         result = inner(*inputs[: call.positional], **keywords)
         flat.structure, tensors, flat.output_names = flatten(result)
@@ -250,10 +250,23 @@ def signature_of(module: Any, call: Call, graph: Graph, batch: int) -> Signature
     if not outputs:
         raise ExportError("the model returns no tensor; export a module that returns one tensor or more")
     rows = next(node.meta["val"].shape[0] for node, b in zip(input_nodes(graph), call.batched, strict=True) if b)
+    growing = set() if depending.issuperset(outputs) else _growing(module, call)
     specs = tuple(
-        _output(name, output, output in depending, rows, batch) for name, output in zip(names, outputs, strict=True)
+        _output(name, output, output in depending or i in growing, rows, batch)
+        for i, (name, output) in enumerate(zip(names, outputs, strict=True))
     )
     return Signature(inputs, specs, structure)
+
+
+def _growing(module: nn.Module, call: Call) -> set[int]:
+    """The outputs that get one row more with one image more, such as `torch.zeros(x.shape[0], 3)`, which reads none."""
+    inputs = [torch.cat([t, t[:1]]) if b else t.clone() for t, b in zip(call.tensors, call.batched, strict=True)]
+    try:
+        with torch.no_grad():
+            before, after = (tensors_of(module(*x)) for x in ([t.clone() for t in call.tensors], inputs))
+    except Exception:
+        return set()  # it takes batches of one size only
+    return {i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a.dim() > 0 and len(b) == len(a) + 1}
 
 
 def _depending(graph: Graph, batched: Sequence[bool]) -> set[fx.Node]:

@@ -81,7 +81,7 @@ def to_pte(
             on other images of the batch.
     """
     captured = capture(module, example, max_batch)
-    if preprocessing is not None and (reason := preprocessing.why_not(captured.input_shape)) is not None:
+    if preprocessing is not None and (reason := _why_no_pixels(captured, preprocessing)) is not None:
         raise ExportError(f"preprocessing does not fit: {reason}")
     images = None if int8 is None else _calibration(captured, int8)
     request = _Request(name or type(module).__name__, class_names, preprocessing, images, check)
@@ -93,6 +93,14 @@ def to_pte(
     target = Path(path)
     write_atomically(target, program.data)
     return Export(target, len(program.data), program.card, program.explanation)
+
+
+def _why_no_pixels(captured: Captured, preprocessing: Preprocessing) -> str | None:
+    """None if ``preprocessing`` makes the first input, else why not."""
+    first = captured.signature.inputs[0]
+    if first.dtype != "float32":
+        return f"it makes float32 images, the first input is {first}: leave it out"
+    return preprocessing.why_not(first.shape)
 
 
 def _calibration(captured: Captured, images: Tensor | Sequence[Tensor]) -> Tensor:

@@ -83,7 +83,10 @@ class Signature:
     @property
     def batch(self) -> int:
         """How many images the program computes at a time."""
-        return next((each.shape[0] for each in self.inputs if each.batched), 1)
+        for each in self.inputs:
+            if each.batched:
+                return each.shape[0]
+        return 1
 
     def nest(self, tensors: Sequence[Any]) -> Any:
         """The flat list of outputs as the network gives them."""

@@ -1,6 +1,6 @@
 """Adds up the differences of operators' outputs from their references and from the trained model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from bittern.export.refusals import first_line, shapes_of
 from bittern.export.signature import output_nodes, tensors_of
 from bittern.export.verify import ties
 from bittern.export.verify.decisions import decisions, turned
+from bittern.export.verify.differences import difference, largest_of
 from bittern.export.verify.inputs import tensors
-from bittern.export.verify.result import MARGIN, LayerCheck, OutputCheck, Verification, Where
+from bittern.export.verify.outputs import OutputComparison
+from bittern.export.verify.result import MARGIN, LayerCheck, Verification, Where
 from bittern.ops import layout
 from bittern.runtime.arguments import count_of
 from bittern.runtime.metadata import Operator
@@ -85,7 +87,7 @@ class Comparison:
                     raise ExportError(f"the file was not exported from this model, which has no node {name}")
                 self.compared |= {name, *_binarized(self.nodes[name])}
         self.outputs = [
-            _Output(node, spec.dtype, spec.batched)
+            OutputComparison(node, spec.dtype, spec.batched)
             for node, spec in zip(output_nodes(captured.graph), self.signature.outputs, strict=True)
         ]
         self.compared |= {name for output in self.outputs if not output.is_float for name in ties.read_by(output.node)}
@@ -223,7 +225,7 @@ class Comparison:
         """
         before = self._before(self.nodes[name], values)[: len(different)]
         before = _like_an_image(before, different).movedim(channel_dim, -1).abs()
-        return (before / _largest(before)).nan_to_num(nan=float("inf"), posinf=float("inf"))
+        return (before / largest_of(before)).nan_to_num(nan=float("inf"), posinf=float("inf"))
 
     def _before(self, node: fx.Node, values: dict[str, Any]) -> Tensor:
         """What ``node``, which holds signs, would hold without any `binarize` in front of it."""
@@ -264,50 +266,6 @@ class Comparison:
         )
 
 
-class _Output:
-    """Adds up the differences of one output of the network."""
-
-    def __init__(self, node: fx.Node, dtype: str, batched: bool) -> None:
-        self.node, self.dtype, self.batched = node, dtype, batched
-        self.is_float = dtype == "float32"
-        self.margin = 0.0
-        self.differences = 0
-        self.actual: list[Tensor] = []
-        self.expected: list[Tensor] = []
-
-    def add(self, actual: Tensor, expected: Tensor, values: Mapping[str, Any], diverged: Tensor) -> None:
-        """One chunk; an integer that a tie decided otherwise adds its image to ``diverged``."""
-        self.actual.append(actual)
-        self.expected.append(expected)
-        same = ~diverged if self.batched else slice(None)
-        if self.is_float:
-            self.margin = max(self.margin, difference(actual[same], expected[same])[1])
-        elif not torch.equal(actual, expected):
-            self.differences += int((actual != expected).sum())
-            apart = ties.distances(self.node, actual, expected, values)
-            if apart[same].numel():
-                self.margin = max(self.margin, apart[same].max().item())
-            if self.batched:
-                diverged |= (actual != expected).flatten(1).any(1) if actual.dim() > 1 else actual != expected
-
-    def result(self, name: str) -> OutputCheck:
-        if not self.is_float:
-            return OutputCheck(name, self.dtype, self.margin, self.differences)
-        largest, _, _ = difference(torch.cat(_rows(self.actual)), torch.cat(_rows(self.expected)))
-        return OutputCheck(name, self.dtype, self.margin, largest_difference=largest)
-
-    def classes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The class of each image, by the engine and by the model; empty where there is no row of logits for each."""
-        if not self.is_float or self.actual[0].dim() != 2:
-            return (), ()
-        actual, expected = (tuple(torch.cat(x).numpy().argmax(1).tolist()) for x in (self.actual, self.expected))
-        return actual, expected
-
-
-def _rows(values: Sequence[Tensor]) -> list[Tensor]:
-    return [value.flatten() for value in values]
-
-
 def run_module(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The flat list of results of a trained module.
 
@@ -340,28 +298,6 @@ def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:
 
 def _kind(output: Tensor) -> str:
     return "bits" if output.dtype == torch.int32 else "float"
-
-
-def difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
-    """The largest difference of two tensors, its share of the largest finite value, and all differences.
-
-    0 for no values, for equal infinities and for NaN in both; infinity for NaN or infinity in one of them. None for the
-    differences if there are none.
-    """
-    if actual.numel() == 0:
-        return 0.0, 0.0, None
-    if not actual.is_floating_point():
-        actual, expected = actual.double(), expected.double()
-    equal = (actual == expected) | (actual.isnan() & expected.isnan())
-    differences = (actual - expected).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
-    differences = torch.where(equal, 0.0, differences)
-    largest = differences.max().item()
-    return largest, largest / _largest(expected), differences if largest > 0 else None
-
-
-def _largest(values: Tensor) -> float:
-    """The largest finite magnitude; never 0."""
-    return max(values.abs().nan_to_num(nan=0.0, posinf=0.0).max().item(), torch.finfo(torch.float32).tiny)
 
 
 def _tensor(value: Any) -> Any:

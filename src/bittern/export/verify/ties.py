@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.graph import arguments
+from bittern.export.verify.differences import largest_of
 
 aten = torch.ops.aten
 _SAME = (
@@ -49,7 +50,7 @@ def distances(node: fx.Node, actual: Tensor, expected: Tensor, values: Mapping[s
     operands = [values[x.name][: len(actual)] if isinstance(x, fx.Node) else x for x in _operands(source, named)]
     if source.target in _COMPARISONS:
         left, right = (torch.as_tensor(operand, dtype=torch.float64) for operand in operands)
-        apart, scale = (left - right).abs(), max(_largest(left), _largest(right))
+        apart, scale = (left - right).abs(), max(largest_of(left), largest_of(right))
         if apart.numel() != actual.numel():
             return unexplained
     else:
@@ -62,7 +63,7 @@ def distances(node: fx.Node, actual: Tensor, expected: Tensor, values: Mapping[s
         if any(bool(((index < 0) | (index >= x.shape[dim])).any()) for index in indices):
             return unexplained
         ours, theirs = (x.gather(dim, index) for index in indices)
-        apart, scale = (ours - theirs).abs(), _largest(x)
+        apart, scale = (ours - theirs).abs(), largest_of(x)
     found = (apart / scale).nan_to_num(nan=torch.inf, posinf=torch.inf).float().reshape(actual.shape)
     return torch.where(different, found, 0.0)
 
@@ -82,7 +83,3 @@ def _decision(node: fx.Node) -> fx.Node | None:
 
 def _operands(node: fx.Node, named: Mapping[str, Any]) -> list[Any]:
     return [named["self"], named["other"]] if node.target in _COMPARISONS else [named["self"]]
-
-
-def _largest(values: Tensor) -> float:
-    return max(values.abs().nan_to_num(nan=0.0, posinf=0.0).max().item(), torch.finfo(torch.float32).tiny)

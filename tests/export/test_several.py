@@ -93,6 +93,7 @@ def test_another_process_gives_the_same(deployed: tuple[str, Engine]) -> None:
 
 
 # torch fixes the batch where it resizes images, so that a segmenter is refused.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"segmenter"}))
 def test_a_dynamic_batch_gives_each_image_what_it_has_alone(name: str, tmp_path: Path) -> None:
     net, example = network(name)
@@ -146,6 +147,7 @@ def test_a_wrong_output_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_int8_takes_several_outputs_and_no_several_inputs(tmp_path: Path) -> None:
     net, example = network("detector")
     image = example(4)

@@ -49,7 +49,7 @@ def test_another_index_is_as_far_away_as_its_value(decision: str) -> None:
     assert apart(DECISIONS[decision], torch.tensor([2, 3])).flatten().tolist() == [1 / 8, 0.5 / 8]
 
 
-@pytest.mark.parametrize("decision", DECISIONS)
+@pytest.mark.parametrize("decision", ["argmax", "max"])
 @pytest.mark.parametrize("index", [4, -1, 2**31 - 1])
 def test_an_index_that_there_is_not_is_no_tie(decision: str, index: int) -> None:
     assert torch.isinf(apart(DECISIONS[decision], torch.tensor([index, 1]))).any()

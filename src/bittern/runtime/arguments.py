@@ -63,8 +63,8 @@ def _fits(spec: TensorSpec, value: object) -> bool:
     if not isinstance(value, np.ndarray) or value.dtype != _NUMPY[spec.dtype]:
         return False
     if not spec.batched:
-        return value.shape == spec.shape
-    return value.ndim == len(spec.shape) and value.shape[1:] == spec.shape[1:] and len(value) > 0
+        return bool(value.shape == spec.shape)
+    return bool(value.ndim == len(spec.shape) and value.shape[1:] == spec.shape[1:] and len(value) > 0)
 
 
 def _misfit(spec: TensorSpec, value: object, called: str) -> Exception:

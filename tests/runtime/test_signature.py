@@ -201,7 +201,9 @@ def test_slices_hold_every_image_once_and_the_rest_whole(count: int, dynamic: bo
         assert [array.shape for array in batch] == [(rows, 8, 8, 3), (rows, 5), (4, 3), (rows, 5)]
         assert [array.dtype for array in batch] == ["float32", "int64", "float32", "bool"]
         assert all(array[:n].all() and not array[n:].any() for array in (batch[0], batch[1], batch[3]))
-    results = [([np.full((2, 7, 4), i), np.full(2, i), np.full((7, 4), i)], n) for i, (_, n) in enumerate(parts)]
+    results = [
+        ([np.full(spec.shape, i, spec.dtype) for spec in SIGNATURE.outputs], n) for i, (_, n) in enumerate(parts)
+    ]
     boxes, classes, table = joined(SIGNATURE, results)
     assert len(boxes) == len(classes) == count
     np.testing.assert_array_equal(classes, np.arange(count) // 2)

@@ -152,7 +152,7 @@ def samples(names: Sequence[str], rounds: int) -> list[dict[str, Any]]:
         for name in names:
             engine = load(FOLDER / f"{name}.pte")
             images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
-            nodes = engine.profile(images, 20)
+            nodes = engine.profile(images, runs=20)
             if engine.metadata.operators:
                 nodes = [node for node in nodes if node.name.startswith(_PREFIX)]
             for index, node in enumerate(nodes):

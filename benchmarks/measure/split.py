@@ -28,7 +28,7 @@ def nodes(path: str) -> list[Node]:
 
     engine = load(path)
     images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
-    return [(node.name, node.median) for node in engine.profile(images, _RUNS)]
+    return [(node.name, node.median) for node in engine.profile(images, runs=_RUNS)]
 
 
 def kind(name: str) -> str:

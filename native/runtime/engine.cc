@@ -15,6 +15,8 @@ namespace {
 
 using executorch::aten::ScalarType;
 using executorch::extension::BufferDataLoader;
+using executorch::extension::TensorPtr;
+using executorch::runtime::EValue;
 using executorch::runtime::Program;
 using executorch::runtime::Result;
 using executorch::runtime::TensorInfo;
@@ -23,11 +25,32 @@ constexpr char kMethod[] = "forward";
 
 TensorSpec spec_of(const LogCapture& log, const Result<TensorInfo>& info, const std::string& which) {
   log.check(info.error(), "the program's " + which + " is not a tensor");
-  if (info->scalar_type() != ScalarType::Float) log.fail("the program's " + which + " is not float32");
-  return {{info->sizes().begin(), info->sizes().end()}, {info->dim_order().begin(), info->dim_order().end()}};
+  if (dtype_name(static_cast<int8_t>(info->scalar_type())).empty()) {
+    log.fail("the program's " + which + " is of a type that the engine does not take");
+  }
+  return {{info->sizes().begin(), info->sizes().end()},
+          {info->dim_order().begin(), info->dim_order().end()},
+          static_cast<int8_t>(info->scalar_type())};
 }
 
 }  // namespace
+
+std::string dtype_name(int8_t type) {
+  switch (static_cast<ScalarType>(type)) {
+    case ScalarType::Float:
+      return "float32";
+    case ScalarType::Long:
+      return "int64";
+    case ScalarType::Int:
+      return "int32";
+    case ScalarType::Byte:
+      return "uint8";
+    case ScalarType::Bool:
+      return "bool";
+    default:
+      return "";
+  }
+}
 
 Engine::Engine(const void* program, size_t size, int threads) : size_(size), threads_(threads) {
   constexpr size_t kPage = 4096;  // segments of a program are aligned relative to its start
@@ -46,10 +69,6 @@ void Engine::load() {
   log.check(module_->load(Program::Verification::InternalConsistency), "ExecuTorch cannot read the program");
   const auto meta = module_->method_meta(kMethod);
   log.check(meta.error(), "the program has no method 'forward'");
-  if (meta->num_inputs() != 1 || meta->num_outputs() != 1) {
-    log.fail("the program takes " + std::to_string(meta->num_inputs()) + " inputs and returns " +
-             std::to_string(meta->num_outputs()) + " outputs, an engine needs one of each");
-  }
   memory_ = std::make_unique<PlannedMemory>(*meta);
   log.check(module_->load_forward(memory_->allocator()), "ExecuTorch cannot load the program");
 }
@@ -58,8 +77,12 @@ void Engine::describe() {
   const LogCapture log;
   const auto meta = module_->method_meta(kMethod);
   log.check(meta.error(), "the program has no method 'forward'");
-  input_ = spec_of(log, meta->input_tensor_meta(0), "input");
-  output_ = spec_of(log, meta->output_tensor_meta(0), "output");
+  for (size_t i = 0; i < meta->num_inputs(); ++i) {
+    inputs_.push_back(spec_of(log, meta->input_tensor_meta(i), "input " + std::to_string(i)));
+  }
+  for (size_t i = 0; i < meta->num_outputs(); ++i) {
+    outputs_.push_back(spec_of(log, meta->output_tensor_meta(i), "output " + std::to_string(i)));
+  }
   for (size_t i = 0; i < meta->num_backends(); ++i) {
     const auto name = meta->get_backend_name(i);
     log.check(name.error(), "the program names no backend " + std::to_string(i));
@@ -95,47 +118,58 @@ std::optional<std::string> Engine::constant_string(const std::string& name) {
   return std::string((*result)[0].toString());
 }
 
-TensorCopy Engine::execute(Module& module, const float* input, int32_t images) {
+std::vector<TensorCopy> Engine::execute(Module& module, const std::vector<InputData>& inputs) {
   const LogCapture log;
-  std::vector<executorch::aten::SizesType> sizes(input_.sizes.begin(), input_.sizes.end());
-  if (!sizes.empty()) sizes[0] = images;
-  // ExecuTorch reads inputs only; its tensors have no const form.
-  const auto tensor = executorch::extension::make_tensor_ptr(
-      std::move(sizes), const_cast<float*>(input),
-      std::vector<executorch::aten::DimOrderType>(input_.dim_order.begin(), input_.dim_order.end()), {},
-      ScalarType::Float);
-  const auto result = module.execute(kMethod, std::vector<executorch::runtime::EValue>{*tensor});
-  log.check(result.error(), "the program fails");
-  if (result->size() != 1 || !(*result)[0].isTensor()) log.fail("the program does not return one tensor");
-  return copy_tensor((*result)[0].toTensor());
+  std::vector<TensorPtr> tensors;
+  std::vector<EValue> values;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorSpec& spec = inputs_[i];
+    std::vector<executorch::aten::SizesType> sizes(spec.sizes.begin(), spec.sizes.end());
+    if (!sizes.empty()) sizes[0] = inputs[i].rows;
+    // ExecuTorch reads inputs only; its tensors have no const form.
+    tensors.push_back(executorch::extension::make_tensor_ptr(
+        std::move(sizes), const_cast<void*>(inputs[i].data),
+        std::vector<executorch::aten::DimOrderType>(spec.dim_order.begin(), spec.dim_order.end()), {},
+        static_cast<ScalarType>(spec.type)));
+    values.emplace_back(*tensors.back());
+  }
+  const auto results = module.execute(kMethod, values);
+  log.check(results.error(), "the program fails");
+  if (results->size() != outputs_.size()) log.fail("the program returns another number of values than it says");
+  std::vector<TensorCopy> copies;
+  for (const EValue& result : *results) {
+    if (!result.isTensor()) log.fail("the program returns something else than tensors");
+    copies.push_back(copy_tensor(result.toTensor()));
+  }
+  return copies;
 }
 
-TensorCopy Engine::run(const float* input, int32_t images) {
+std::vector<TensorCopy> Engine::run(const std::vector<InputData>& inputs) {
   const std::lock_guard lock(busy_);
   const ThreadPoolUse use(threads_);
   use_pool(use.generation());
-  return execute(*module_, input, images);
+  return execute(*module_, inputs);
 }
 
-TensorCopy Engine::execute_traced(const float* input, int32_t images, bool keep_values) {
+void Engine::execute_traced(const std::vector<InputData>& inputs, bool keep_values) {
   const ThreadPoolUse use(threads_);
   use_pool(use.generation());
   if (traced_ == nullptr) load_traced();
   tracer_->take_events();
   tracer_->take_calls();
   tracer_->set_keep_values(keep_values);
-  return execute(*traced_, input, images);
+  execute(*traced_, inputs);
 }
 
-std::vector<TimedEvent> Engine::profile(const float* input, int32_t images) {
+std::vector<TimedEvent> Engine::profile(const std::vector<InputData>& inputs) {
   const std::lock_guard lock(busy_);
-  execute_traced(input, images, false);
+  execute_traced(inputs, false);
   return tracer_->take_events();
 }
 
-std::vector<TracedCall> Engine::trace(const float* input, int32_t images) {
+std::vector<TracedCall> Engine::trace(const std::vector<InputData>& inputs) {
   const std::lock_guard lock(busy_);
-  execute_traced(input, images, true);
+  execute_traced(inputs, true);
   return tracer_->take_calls();
 }
 

@@ -23,7 +23,7 @@ namespace bittern {
 namespace {
 
 using executorch::aten::ScalarType;
-using Input = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Input = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 nb::dlpack::dtype dtype_of(int8_t type) {
   switch (static_cast<ScalarType>(type)) {
@@ -35,8 +35,12 @@ nb::dlpack::dtype dtype_of(int8_t type) {
       return nb::dtype<int64_t>();
     case ScalarType::Double:
       return nb::dtype<double>();
+    case ScalarType::Byte:
+      return nb::dtype<uint8_t>();
+    case ScalarType::Bool:
+      return nb::dtype<bool>();
     default:
-      throw EngineError("a traced tensor is not of a type that Bittern's operators take");
+      throw EngineError("a tensor is of a type that numpy lacks");
   }
 }
 
@@ -69,23 +73,40 @@ nb::tuple to_tuple(std::vector<TracedValue> values) {
   return nb::tuple(list);
 }
 
-// A batch in the engine's order of memory: its values and its number of images.
-struct Batch {
-  const float* data;
-  int32_t images;
-};
+// The arrays of a call, each in the memory order and of the type of its input, as pointers into them.
+std::vector<InputData> checked(const Engine& engine, const std::vector<Input>& arrays) {
+  const std::vector<TensorSpec>& specs = engine.inputs();
+  if (arrays.size() != specs.size()) {
+    throw EngineError("the program takes " + std::to_string(specs.size()) + " inputs, not " +
+                      std::to_string(arrays.size()));
+  }
+  std::vector<InputData> inputs;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const std::vector<int32_t>& sizes = specs[i].sizes;
+    const size_t max_rows = sizes.empty() ? 1 : static_cast<size_t>(sizes[0]);
+    const size_t rows = sizes.empty() || arrays[i].ndim() == 0 ? 1 : arrays[i].shape(0);
+    size_t size = rows;
+    for (size_t d = 1; d < sizes.size(); ++d) size *= static_cast<size_t>(sizes[d]);
+    const std::string which = "input " + std::to_string(i) + " holds ";
+    if (arrays[i].dtype() != dtype_of(specs[i].type)) throw EngineError(which + "no " + dtype_name(specs[i].type));
+    if (rows < 1 || rows > max_rows)
+      throw EngineError(which + std::to_string(rows) + " rows, not 1 to " + std::to_string(max_rows));
+    if (arrays[i].size() != size)
+      throw EngineError(which + std::to_string(arrays[i].size()) + " values, not " + std::to_string(size));
+    inputs.push_back({arrays[i].data(), static_cast<int32_t>(rows)});
+  }
+  return inputs;
+}
 
-Batch checked(const Engine& engine, const Input& input) {
-  const std::vector<int32_t>& sizes = engine.input().sizes;
-  const size_t max_images = sizes.empty() ? 1 : static_cast<size_t>(sizes[0]);
-  const size_t images = sizes.empty() || input.ndim() == 0 ? 1 : input.shape(0);
-  size_t size = images;
-  for (size_t d = 1; d < sizes.size(); ++d) size *= static_cast<size_t>(sizes[d]);
-  if (images < 1 || images > max_images)
-    throw EngineError("the input holds " + std::to_string(images) + " images, not 1 to " + std::to_string(max_images));
-  if (input.size() != size)
-    throw EngineError("the input holds " + std::to_string(input.size()) + " values, not " + std::to_string(size));
-  return {input.data(), static_cast<int32_t>(images)};
+using SpecRow = std::tuple<std::vector<int32_t>, std::vector<int>, std::string>;
+
+std::vector<SpecRow> rows_of(const std::vector<TensorSpec>& specs) {
+  std::vector<SpecRow> rows;
+  for (const TensorSpec& spec : specs) {
+    rows.emplace_back(spec.sizes, std::vector<int>(spec.dim_order.begin(), spec.dim_order.end()),
+                      dtype_name(spec.type));
+  }
+  return rows;
 }
 
 std::string isa() {
@@ -140,41 +161,42 @@ NB_MODULE(_engine, m) {
             new (self) Engine(data, size, threads);
           },
           nb::arg("program"), nb::arg("threads"))
-      .def_prop_ro("input_sizes", [](const Engine& e) { return e.input().sizes; })
       .def_prop_ro(
-          "input_dim_order",
-          [](const Engine& e) { return std::vector<int>(e.input().dim_order.begin(), e.input().dim_order.end()); })
-      .def_prop_ro("output_sizes", [](const Engine& e) { return e.output().sizes; })
+          "inputs", [](const Engine& e) { return rows_of(e.inputs()); }, "(sizes, dim_order, dtype) of each input.")
+      .def_prop_ro(
+          "outputs", [](const Engine& e) { return rows_of(e.outputs()); }, "(sizes, dim_order, dtype) of each output.")
       .def("constant_string", &Engine::constant_string, nb::arg("name"), nb::call_guard<nb::gil_scoped_release>())
       .def("backends", &Engine::backends)
       .def(
           "run",
-          [](Engine& engine, const Input& input) {
-            const Batch batch = checked(engine, input);
-            TensorCopy result;
+          [](Engine& engine, const std::vector<Input>& inputs) {
+            const std::vector<InputData> data = checked(engine, inputs);
+            std::vector<TensorCopy> results;
             {
               const nb::gil_scoped_release release;
-              result = engine.run(batch.data, batch.images);
+              results = engine.run(data);
             }
-            return to_numpy(std::move(result));
+            nb::list list;
+            for (TensorCopy& result : results) list.append(to_numpy(std::move(result)));
+            return list;
           },
-          nb::arg("input"))
+          nb::arg("inputs"))
       .def(
           "profile",
-          [](Engine& engine, const Input& input) {
-            const Batch batch = checked(engine, input);
+          [](Engine& engine, const std::vector<Input>& inputs) {
+            const std::vector<InputData> data = checked(engine, inputs);
             const nb::gil_scoped_release release;
-            return engine.profile(batch.data, batch.images);
+            return engine.profile(data);
           },
-          nb::arg("input"))
+          nb::arg("inputs"))
       .def(
           "trace",
-          [](Engine& engine, const Input& input) {
-            const Batch batch = checked(engine, input);
+          [](Engine& engine, const std::vector<Input>& inputs) {
+            const std::vector<InputData> data = checked(engine, inputs);
             std::vector<TracedCall> calls;
             {
               const nb::gil_scoped_release release;
-              calls = engine.trace(batch.data, batch.images);
+              calls = engine.trace(data);
             }
             nb::list list;
             for (TracedCall& call : calls) {
@@ -183,7 +205,7 @@ NB_MODULE(_engine, m) {
             }
             return list;
           },
-          nb::arg("input"));
+          nb::arg("inputs"));
 }
 
 }  // namespace bittern

@@ -91,13 +91,15 @@ REFUSED: dict[str, tuple[Callable[[nn.Module, Tensor], object], tuple[str, ...]]
     ),
     "no kernel": (lambda _, x: no_kernel(x), ("bittern_tests::no_kernel in blocks.1", "no kernel in the engine")),
     "numpy": (lambda _, x: torch.from_numpy(x.numpy() * 2), ("blocks.1 (Applied)", "numpy", "torch operators")),
-    "two results": (lambda _, x: (x, x * 2), ("returns 2 values", "one tensor")),
-    "no result": (lambda _, x: None, ("returns None", "one tensor")),
-    "integers": (lambda _, x: x.argmax(1), ("returns torch.int64", "float32", "logits")),
+    "no result": (lambda _, x: None, ("returns None", "one tensor, or several")),
+    "no results": (lambda _, x: {}, ("returns no tensor", "one tensor or more")),
+    "a number": (lambda _, x: (x, {"classes": 3}), ("returns, as 1.classes, 3", "one tensor, or several")),
+    "small integers": (lambda _, x: x.to(torch.int16), ("returns torch.int16", "float32, int64, int32, uint8, bool")),
+    "key": (lambda _, x: {(1, 2): x}, ("dict with the key (1, 2)", "strings or integers")),
     "one number": (lambda _, x: x.sum(), ("one number", "one row for each image")),
     "no batch": (
         lambda _, x: x.flatten(1)[:, :10].squeeze(),
-        ("shape [10]", "input of shape [1, 3, 8, 8]", "must be the batch", "squeeze(dim)"),
+        ("shape [10] for a batch of 1", "must be the batch", "squeeze(dim)"),
     ),
     "shape": (
         lambda _, x: F.conv2d(x, torch.ones(2, 4, 1, 1)),
@@ -164,7 +166,10 @@ class Counts(nn.Module):
 @pytest.mark.parametrize(
     ("module", "parts"),
     [
-        (TwoInputs(), ("TwoInputs.forward(x", "one tensor alone", "wrap it")),
+        (
+            TwoInputs(),
+            ("TwoInputs.forward(x", "does not take one tensor", "missing a required argument: 'y'", "a tuple"),
+        ),
         (WritesIntoItsInput(), ("writes into x", "x.add_()")),
         (Counts(), ("writes into calls", "keeps nothing between calls")),
         (nn.Sequential(nn.Conv2d(3, 4, 1).half()), ("0.weight is torch.float16", "module.float()")),
@@ -186,9 +191,17 @@ def test_modules_of_another_kind_are_told_apart(module: nn.Module, parts: tuple[
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "one float32 tensor, got torch.uint8; use example.float()"),
-        (torch.zeros(1, 3, 8, 8, dtype=torch.long), "one float32 tensor, got torch.int64"),
-        ((torch.zeros(1, 3, 8, 8),) * 2, "one float32 tensor, got tuple"),
+        (
+            torch.zeros(1, 3, 8, 8, dtype=torch.int16),
+            "torch.int16; the engine takes float32, int64, int32, uint8, bool",
+        ),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.complex64), "torch.complex64; the engine takes float32"),
+        (torch.zeros(1, 3, 8, 8).to_sparse(), "is sparse or quantized"),
+        ((torch.zeros(1, 3, 8, 8),) * 2, "does not take 2 tensors .*: a tuple in their order, or a dict"),
+        ({"x": torch.zeros(1, 3, 8, 8)}, "does not take inputs named x"),
+        ((), "holds no inputs"),
+        (([torch.zeros(1, 3, 8, 8)],), "is list, no tensor"),
+        (np.zeros((1, 3, 8, 8), np.float32), "is ndarray, no tensor"),
         (torch.zeros(0, 3, 8, 8), "the example input is empty"),
         (torch.tensor(1.0), "no dimensions"),
     ],

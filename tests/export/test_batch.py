@@ -84,7 +84,7 @@ def test_the_largest_batch_may_be_any_number(name: str, tmp_path: Path) -> None:
 def test_only_the_images_given_are_computed(tmp_path: Path) -> None:
     engine = load(to_pte(small_net(), images(1), tmp_path / "net.pte", max_batch=8).path)
     for count in (3, 8, 1):
-        (batch, _), *others = engine._batches(images(count).numpy())
+        (batch, _), *others = engine._batches([images(count).numpy()], {})
         assert not others
         # As the operators saw them.
         assert {len(output) for _, _, outputs in engine._engine.trace(batch) for output in outputs} == {count}
@@ -95,9 +95,9 @@ def test_only_the_images_given_are_computed(tmp_path: Path) -> None:
 def test_memory_is_planned_for_the_largest_batch(tmp_path: Path) -> None:
     engine = load(to_pte(small_net(), images(1), tmp_path / "net.pte", max_batch=4).path)
     native = engine._engine
-    assert native.input_sizes == [4, 3, 8, 8]
-    too_many = np.zeros((5, 8, 8, 3), np.float32)
-    with pytest.raises(Exception, match="5 images, not 1 to 4"):
+    assert native.inputs[0][0] == [4, 3, 8, 8]
+    too_many = [np.zeros((5, 8, 8, 3), np.float32)]
+    with pytest.raises(Exception, match="5 rows, not 1 to 4"):
         native.run(too_many)
     assert engine(images(5).numpy()).shape == (5, 5)
 
@@ -107,7 +107,7 @@ def test_a_file_of_fixed_batch_takes_no_other(tmp_path: Path) -> None:
     assert not engine.metadata.dynamic_batch
     assert engine(images(3).numpy()).shape == (3, 5)  # filled up
     with pytest.raises(Exception, match=r"cannot be run|the program fails"):
-        engine._engine.run(np.zeros((3, 8, 8, 3), np.float32))
+        engine._engine.run([np.zeros((3, 8, 8, 3), np.float32)])
 
 
 def test_a_largest_batch_of_one_is_a_file_of_single_images(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_values_carry_shapes_and_bytes_and_link_the_nodes(deployed: Deployed) ->
     (reader,) = (node for node in deployed.nodes if bits in node.reads)
     assert (reader.kind, reader.path) == ("binary grouped", "5")
     assert deployed.values[bits].producer == first.name
-    assert deployed.values[deployed.output].shape == deployed.output_shape == (2, 5)
+    (output,) = deployed.outputs
+    assert deployed.values[output].shape == deployed.output_shape == (2, 5)
     assert [value.shape for value in deployed.values.values() if value.producer is None] == [(2, 3, 8, 8)]
 
 
@@ -90,7 +91,7 @@ def test_a_dynamic_batch_is_described_by_its_largest() -> None:
 
 def test_stages_are_frozen(deployed: Deployed) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        deployed.output = ""  # type: ignore[misc]
+        deployed.outputs = ()  # type: ignore[misc]
 
 
 def test_the_largest_batch_is_checked_at_capture() -> None:

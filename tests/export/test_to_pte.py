@@ -212,12 +212,12 @@ def test_explain_names_every_node_and_where_it_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "example", "message"),
     [
-        (nn.ReLU(), torch.zeros(1, 3, dtype=torch.float64), "must be one float32 tensor"),
+        (nn.ReLU(), torch.zeros(1, 3, dtype=torch.int16), "is torch.int16; the engine takes float32, int64"),
         (nn.ReLU(), torch.zeros(0, 3), "is empty"),
-        (nn.ReLU(), [1.0], "must be one float32 tensor, got list"),
+        (nn.ReLU(), [1.0], "is float, no tensor"),
         (Apply(lambda x: x if x.sum() > 0 else -x), torch.zeros(1, 3), "Apply decides by values that it computes"),
         (Apply(lambda x, w: x * w, w=torch.tensor([float("nan")])), torch.zeros(1, 3), "w holds NaN"),
-        (Apply(lambda x: (x, x)), torch.zeros(1, 3), "returns 2 values"),
+        (Apply(lambda x: (x, 2)), torch.zeros(1, 3), "returns, as 1, 2; .* one tensor, or several"),
         (nn.Linear(4, 5), torch.zeros(1, 3), "Linear fails for an input of shape .1, 3.: mat1 and mat2"),
     ],
 )

@@ -248,9 +248,10 @@ def test_a_program_with_other_inputs_or_outputs_is_refused(tmp_path: Path) -> No
             return x + 1
 
     path = tmp_path / "m.pte"
-    refuse(path, lower(TwoInputs(), example(), example()), "takes 2 inputs and returns 1 outputs")
-    refuse(path, lower(TwoOutputs(), example()), "takes 1 inputs and returns 2 outputs")
-    refuse(path, lower(Integers(), example().to(torch.int32)), "the program's input is not float32")
+    refuse(path, lower(TwoInputs(), example(), example()), "names 1 inputs, the program has 2")
+    refuse(path, lower(TwoOutputs(), example()), "names 1 outputs, the program has 2")
+    refuse(path, lower(Integers(), example().to(torch.int32)), r"float32 for 'x', the program takes \[.*\] of int32")
+    refuse(path, lower(Integers(), example().to(torch.int16)), "input 0 is of a type that the engine does not take")
 
 
 def test_an_unknown_operator_is_named(tmp_path: Path) -> None:

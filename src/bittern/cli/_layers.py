@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bittern.cli._output import output, table
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from bittern.runtime import Engine
+    from bittern.runtime.arguments import Array
 
 Cells = Sequence[str]
 _PREFIX = "bittern::"
@@ -46,11 +44,11 @@ class LayerTime:
         return asdict(self)
 
 
-def layer_times(engine: "Engine", images: "npt.NDArray[np.float32]", *, runs: int) -> list[LayerTime]:
+def layer_times(engine: "Engine", inputs: "Sequence[Array]", *, runs: int) -> list[LayerTime]:
     """Every node of the program in the order of execution."""
     operators = iter(engine.metadata.operators)
     layers = []
-    for node in engine.profile(images, runs):
+    for node in engine.profile(*inputs, runs=runs):
         path = next(operators).path if node.name.startswith(_PREFIX) else ""
         operator = _DELEGATES.get(node.name, node.name.removeprefix(_PREFIX))
         layers.append(LayerTime(path, operator, node.median * 1e-6, node.kernel))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bittern.cli._inputs import random_inputs
 from bittern.cli._layers import layer_times, print_layers
 from bittern.cli._output import Json, bytes_text, output, plain, print_facts, print_json, seconds_text, table
 
@@ -20,17 +21,15 @@ def command(
     json: Json = False,
 ) -> None:
     """Measure the latency of a model file and of each of its operators."""
-    import numpy as np
-
     from bittern.cli._machine import this_machine
     from bittern.runtime import interleaved, isa, kernels, load
 
     engine = load(model, threads=threads)
-    images = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
-    timing = interleaved({"model": lambda: engine(images)}, rounds=rounds)["model"]
-    layers = layer_times(engine, images, runs=rounds)
+    inputs = random_inputs(engine)
+    timing = interleaved({"model": lambda: engine(*inputs)}, rounds=rounds)["model"]
+    layers = layer_times(engine, inputs, runs=rounds)
     total = sum(layer.seconds for layer in layers)
-    batch = engine.metadata.input_shape[0]
+    batch = engine.signature.batch
     machine = this_machine()
     if json:
         print_json(

@@ -211,8 +211,7 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
     counts = Counter(operator.op for operator in metadata.operators)
     return [
         ("model", metadata.model),
-        ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
-        ("output", " x ".join(map(str, metadata.output_shape))),
+        *_tensors(metadata),
         ("classes", f"{len(classes)}: {listed(classes)}" if classes else "not named"),
         (
             "pixels",
@@ -230,6 +229,18 @@ def _geometry(metadata: "Metadata") -> str:
         return "not described"
     height, width = metadata.input_shape[2:]  # a rule is for images
     return rule.geometry.describe((width, height))
+
+
+def _tensors(metadata: "Metadata") -> list[tuple[str, str]]:
+    """The inputs and outputs; by their names where there are several, or others than floats."""
+    signature = metadata.signature
+    if signature.is_single:
+        return [
+            ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
+            ("output", " x ".join(map(str, metadata.output_shape))),
+        ]
+    rows = [("input", str(spec)) for spec in signature.inputs] + [("output", str(spec)) for spec in signature.outputs]
+    return [*rows, ("batch", f"N is {'1 to ' if metadata.dynamic_batch else ''}{signature.batch}")]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import say
+from bittern.cli._inputs import check_takes_images
 from bittern.cli._output import Json, output, percent_text, plain, print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def command(
 
 
 def _check_classes(engine: "AnyEngine") -> None:
+    check_takes_images(engine, "call it from Python")
     shape = list(engine.metadata.output_shape)
     if len(shape) != 2:
         raise ValueError(

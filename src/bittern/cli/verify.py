@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittern.cli._errors import FAILED
+from bittern.cli._inputs import check_takes_images
 from bittern.cli._layers import print_layers
 from bittern.cli._output import Json, count_text, percent_text, plain, print_json, print_line
 
@@ -46,8 +47,9 @@ def command(
 
     if random is not None and data is not None:
         raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
-    trained = load_run(run, unfinished=checkpoint)
-    channels, height, width = load(model).metadata.input_shape[1:]
+    trained, engine = load_run(run, unfinished=checkpoint), load(model)
+    check_takes_images(engine, "compare it from Python, bittern.export.verify(module, path, inputs), or call it")
+    channels, height, width = engine.metadata.input_shape[1:]
     shape = (channels, height, width)  # of the file, which may be exported for images of another size than the run's
     inputs = _test_images(trained, data, images, shape) if random is None else _noise(shape, random, seed)
     result = verify(trained.model, model, inputs)

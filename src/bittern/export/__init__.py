@@ -32,4 +32,5 @@ from bittern.export.to_pte import to_pte as to_pte
 from bittern.export.verify import verify as verify
 from bittern.export.verify import verify_reference as verify_reference
 from bittern.export.verify.result import LayerCheck as LayerCheck
+from bittern.export.verify.result import OutputCheck as OutputCheck
 from bittern.export.verify.result import Verification as Verification

@@ -1,7 +1,7 @@
 """Captures a trained module as a functional graph of ATen operators and `bittern::binarize`."""
 
-import inspect
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,9 @@ from bittern.export.own_copy import as_module, own_copy
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import check_graph, failure
 from bittern.export.replay import replay
+from bittern.export.signature import Call, Example, call_of, flat_calls, signature_of
 from bittern.ops._library import IMAGE_FORMAT
+from bittern.runtime.signature import Signature
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default, torch.ops.aten.reshape.default)
 
@@ -34,23 +36,33 @@ class Captured:
     """A trained module as a graph of operators: what every later stage starts from.
 
     Args:
-        graph: the training graph. Later stages work on copies of it.
-        example: float32, on the CPU, of one batch.
+        graph: the training graph, of flat lists of tensors. Later stages work on copies of it.
+        inputs: one batch, on the CPU, in the order of the signature.
+        signature: the names, shapes and dtypes of inputs and outputs, and the structure of the result.
         max_batch: the graph takes any batch from 1 to this; None: only the example's.
         nodes: the operator calls that compute tensors, in order.
-        module: what was captured, as it ran: a copy in evaluation mode, on the CPU. It is what files are compared with.
+        module: what was captured, as it ran: a copy in evaluation mode, on the CPU, which takes and gives flat lists
+            (`flat_calls`). It is what files are compared with.
+        remarks: what was done to the example, in sentences for the user.
     """
 
     graph: Graph
-    example: Tensor
+    inputs: tuple[Tensor, ...]
+    signature: Signature
     max_batch: int | None
     nodes: tuple[CapturedNode, ...]
     module: nn.Module
+    remarks: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """``[N, ...]`` of the largest batch."""
-        return (self.max_batch or self.example.shape[0], *self.example.shape[1:])
+        """``[N, ...]`` of the first input, of the largest batch."""
+        return self.signature.inputs[0].shape
+
+    @property
+    def batch(self) -> int:
+        """The largest number of images."""
+        return self.signature.batch
 
     @property
     def rounds(self) -> bool:
@@ -58,69 +70,94 @@ class Captured:
         return bool(self.graph.calls(torch.ops.aten.round.default))
 
     @property
-    def trace(self) -> Tensor:
-        """The input to trace with, as the engine will see it."""
-        return channels_last(_trace(self.example, self.max_batch))
+    def trace(self) -> tuple[Tensor, ...]:
+        """The inputs to trace with, as the engine will see them."""
+        batched = [spec.batched for spec in self.signature.inputs]
+        return tuple(map(channels_last, _trace(self.inputs, batched, self.max_batch)))
+
+    @property
+    def dynamic_shapes(self) -> Any:
+        """What torch.export is told of the inputs' shapes."""
+        return _dynamic_shapes([spec.batched for spec in self.signature.inputs], self.max_batch)
 
 
 def channels_last(example: Tensor) -> Tensor:
-    """``example`` as the engine will see it: images in channels_last memory, other tensors contiguous."""
-    if example.dim() == 4:
+    """``example`` as the engine will see it: images of floats in channels_last memory, other tensors contiguous."""
+    if example.dim() == 4 and example.is_floating_point():
         return torch.empty_like(example, memory_format=IMAGE_FORMAT).copy_(example)
     return example.contiguous()
 
 
-def capture(module: nn.Module, example: Tensor, max_batch: int | None = None) -> Captured:
+def capture(module: nn.Module, example: Example, max_batch: int | None = None) -> Captured:
     """Captures ``module`` in evaluation mode, on the CPU, for inputs shaped like ``example``.
 
     The module is copied: its mode, device and weights stay as they are.
 
     Args:
-        example: float32 ``[N, ...]``; N is the batch, if ``max_batch`` is None.
+        example: float32 ``[N, ...]``; N is the batch, if ``max_batch`` is None. A tuple, or a dict by the names of
+            `forward`'s parameters, for a module of several inputs: float32, int64, int32, uint8 or bool (float16,
+            bfloat16 and float64 are taken as float32). The first input has the batch in front, and so have all with
+            the same first dimension; others are the same for all images.
         max_batch: the graph takes any batch from 1 to this, whatever the example's.
 
     Raises:
-        ExportError: ``max_batch`` is no positive integer, the example is no float32 tensor, a parameter is NaN,
-            infinite or not float32, torch.export refuses, or the graph computes what the engine cannot. The message
-            names the module, the operator and the way out.
+        ExportError: ``max_batch`` is no positive integer, the example does not fit `forward` or the engine, a parameter
+            is NaN, infinite or not float32, torch.export refuses, or the graph computes what the engine cannot. The
+            message names the module, the operator and the way out.
     """
     if max_batch is not None and (not isinstance(max_batch, int) or isinstance(max_batch, bool) or max_batch < 1):
         raise ExportError(f"max_batch must be an integer of at least 1, got {max_batch!r}")
-    _check_example(example)
-    module = _copy(as_module(module))
+    module = as_module(module)
+    call = call_of(module, example)
+    module = _copy(module)
     _check_parameters(module)
-    _check_signature(module, example)
-    example = example.detach().cpu()
+    module = flat_calls(module, call)
     try:
-        graph = _graph(module, _trace(example, max_batch), max_batch)
+        graph = _graph(module, call, max_batch)
     except ExportError:
         if max_batch is not None:
-            _graph(module, example, None)  # where that fails too, its reason is not the dynamic batch
+            _graph(module, call, None)  # where that fails too, its reason is not the dynamic batch
         raise
+    signature = signature_of(module, call, graph, max_batch or _batch(call))
     nodes = tuple(map(_described, filter(_is_tensor, graph.calls())))
-    return Captured(graph, example, max_batch, nodes, module)
+    return Captured(graph, call.tensors, signature, max_batch, nodes, module, call.remarks)
 
 
-def _graph(module: nn.Module, trace: Tensor, max_batch: int | None) -> Graph:
+def _batch(call: Call) -> int:
+    return next(tensor.shape[0] for tensor, batched in zip(call.tensors, call.batched, strict=True) if batched)
+
+
+def _graph(module: nn.Module, call: Call, max_batch: int | None) -> Graph:
+    trace = _trace(call.tensors, call.batched, max_batch)
+    shapes = _dynamic_shapes(call.batched, max_batch)
     try:
-        return _traced(module, trace, max_batch, nullcontext())
+        return _traced(module, trace, shapes, max_batch, nullcontext())
     except ExportError as refused:
         # What stands in the way may depend on the parameters alone.
         if (replaying := replay(module, trace)) is None:
             raise
         try:
-            return _traced(module, trace, max_batch, replaying)
+            return _traced(module, trace, shapes, max_batch, replaying)
         except ExportError:
             raise refused from None
 
 
-def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: AbstractContextManager[object]) -> Graph:
+def _traced(
+    module: nn.Module,
+    trace: Sequence[Tensor],
+    shapes: Any,
+    max_batch: int | None,
+    mode: AbstractContextManager[object],
+) -> Graph:
     try:
         # Where it fails, torch prints the graph so far; the error says what matters.
         with third_party_quiet(), redirect_stderr(io.StringIO()), torch.no_grad(), mode:
-            program = torch.export.export(module, (trace.contiguous(),), dynamic_shapes=dynamic_shapes(max_batch))
+            inputs = tuple(tensor.contiguous() for tensor in trace)
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes)
             program = program.run_decompositions({})
             captured = program.module(check_guards=False)
+    except ExportError:
+        raise
     except Exception as error:
         raise failure(error, module, trace, max_batch) from error
     graph = Graph(captured)
@@ -131,11 +168,11 @@ def _traced(module: nn.Module, trace: Tensor, max_batch: int | None, mode: Abstr
     return graph
 
 
-def dynamic_shapes(max_batch: int | None) -> Any:
-    """What torch.export is told of the input's shape."""
+def _dynamic_shapes(batched: Sequence[bool], max_batch: int | None) -> Any:
     if max_batch is None or max_batch == 1:
         return None
-    return ({0: torch.export.Dim("batch", min=1, max=max_batch)},)
+    batch = torch.export.Dim("batch", min=1, max=max_batch)
+    return tuple({0: batch} if each else None for each in batched)
 
 
 def _described(node: fx.Node) -> CapturedNode:
@@ -147,21 +184,12 @@ def _is_tensor(node: fx.Node) -> bool:
     return hasattr(node.target, "_schema") and not isinstance(node.meta.get("val"), (torch.SymInt, int))
 
 
-def _trace(example: Tensor, max_batch: int | None) -> Tensor:
-    """``example``, as two images where the batch is dynamic: torch would take a batch of 1 for a fixed one."""
-    if max_batch is None or max_batch == 1:
-        return example if max_batch is None else example[:1]
-    return torch.cat([example, example])[:2]
-
-
-def _check_example(example: object) -> None:
-    if not isinstance(example, Tensor) or example.dtype != torch.float32:
-        got = example.dtype if isinstance(example, Tensor) else type(example).__name__
-        raise ExportError(f"the example input must be one float32 tensor, got {got}; use example.float()")
-    if example.dim() == 0:
-        raise ExportError("the example input has no dimensions; its first one must be the batch")
-    if 0 in example.shape:
-        raise ExportError(f"the example input is empty: {list(example.shape)}; give at least one image")
+def _trace(tensors: Sequence[Tensor], batched: Sequence[bool], max_batch: int | None) -> tuple[Tensor, ...]:
+    """The example, as two images where the batch is dynamic: torch would take a batch of 1 for a fixed one."""
+    if max_batch is None:
+        return tuple(tensors)
+    count = min(2, max_batch)
+    return tuple(torch.cat([t, t])[:count] if b else t for t, b in zip(tensors, batched, strict=True))
 
 
 def _copy(module: nn.Module) -> nn.Module:
@@ -191,20 +219,6 @@ def _check_parameters(module: nn.Module) -> None:
             raise ExportError(
                 f"{name} holds NaN or infinite values: the training run diverged; export an earlier checkpoint"
             )
-
-
-def _check_signature(module: nn.Module, example: Tensor) -> None:
-    try:
-        signature = inspect.signature(module.forward)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(example)
-    except TypeError:
-        raise ExportError(
-            f"{type(module).__name__}.forward{signature} does not take one tensor alone; "
-            "wrap it in a module whose forward(x) does, with the other inputs fixed"
-        ) from None
 
 
 def _tidy(graph: Graph) -> None:

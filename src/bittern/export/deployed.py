@@ -17,7 +17,9 @@ from bittern.export.passes.signs import BINARIZE
 from bittern.export.passes.views import Pad
 from bittern.export.passes.views.aten import BATCH_NORM, NATIVE_BATCH_NORM
 from bittern.export.products import product, tensor_shape
+from bittern.export.signature import output_nodes
 from bittern.runtime.metadata import Operator
+from bittern.runtime.signature import Signature
 
 _aten = torch.ops.aten
 _ELEMENTWISE = (
@@ -104,8 +106,9 @@ class Deployed:
     Args:
         captured: the training graph that it was made from.
         graph: functional ATen and `bittern` operators, whose references PyTorch can run.
-        nodes: in the order of execution. ``values``: by name, the input first.
-        output: the name of the value that is, or holds, the result; ``output_shape``: ``[N, ...]`` of the result.
+        nodes: in the order of execution. ``values``: by name, the inputs first.
+        outputs: the names of the values that are, or hold, the flat list of results.
+        signature: of the graph's inputs and outputs.
         refusals: node of the training graph -> why it was not turned into a packed operator.
         notes: likewise, what was taken for granted of it; ``warnings``: what the user should look at in it.
         int8: the float layers of ``graph`` are quantized; ``nodes`` describes them as they were before.
@@ -115,18 +118,24 @@ class Deployed:
     graph: Graph
     nodes: tuple[Node, ...]
     values: Mapping[str, Value]
-    output: str
-    output_shape: tuple[int, ...]
+    outputs: tuple[str, ...]
+    signature: Signature
     refusals: Mapping[str, str]
     notes: Mapping[str, str]
     warnings: Mapping[str, str]
     int8: bool = False
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """``[N, ...]`` of the first result."""
+        return self.signature.outputs[0].shape
+
+    @property
     def warned(self) -> list[str]:
-        """The warnings as sentences: node, module, text."""
+        """The warnings as sentences: node, module, text; before them, what was done to the example."""
         paths = {node.name: node.path for node in self.captured.nodes}
-        return [f"{name} in {paths.get(name) or 'the model'}: {text}" for name, text in self.warnings.items()]
+        warnings = (f"{name} in {paths.get(name) or 'the model'}: {text}" for name, text in self.warnings.items())
+        return [*self.captured.remarks, *warnings]
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -153,7 +162,7 @@ class _Description:
 
     def __init__(self, captured: Captured, graph: Graph) -> None:
         self._captured, self._graph = captured, graph
-        self._batch = captured.input_shape[0]
+        self._batch = captured.batch
         self._products = {node.name for node in captured.graph.calls() if product(node, self._batch)}
         self._names: dict[fx.Node, tuple[str, ...]] = {}
         self._nodes: list[Node] = []
@@ -165,15 +174,13 @@ class _Description:
                 self._names[node] = self._write(node, None)
             elif node.op == "call_function" and self._read(node):
                 self._names[node] = self._call(node)
-        last = self._graph.module.graph.output_node()
-        (output,) = last.all_input_nodes
         return Deployed(
             captured=self._captured,
             graph=self._graph,
             nodes=tuple(self._nodes),
             values=self._values,
-            output=next(iter(self._names.get(output, ())), ""),
-            output_shape=tensor_shape(output.meta["val"], self._batch),
+            outputs=tuple(name for node in output_nodes(self._graph) for name in self._names.get(node, ())[:1]),
+            signature=self._captured.signature,
             refusals=dict(self._graph.reasons),
             notes=dict(self._graph.notes),
             warnings=dict(self._graph.warnings),

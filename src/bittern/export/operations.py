@@ -121,7 +121,7 @@ class _Joining:
             and producer is not None
             and not self._nodes[self._place[producer]].is_bittern
             and len(self._readers[name]) == 1
-            and name != self._deployed.output
+            and name not in self._deployed.outputs
             and values[name].numel == values[node.writes[0]].numel
         )
 
@@ -130,7 +130,7 @@ class _Joining:
         return 0 if producer is None else self._place[producer]
 
     def _is_needed(self, name: str) -> bool:
-        return bool(self._readers[name]) or name == self._deployed.output
+        return bool(self._readers[name]) or name in self._deployed.outputs
 
     def _bytes(self, names: set[str]) -> int:
         return sum(self._deployed.values[name].bytes for name in names)
@@ -138,7 +138,7 @@ class _Joining:
     def _live_bytes(self, reads: list[set[str]], writes: list[set[str]]) -> list[int]:
         last = {name: place for place, names in enumerate(writes) for name in names}
         last |= {name: place for place, names in enumerate(reads) for name in names}
-        last[self._deployed.output] = len(reads)
+        last |= dict.fromkeys(self._deployed.outputs, len(reads))
         alive = {name for name, value in self._deployed.values.items() if value.producer is None and name in last}
         result = []
         for place, written in enumerate(writes):

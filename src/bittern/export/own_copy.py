@@ -14,10 +14,8 @@ class _Calls(nn.Module):
 
     def __init__(self, module: nn.Module, name: str) -> None:
         super().__init__()
-        self.module, self._name = module, name
-
-    def forward(self, x: Tensor) -> Any:
-        return getattr(self.module, self._name)(x)
+        self.module = module
+        self.forward = getattr(module, name)  # with its own parameters
 
 
 def as_module(exported: Any) -> nn.Module:

@@ -93,7 +93,7 @@ def _beyond(
 
 def _products(captured: Captured) -> dict[fx.Node, Product]:
     """Of values that are computed from the input."""
-    batch, constants = captured.input_shape[0], _constants(captured.graph)
+    batch, constants = captured.batch, _constants(captured.graph)
     found = ((node, product(node, batch)) for node in captured.graph.calls() if node not in constants)
     return {node: each for node, each in found if each is not None}
 

@@ -1,13 +1,14 @@
 """Why a module cannot be exported, in one line: its path, the operator and a way out, instead of pages by torch."""
 
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from bittern.export.errors import ExportError
-from bittern.export.graph import Graph, Provenance, arguments, input_nodes, shape
+from bittern.export.graph import Graph, Provenance, arguments
 
 _DATA_DEPENDENT = ("data-dependent", "Dynamic control flow", "non-static conditional")
 _SHAPES = "the engine's shapes are fixed at export: compute with torch.where or a mask on the whole tensor"
@@ -15,11 +16,11 @@ _NUMBERS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.defa
 _MAX_CHARACTERS = 300  # of a third party's message
 
 
-def failure(error: Exception, module: nn.Module, example: Tensor, max_batch: int | None) -> ExportError:
+def failure(error: Exception, module: nn.Module, example: Sequence[Tensor], max_batch: int | None) -> ExportError:
     """The message for torch.export's ``error`` on ``module``."""
     own = _own_failure(module, example)
     place, line = _place(error, module)
-    shape = list(example.shape)
+    shape = shapes_of(example)
     if own is not None:
         place, _ = _place(own, module)
         return ExportError(f"{place} fails for an input of shape {shape}: {first_line(own)}")
@@ -55,7 +56,6 @@ def check_graph(graph: Graph, signature: Any) -> None:
             operator = str(node.target._schema.name) if hasattr(node.target, "_schema") else node.name
             path = Provenance.of(node).path
             raise ExportError(f"{operator} in {path or 'the model itself'} {reason}")
-    _check_output(graph.module.graph.output_node().args[0], shape(next(input_nodes(graph))))
 
 
 def _why_not(node: fx.Node) -> str | None:
@@ -94,28 +94,16 @@ def _draws(node: fx.Node) -> bool:
     return training and all(named.get(name) != 0 for name in ("p", "dropout_p"))
 
 
-def _check_output(outputs: Any, input_shape: tuple[int, ...]) -> None:
-    if len(outputs) != 1:
-        raise ExportError(f"the model returns {len(outputs)} values; export a module that returns one tensor")
-    value = outputs[0].meta.get("val") if isinstance(outputs[0], fx.Node) else outputs[0]
-    if not isinstance(value, Tensor):
-        raise ExportError(f"the model returns {value!r}; export a module that returns one tensor")
-    if value.dtype != torch.float32:
-        raise ExportError(f"the model returns {value.dtype}; export a module that returns float32, such as logits")
-    if value.dim() == 0:
-        raise ExportError("the model returns one number for the whole batch; return one row for each image")
-    if value.shape[0] != input_shape[0]:
-        raise ExportError(
-            f"the model returns shape {list(value.shape)} for an input of shape {list(input_shape)}; its first "
-            "dimension must be the batch: squeeze(dim) instead of squeeze(), flatten(1) instead of flatten()"
-        )
+def shapes_of(inputs: Sequence[Tensor]) -> str:
+    """The shape of an input, or those of several: ``[1, 3, 8, 8]`` and ``[1, 5]``."""
+    return " and ".join(str(list(x.shape)) for x in inputs)
 
 
-def _own_failure(module: nn.Module, example: Tensor) -> Exception | None:
+def _own_failure(module: nn.Module, example: Sequence[Tensor]) -> Exception | None:
     """The error that the module itself raises on the example; None if it runs."""
     try:
         with torch.no_grad():
-            module(example.clone())
+            module(*(x.clone() for x in example))
     except Exception as error:
         return error
     return None

@@ -7,7 +7,7 @@ run. So the module runs once for real, which writes into its parameters and note
 torch.export runs it, the same numbers are given again, and the parameters are left as they are by then.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -68,12 +68,13 @@ class Reading(_Following):
         super().__init__(module)
         self.reads: list[Read | None] = []
 
-    def run(self, example: Tensor) -> Any:
+    def run(self, example: Sequence[Tensor]) -> Any:
         """What the module gives."""
         with torch.no_grad(), self:
-            example = example.clone()
-            self.from_input(example)
-            return self._module(example)
+            inputs = [x.clone() for x in example]
+            for x in inputs:
+                self.from_input(x)
+            return self._module(*inputs)
 
     def called(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Any, computed: bool) -> Any:
         result = func(*args, **kwargs)
@@ -126,7 +127,7 @@ _SAME = 1e-4
 """Of the largest value: how far the results of two runs may lie apart."""
 
 
-def replay(module: nn.Module, example: Tensor) -> Replaying | None:
+def replay(module: nn.Module, example: Sequence[Tensor]) -> Replaying | None:
     """Runs ``module``, which may write into its parameters. It is traced within the result.
 
     None if it fails, or if a second run gives something else: then it counts, or remembers.
@@ -141,4 +142,10 @@ def replay(module: nn.Module, example: Tensor) -> Replaying | None:
 
 def _are_same(first: Any, second: Any) -> bool:
     pairs = [(a, b) for a, b in zip(tree_leaves(first), tree_leaves(second), strict=True) if isinstance(a, Tensor)]
-    return all(bool(((a - b).abs() <= _SAME * a.abs().max()).all()) for a, b in pairs if a.numel())
+    return all(_agree(a, b) for a, b in pairs if a.numel())
+
+
+def _agree(a: Tensor, b: Tensor) -> bool:
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    return bool(((a - b).abs() <= _SAME * a.abs().max()).all())

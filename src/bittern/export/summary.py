@@ -17,6 +17,7 @@ from bittern.export.deployed import Deployed
 from bittern.export.operations import Operation, Operations, operations
 from bittern.export.reasons import binary_parameters, input_bits, module_paths, reasons
 from bittern.export.rewrite import rewrite
+from bittern.export.signature import Example
 
 FLOAT_BITS = 32
 _SMALL_BITS = 8
@@ -135,21 +136,25 @@ class ModelSummary:
         }
 
 
-def summary(module: nn.Module, input_shape: tuple[int, ...]) -> ModelSummary:
-    """Captures and rewrites ``module`` for one image of ``input_shape``, e.g. (C, H, W), and counts.
+def summary(module: nn.Module, example: tuple[int, ...] | Example) -> ModelSummary:
+    """Captures and rewrites ``module`` for one image, and counts.
 
     The module is left as it is. Nothing is computed but constants, so the costs are those of `bittern.export.capture`
     and `rewrite`: seconds, and a copy of the weights.
 
+    Args:
+        example: the shape of the image, e.g. (C, H, W), or the example of a batch, as `capture` takes it.
+
     Raises:
         ExportError: the module cannot be exported; the message names the module, the operator and the way out.
     """
-    deployed = rewrite(capture(module, torch.zeros(1, *input_shape)))
+    sizes = [each for each in example if isinstance(each, int)] if isinstance(example, (tuple, list)) else []
+    deployed = rewrite(capture(module, torch.zeros(1, *sizes) if sizes else example))  # type: ignore[arg-type]
     counting = _Counting(module, deployed)
     learned = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     stored = (tensor for name, tensor in module.state_dict().items() if name not in learned)
     return ModelSummary(
-        input_shape=tuple(input_shape),
+        input_shape=deployed.captured.input_shape[1:],
         layers=tuple(layer for layer in counting.layers() if layer.parameters or layer.binary_macs or layer.float_macs),
         unlearned=sum(tensor.numel() for tensor in stored if tensor.is_floating_point()),
         operations=counting.operations.steps,

@@ -22,9 +22,11 @@ from bittern.export.errors import ExportError, ExportWarning
 from bittern.export.executorch import Lowered
 from bittern.export.explain import Explanation, explain
 from bittern.export.rewrite import rewrite
+from bittern.export.signature import Example
 from bittern.export.verify.run_once import check_program
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Preprocessing
+from bittern.runtime.signature import Signature
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Export:
 
 def to_pte(
     module: nn.Module,
-    example: Tensor,
+    example: Example,
     path: str | os.PathLike[str],
     *,
     name: str | None = None,
@@ -68,11 +70,13 @@ def to_pte(
     bits; everything else runs in XNNPACK. The module itself is not changed. The same input gives the same bytes.
 
     Args:
-        module: any `nn.Module` of one input and one output; exported as if in evaluation mode, on the CPU.
-        example: float32, usually ``[N, C, H, W]``; N is the batch that the engine computes at a time.
+        module: any `nn.Module`; exported as if in evaluation mode, on the CPU. It may return a tensor, or tuples,
+            lists, dicts and dataclasses of tensors.
+        example: float32, usually ``[N, C, H, W]``; N is the batch that the engine computes at a time. Of several inputs
+            a tuple, or a dict by their names; dtypes and batches as in `capture`.
         path: written under a temporary name, then renamed.
         name: the model's name in the metadata; the class name by default.
-        class_names: one per output, for `bittern run`.
+        class_names: one per class, for `bittern run`: as many as some output has in its last dimension.
         preprocessing: how pixels become the input, for `bittern run`.
         max_batch: the engine computes any number of images from 1 to this at once, whatever the example's batch; the
             memory of a loaded file is that of the largest batch. None: the example's batch.
@@ -89,13 +93,14 @@ def to_pte(
         OSError: the file cannot be written.
 
     Warns:
-        ExportWarning: nothing in the module is binary, a layer reads what looks like signs and is none, signs are +1
-            for every input, a float operator fell to a slow kernel, or results depend on other images of the batch.
+        ExportWarning: an input is taken as float32, nothing in the module is binary, a layer reads what looks like
+            signs and is none, signs are +1 for every input, a float operator fell to a slow kernel, or results depend
+            on other images of the batch.
     """
     captured = capture(module, example, max_batch)
-    if preprocessing is not None and (reason := preprocessing.why_not(example.shape)) is not None:
+    if preprocessing is not None and (reason := _why_no_pixels(captured, preprocessing)) is not None:
         raise ExportError(f"preprocessing does not fit: {reason}")
-    images = None if int8 is None else executorch.check_calibration(int8, tuple(example.shape))
+    images = None if int8 is None else _calibration(captured, int8)
     request = _Request(name or type(module).__name__, class_names, preprocessing, images, check)
     try:
         program = request.program(captured)
@@ -105,6 +110,22 @@ def to_pte(
     target = Path(path)
     write_atomically(target, program.data)
     return Export(target, len(program.data), program.card, program.explanation)
+
+
+def _why_no_pixels(captured: Captured, preprocessing: Preprocessing) -> str | None:
+    """None if ``preprocessing`` makes the first input, else why not."""
+    first = captured.signature.inputs[0]
+    if first.dtype != "float32":
+        return f"it makes float32 images, the first input is {first}: leave it out"
+    return preprocessing.why_not(first.shape)
+
+
+def _calibration(captured: Captured, images: Tensor | Sequence[Tensor]) -> Tensor:
+    inputs = captured.signature.inputs
+    if len(inputs) > 1 or inputs[0].dtype != "float32":
+        takes = ", ".join(map(str, inputs))
+        raise ExportError(f"int8 is for networks of one input of floats, this one takes {takes}: export without int8")
+    return executorch.check_calibration(images, inputs[0].shape)
 
 
 @dataclass(frozen=True)
@@ -133,9 +154,10 @@ class _Request:
 
     def program(self, captured: Captured) -> _Program:
         deployed = rewrite(captured)
-        if self.class_names is not None and len(self.class_names) != deployed.output_shape[-1]:
+        sizes = [spec.shape[-1] for spec in deployed.signature.outputs if spec.shape]
+        if self.class_names is not None and len(self.class_names) not in sizes:
             raise ExportError(
-                f"{len(self.class_names)} class names for {deployed.output_shape[-1]} outputs: give one per output"
+                f"{len(self.class_names)} class names for {' or '.join(map(str, sizes))} outputs: give one per output"
             )
         try:
             Metadata.from_json(json.dumps(self._card(deployed).to_json()))
@@ -159,17 +181,18 @@ class _Request:
 
     def _card(self, deployed: Deployed) -> Metadata:
         """All but the operators, which lowering tells."""
-        captured = deployed.captured
+        captured, signature = deployed.captured, deployed.signature
         return Metadata(
             bittern=__version__,
             executorch=version("executorch"),
             model=self.name,
-            input_shape=captured.input_shape,
+            input_shape=signature.inputs[0].shape,
             output_shape=deployed.output_shape,
             class_names=None if self.class_names is None else tuple(self.class_names),
             preprocessing=self.preprocessing,
             dynamic_batch=captured.max_batch is not None and captured.max_batch > 1,
             int8=deployed.int8,
+            interface=None if signature == Signature.single(captured.input_shape, deployed.output_shape) else signature,
         )
 
     def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
@@ -189,14 +212,14 @@ def _way_out(request: _Request, captured: Captured) -> str:
         attempts.append(("without int8 and without a dynamic batch (max_batch)", floats, None))
     for words, attempt, max_batch in attempts:
         try:
-            attempt.program(capture(captured.module, captured.example, max_batch))
+            attempt.program(capture(captured.module, captured.inputs, max_batch))
         except ExportError:
             continue
         return f"It exports {words}"
     return "Use operators that XNNPACK takes (convolutions, linear layers, pooling, arithmetic, ReLU and its like)"
 
 
-def deployed_graph(module: nn.Module, example: Tensor) -> torch.fx.GraphModule:
+def deployed_graph(module: nn.Module, example: Example) -> torch.fx.GraphModule:
     """The program that the engine runs, as a PyTorch module: the references of Bittern's operators, node by node."""
     return rewrite(capture(module, example)).graph.module
 

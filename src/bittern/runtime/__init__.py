@@ -2,6 +2,7 @@
 
 >>> engine = bittern.runtime.load("net.pte")
 >>> logits = engine(images)  # float32 [N, C, H, W]
+>>> engine.signature  # the inputs and outputs of other networks
 
 The package also imports without the native extension, for tools that only read or write files; functions that run
 programs load it on first use.
@@ -16,6 +17,7 @@ from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Operator
 from bittern.runtime.preprocess import preprocess, read_pixels
+from bittern.runtime.signature import Signature, TensorSpec
 from bittern.runtime.timing import Timing, interleaved
 from bittern.runtime.weights import BinaryWeights
 
@@ -44,6 +46,8 @@ __all__ = [
     "OperatorCall",
     "Preprocessing",
     "Results",
+    "Signature",
+    "TensorSpec",
     "Timing",
     "interleaved",
     "isa",

@@ -7,21 +7,27 @@ from bittern.runtime.metadata import Metadata
 from bittern.runtime.program import Call
 
 _NAMESPACE = "bittern::"
+Tensor = tuple[Sequence[int], Sequence[int], str]
+"""A tensor of a program: sizes, order of dimensions, dtype."""
 
 
 def contradiction(
-    metadata: Metadata, *, input_shape: Sequence[int], output_shape: Sequence[int], calls: Sequence[Call]
+    metadata: Metadata, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], calls: Sequence[Call]
 ) -> str | None:
-    """In what ``metadata`` and a program with these shapes and calls differ, in words; None if they agree."""
-    for name, said, found in (
-        ("input_shape", metadata.input_shape, input_shape),
-        ("output_shape", metadata.output_shape, output_shape),
-    ):
-        if said != tuple(found):
-            return f"the metadata says {name} {short_text(str(list(said)))}, the program has {list(found)}"
-    names = metadata.class_names
-    if names is not None and (not output_shape or len(names) != output_shape[-1]):
-        return f"the metadata has {len(names)} class names, the program has outputs {list(output_shape)}"
+    """In what ``metadata`` and a program of these tensors and calls differ, in words; None if they agree."""
+    signature = metadata.signature
+    for what, stated, found in (("input", signature.inputs, inputs), ("output", signature.outputs, outputs)):
+        if len(stated) != len(found):
+            return f"the metadata names {len(stated)} {what}s, the program has {len(found)}"
+        for spec, (sizes, _, dtype) in zip(stated, found, strict=True):
+            if (spec.shape, spec.dtype) != (tuple(sizes), dtype):
+                return (
+                    f"the metadata says {what}_shape {short_text(str(list(spec.shape)))} of {spec.dtype} for "
+                    f"{short_text(repr(spec.name))}, the program has {list(sizes)} of {dtype}"
+                )
+    names, lengths = metadata.class_names, [spec.shape[-1] for spec in signature.outputs if spec.shape]
+    if names is not None and len(names) not in lengths:
+        return f"the metadata has {len(names)} class names, the program has outputs {lengths}"
     own = [call for call in calls if call.operator.startswith(_NAMESPACE)]
     if len(own) != len(metadata.operators):
         return f"the metadata lists {len(metadata.operators)} operators, the program calls {len(own)} of Bittern's"

@@ -2,7 +2,7 @@
 
 import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from bittern.runtime import _engine, container
 from bittern.runtime.agreement import contradiction
+from bittern.runtime.arguments import Array, bind, joined, slices, zeros
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import METADATA_METHOD, Metadata
 from bittern.runtime.program import calls as program_calls
 from bittern.runtime.tap import tapped
 from bittern.runtime.weights import BinaryWeights, weights_of
 
-FloatArray = npt.NDArray[np.float32]
 Result = TypeVar("Result")
 
 MAX_THREADS = 1024
@@ -69,6 +69,9 @@ def load(path: str | os.PathLike[str], *, threads: int = 1) -> "Engine":
 class Engine:
     """A loaded model: ``engine(images)`` is the network's output for float32 images ``[N, C, H, W]``.
 
+    Networks of other inputs are called as their modules are, ``engine(ids, mask)`` or ``engine(ids=ids, mask=mask)``,
+    and give tuples, lists or dicts as these do: `signature` says which.
+
     Calls from several Python threads take turns; the interpreter lock is released while the network runs.
     """
 
@@ -92,12 +95,11 @@ class Engine:
             self.metadata = Metadata.from_json(text)
         except ModelFileError as error:
             raise ModelFileError(f"{self.path}: {error}") from error
-        self._input_shape = tuple(self._engine.input_sizes)
+        self.signature = self.metadata.signature
+        """What the network takes and gives."""
+        self._orders = [order for _, order, _ in self._engine.inputs]
         reason = contradiction(
-            self.metadata,
-            input_shape=self._input_shape,
-            output_shape=self._engine.output_sizes,
-            calls=program_calls(program),
+            self.metadata, inputs=self._engine.inputs, outputs=self._engine.outputs, calls=program_calls(program)
         )
         if reason is not None:
             raise ModelFileError(f"{self.path}: {reason}; export it again")
@@ -105,35 +107,38 @@ class Engine:
     def __repr__(self) -> str:
         return f"Engine({str(self.path)!r}, model={self.metadata.model!r}, threads={self.threads})"
 
-    def __call__(self, images: npt.NDArray[np.float32], *, tap: Sequence[str] | None = None) -> Any:
-        """The network's output for ``images``, ``[N, ...]``.
+    def __call__(self, *inputs: Array, tap: Sequence[str] | None = None, **named: Array) -> Any:
+        """The network's output for a batch: one array, or as many as the module gives, in its tuples, lists and dicts.
 
         The program computes a fixed number of images at a time: more run in slices, the last one padded with zeros. A
         program with a dynamic batch takes up to that number without padding. No image's result depends on the others,
-        unless the network itself mixes images of a batch; then it depends on the slices.
+        unless the network itself mixes images of a batch; then it depends on the slices. Inputs that are not batched
+        are the same for all slices. Outputs that depend on none that is batched are computed once.
 
         Args:
-            images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is valid: it
-                binarizes to +1, or to -1 behind a decreasing step such as a negative BatchNorm gamma
-                (docs/conventions.md, also for infinities).
+            inputs: arrays of the dtypes and shapes in `signature`, such as float32 ``[N, C, H, W]``, N at least 1,
+                C, H and W as exported, any strides. NaN is valid: it binarizes to +1, or to -1 behind a decreasing
+                step such as a negative BatchNorm gamma (docs/conventions.md, also for infinities).
             tap: module paths of Bittern's operators (``metadata.operators``). The result is then the output and a
                 dictionary of what left these: float32, or int8 of -1 and +1 where only bits leave the operator. It
-                includes the steps that were folded into the operator. The images run twice.
+                includes the steps that were folded into the operator. The inputs run twice.
+            named: likewise, by the names of the inputs.
+
+        Returns:
+            Arrays ``[N, ...]``, copies. A dataclass comes back as a dict of its fields.
 
         Raises:
-            TypeError: not a numpy array.
-            ValueError: another dtype or shape, an empty batch, or a path of ``tap`` at which no operator runs.
+            TypeError: not a numpy array, or a missing or unknown input.
+            ValueError: another dtype or shape, an empty batch, inputs of different batches, or a path of ``tap`` at
+                which no operator runs.
             ModelFileError: the program fails.
         """
-        count = self._check(images).shape[0]
-        results = [self._run(self._engine.run, batch)[:n] for batch, n in self._batches(images)]
-        result = results[0] if len(results) == 1 else np.concatenate(results)
-        assert result.shape[0] == count
-        result = np.ascontiguousarray(result)
+        results = [(self._run(self._engine.run, batch), count) for batch, count in self._batches(inputs, named)]
+        outputs = self.signature.nest(joined(self.signature, results))
         if tap is None:
-            return result
-        calls = [(call.inputs, call.outputs) for call in self.trace(images)]
-        return result, tapped(self.metadata.operators, calls, tap)
+            return outputs
+        calls = [(call.inputs, call.outputs) for call in self.trace(*inputs, **named)]
+        return outputs, tapped(self.metadata.operators, calls, tap)
 
     def weights(self) -> dict[str, BinaryWeights]:
         """The binary weights of the packed layers by module path, and the scales that the file keeps apart.
@@ -141,18 +146,17 @@ class Engine:
         A module that runs as several packed layers that differ (weights of three values, a transposed convolution) has
         an entry "path#i" for each, in the order in which they run. To see the constants, it runs an image of zeros.
         """
-        zeros = np.zeros((1, *self._input_shape[1:]), np.float32)
-        return weights_of(self.metadata.operators, [call.inputs for call in self.trace(zeros)])
+        return weights_of(self.metadata.operators, [call.inputs for call in self.trace(*zeros(self.signature))])
 
-    def profile(self, images: npt.NDArray[np.float32], runs: int = 20) -> list[NodeTime]:
-        """Times every node of the program on the first batch of ``images``, in the order of execution.
+    def profile(self, *inputs: Array, runs: int = 20, **named: Array) -> list[NodeTime]:
+        """Times every node of the program on the first batch of the inputs, in the order of execution.
 
         Operators are listed by their names, delegates by their backend's. The first run is not counted. Recording costs
         a few tenths of a microsecond per node.
         """
         if runs < 1:
             raise ValueError(f"runs must be at least 1, got {runs}")
-        batch, _ = next(self._batches(self._check(images)))
+        batch, _ = next(self._batches(inputs, named))
         backends = self._engine.backends()
         names: dict[tuple[int, int], str] = {}
         times: dict[tuple[int, int], list[float]] = {}
@@ -174,17 +178,17 @@ class Engine:
         }
         return [NodeTime(label, tuple(times[key]), kernels.get(key)) for key, label in labels.items()]
 
-    def trace(self, images: npt.NDArray[np.float32]) -> list[OperatorCall]:
-        """Runs ``images`` and copies the inputs and outputs of every Bittern operator, in the order of execution.
+    def trace(self, *inputs: Array, **named: Array) -> list[OperatorCall]:
+        """Runs a batch and copies the inputs and outputs of every Bittern operator, in the order of execution.
 
         Tensors of several slices are joined along the batch axis, as if one call had computed them.
         """
-        slices = [self._trace(batch, count) for batch, count in self._batches(self._check(images))]
+        traces = [self._trace(batch, count) for batch, count in self._batches(inputs, named)]
         return [
-            join(calls, operator.activations) for operator, *calls in zip(self.metadata.operators, *slices, strict=True)
+            join(calls, operator.activations) for operator, *calls in zip(self.metadata.operators, *traces, strict=True)
         ]
 
-    def _trace(self, batch: FloatArray, count: int) -> list[OperatorCall]:
+    def _trace(self, batch: list[Array], count: int) -> list[OperatorCall]:
         calls = []
         traced = self._run(self._engine.trace, batch)
         for operator, (name, inputs, outputs) in zip(self.metadata.operators, traced, strict=True):
@@ -192,45 +196,16 @@ class Engine:
             calls.append(OperatorCall(_short(name), cut, tuple(output[:count] for output in outputs)))
         return calls
 
-    def _run(self, method: Callable[[FloatArray], Result], batch: FloatArray) -> Result:
+    def _run(self, method: Callable[[Sequence[Array]], Result], batch: Sequence[Array]) -> Result:
         try:
             return method(batch)
         except _engine.EngineError as error:
             raise ModelFileError(f"{self.path} cannot be run: {error}") from error
 
-    def _check(self, images: npt.NDArray[np.float32]) -> FloatArray:
-        if not isinstance(images, np.ndarray):
-            raise TypeError(f"images must be a numpy array, got {type(images).__name__}")
-        if images.dtype != np.float32:
-            raise ValueError(f"images must be float32, got {images.dtype}: convert them with images.astype(np.float32)")
-        expected = self._input_shape[1:]
-        if images.ndim != len(self._input_shape) or images.shape[1:] != expected:
-            shape = ", ".join(["N", *map(str, expected)])
-            raise ValueError(f"images must be of shape [{shape}], got {list(images.shape)}")
-        if images.shape[0] == 0:
-            raise ValueError("images must hold at least one image, got an empty batch")
-        return images
-
-    def _batches(self, images: FloatArray) -> Iterator[tuple[FloatArray, int]]:
-        """Slices of at most the exported batch, in the program's memory order, and the number of images in each."""
-        size, order = self._input_shape[0], self._engine.input_dim_order
-        for start in range(0, images.shape[0], size):
-            part = images[start : start + size]
-            count = part.shape[0]
-            if count < size and not self.metadata.dynamic_batch:
-                part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), np.float32)])
-            yield _contiguous(part.transpose(order)), count
-
-
-def _contiguous(images: FloatArray) -> FloatArray:
-    """`np.ascontiguousarray`, four times as fast where few planes become pixels: it copies plane by plane."""
-    few_channels = 4
-    if images.ndim != 4 or images.shape[3] > few_channels or images.flags.c_contiguous:
-        return np.ascontiguousarray(images)
-    result = np.empty(images.shape, images.dtype)
-    for channel in range(images.shape[3]):
-        result[..., channel] = images[..., channel]
-    return result
+    def _batches(self, inputs: Sequence[object], named: Mapping[str, object]) -> Iterator[tuple[list[Array], int]]:
+        """The program's calls, and the number of images in each."""
+        arrays = bind(self.signature, inputs, named)
+        return slices(self.signature, arrays, self._orders, dynamic=self.metadata.dynamic_batch)
 
 
 _KERNEL = "kernel "

@@ -8,12 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from bittern.runtime.arguments import Array, bind
 from bittern.runtime.child_process import ended, run_in_process
-from bittern.runtime.engine import FloatArray, load
+from bittern.runtime.engine import load
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata
 
@@ -46,13 +45,16 @@ class IsolatedEngine:
                 done.stderr.strip().splitlines()[-1] if done.returncode == 1 else ended(done.returncode)
             )
         self.metadata = Metadata.from_json(done.stdout[:_MAX_METADATA])
+        self.signature = self.metadata.signature
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
-        """As `Engine.__call__`, images float32 ``[N, C, H, W]`` to the network's output ``[N, ...]``."""
+    def __call__(self, *inputs: Array, **named: Array) -> Any:
+        """As `Engine.__call__`."""
+        arrays = bind(self.signature, inputs, named)
         try:
-            return run_in_process(self.path, images, threads=self.threads, seconds=self._seconds).logits
+            results = run_in_process(self.path, arrays, threads=self.threads, seconds=self._seconds)
         except RuntimeError as error:
             raise self._refusal(str(error)) from error
+        return self.signature.nest(results.outputs)
 
     def _refusal(self, reason: str) -> ModelFileError:
         return ModelFileError(reason if str(self.path) in reason else f"{self.path}: {reason}")

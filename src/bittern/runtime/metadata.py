@@ -1,12 +1,13 @@
 """What a model file says about itself, in the program's constant method ``bittern_metadata`` (a JSON string)."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bittern._fields import Fields, parse_json, short
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.runtime.errors import ModelFileError
+from bittern.runtime.signature import Signature
 
 METADATA_METHOD = "bittern_metadata"
 METADATA_FORMAT = 1
@@ -34,10 +35,11 @@ class Metadata:
     """What a model file says about itself.
 
     Args:
-        input_shape: ``[N, C, H, W]`` as exported, like ``output_shape``. The program computes N images at a time, or
-            any number up to N if ``dynamic_batch``.
+        input_shape: ``[N, C, H, W]`` as exported, like ``output_shape``: of the first input, the first output. The
+            program computes N images at a time, or any number up to N if ``dynamic_batch``.
         operators: Bittern's only, in the order of execution.
         int8: float layers compute on 8-bit integers, rounded accordingly.
+        interface: the names, shapes and dtypes of all inputs and outputs; None where `Signature.single` says all.
     """
 
     bittern: str
@@ -50,12 +52,20 @@ class Metadata:
     operators: tuple[Operator, ...] = ()
     dynamic_batch: bool = False
     int8: bool = False
+    interface: Signature | None = None
+
+    @property
+    def signature(self) -> Signature:
+        """What the network takes and gives, whether the file states it or not."""
+        return self.interface or Signature.single(self.input_shape, self.output_shape)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; :meth:`from_json` reads it back."""
-        fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        # Files that use neither are the same as before these fields existed.
-        unused = {name for name in ("dynamic_batch", "int8") if not fields[name]}
+        fields: dict[str, Any] = json.loads(json.dumps(asdict(replace(self, interface=None))))
+        if self.interface is not None:
+            fields["interface"] = self.interface.to_json()
+        # Files that use none of them are the same as before these fields existed.
+        unused = {name for name in ("dynamic_batch", "int8", "interface") if not fields[name]}
         for entry in fields["operators"]:
             if not entry["flipped"]:
                 del entry["flipped"]
@@ -86,17 +96,23 @@ def _read(fields: Fields) -> Metadata:
         preprocessing = Preprocessing.from_json(fields.value("preprocessing"), "metadata: preprocessing")
         if (reason := preprocessing.why_not(input_shape)) is not None:
             raise ValueError(f"metadata: preprocessing: {reason}")
+    output_shape, interface = fields.sizes("output_shape"), None
+    if fields.has("interface"):
+        interface = Signature.read(fields.value("interface"), "metadata: interface")
+        if (interface.inputs[0].shape, interface.outputs[0].shape) != (input_shape, output_shape):
+            raise ValueError("metadata: input_shape and output_shape are not those of interface's first tensors")
     return Metadata(
         bittern=fields.text("bittern"),
         executorch=fields.text("executorch"),
         model=fields.text("model"),
         input_shape=input_shape,
-        output_shape=fields.sizes("output_shape"),
+        output_shape=output_shape,
         class_names=fields.texts("class_names") if fields.has("class_names") else None,
         preprocessing=preprocessing,
         operators=tuple(_operator(entry) for entry in fields.objects("operators")),
         dynamic_batch=fields.flag("dynamic_batch"),
         int8=fields.flag("int8"),
+        interface=interface,
     )
 
 

@@ -53,7 +53,7 @@ def run_demo(folder: Path, seed: int, steps: Steps, *, study: bool = False) -> D
         engine, twin_engine = load_engine(export.path), load_engine(twin_export.path)
         image = np.random.default_rng(0).standard_normal(engine.metadata.input_shape, np.float32)
         timings = interleaved({"binary": lambda: engine(image), "twin": lambda: twin_engine(image)}, rounds=_ROUNDS)
-        layers = layer_times(engine, image, runs=_ROUNDS)
+        layers = layer_times(engine, (image,), runs=_ROUNDS)
         step.note = " and ".join(seconds_text(timing.median) for timing in timings.values())
     return Demo(
         seed=seed,

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import fx
 
-from bittern.export.capture import dynamic_shapes
 from bittern.export.deployed import Deployed, operator_entry
 from bittern.export.errors import ExportError
 from bittern.export.executorch.memory_order import order_fallbacks, order_operands, remove_idle_copies
@@ -58,8 +57,7 @@ def lower(deployed: Deployed) -> Lowered:
 
         graph = deployed.graph.copy()
         order_operands(graph)
-        shapes = dynamic_shapes(captured.max_batch)
-        program = torch.export.export(graph.module, (captured.trace,), dynamic_shapes=shapes)
+        program = torch.export.export(graph.module, captured.trace, dynamic_shapes=captured.dynamic_shapes)
         edge = to_edge_transform_and_lower(
             program, [remove_idle_copies], partitioner=[XnnpackPartitioner()], compile_config=_config()
         )

@@ -14,25 +14,31 @@ Every output of every Bittern operator in the file is compared:
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from bittern import runtime
 from bittern.export.capture import Captured, capture, channels_last
 from bittern.export.deployed import Deployed
 from bittern.export.graph import operator_name
 from bittern.export.rewrite import rewrite
+from bittern.export.signature import Example, takes_by_position, tensors_of
 from bittern.export.verify.comparison import Comparison, ReferenceCall
 from bittern.export.verify.constants import other_constants
+from bittern.export.verify.inputs import tensors
 from bittern.export.verify.result import Verification
+from bittern.runtime.arguments import bind, count_of, rows_of
+from bittern.runtime.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from bittern.runtime import Engine, OperatorCall, Results
+    from bittern.runtime.arguments import Array
+    from bittern.runtime.child_process import Inputs
 
 _CHUNK = 64
 _CHUNK_VALUES = _CHUNK * 3 * 32 * 32
@@ -40,12 +46,13 @@ _CHUNK_VALUES = _CHUNK * 3 * 32 * 32
 
 
 def verify(
-    module: nn.Module, path: str | os.PathLike[str], images: np.ndarray, results: "Results | None" = None
+    module: nn.Module, path: str | os.PathLike[str], images: "Inputs", results: "Results | None" = None
 ) -> Verification:
     """Compares the file at ``path`` with ``module``, from which it was exported, on ``images``.
 
     Args:
-        images: float32 ``[N, C, H, W]``, preprocessed.
+        images: float32 ``[N, C, H, W]``, preprocessed; of a network of several inputs a tuple of arrays, or a dict by
+            their names.
         results: what the engine gave for these images elsewhere, with a trace (`bittern.runtime.run_in_process`). The
             engine runs here if it is None.
 
@@ -54,45 +61,65 @@ def verify(
         TypeError, ValueError: ``images`` is no numpy array, of another dtype or shape, or empty.
         ModelFileError: the file is damaged or no Bittern file.
     """
-    _check(images)
     engine = runtime.load(path)
-    card = engine.metadata
+    card, signature = engine.metadata, engine.signature
+    inputs = _given(signature, images)
     # A dynamic batch gives the nodes other names.
-    max_batch = card.input_shape[0] if card.dynamic_batch else None
-    captured = capture(module, torch.zeros(_chunk(images), *card.input_shape[1:]), max_batch)
+    max_batch = signature.batch if card.dynamic_batch else None
+    example = tensors(rows_of(signature, inputs, slice(_chunk(signature, inputs))))
+    captured = capture(module, _example(module, signature, example), max_batch)
     deployed = rewrite(captured) if card.int8 or captured.rounds else None
-    return compare(captured, deployed, engine, images, results)
+    return compare(captured, deployed, engine, inputs, results)
+
+
+def _given(signature: Signature, images: "Inputs") -> "tuple[Array, ...]":
+    """The arrays of a call, checked; one array alone as images."""
+    if signature.is_single and not isinstance(images, (Mapping, tuple, list)):
+        _check(images)
+    if isinstance(images, Mapping):
+        return bind(signature, (), images)
+    return bind(signature, images if isinstance(images, (tuple, list)) else (images,), {})
+
+
+def _example(module: nn.Module, signature: Signature, inputs: tuple[Tensor, ...]) -> Example:
+    """The example that gives the inputs their names again."""
+    names = [spec.name for spec in signature.inputs]
+    if len(inputs) == 1 or takes_by_position(module, names):
+        return inputs
+    return dict(zip(names, inputs, strict=True))
 
 
 def compare(
     captured: Captured,
     deployed: Deployed | None,
     engine: "Engine",
-    images: np.ndarray,
+    inputs: "Sequence[Array]",
     results: "Results | None" = None,
     *,
     chunk: int | None = None,
 ) -> Verification:
     """`verify` for a model that is captured already, and rewritten where constants are to be compared.
 
-    ``images`` are computed in batches of the captured one, or where it is dynamic of ``chunk``, by default `_CHUNK` at
+    ``inputs`` are computed in batches of the captured one, or where it is dynamic of ``chunk``, by default `_CHUNK` at
     most.
     """
-    operators = engine.metadata.operators
+    operators, signature = engine.metadata.operators, captured.signature
     if captured.max_batch is None:
-        chunk = captured.input_shape[0]
+        chunk = captured.batch
     elif chunk is None:
-        chunk = min(_chunk(images), captured.max_batch)
+        chunk = min(_chunk(signature, inputs), captured.max_batch)
     comparison = Comparison(captured, operators, chunk)
-    for start in range(0, len(images), chunk):
-        part = images[start : start + chunk]
+    for start in range(0, count_of(signature, inputs), chunk):
+        rows = slice(start, start + chunk)
+        part = rows_of(signature, inputs, rows)
         if results is None:
-            comparison.add(part, engine(part), engine.trace(part))
+            comparison.add(part, signature.flatten(engine(*part)), engine.trace(*part))
         else:
-            rows = slice(start, start + chunk)
+            outputs = [x[rows] if s.batched else x for s, x in zip(signature.outputs, results.outputs, strict=True)]
             calls = zip(results.calls, operators, strict=True)
-            comparison.add(part, results.logits[rows], [_cut(call, op.activations, rows) for call, op in calls])
-    other = None if deployed is None else other_constants(deployed, operators, engine.trace(images[:1]))
+            comparison.add(part, outputs, [_cut(call, op.activations, rows) for call, op in calls])
+    first = rows_of(signature, inputs, slice(1))
+    other = None if deployed is None else other_constants(deployed, operators, engine.trace(*first))
     result = comparison.result(runtime.isa() if results is None else results.isa, other)
     return replace(result, int8=engine.metadata.int8)
 
@@ -110,16 +137,18 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
         TypeError, ValueError: ``images`` is no numpy array, of another dtype, or empty.
     """
     _check(images)
-    chunk = _chunk(images)
+    whole = Signature((TensorSpec("images", images.shape),), (), None)
+    chunk = _chunk(whole, (images,))
     captured = capture(module, torch.zeros(chunk, *images.shape[1:]))
-    deployed = rewrite(captured)
+    deployed, signature = rewrite(captured), captured.signature
     comparison = Comparison(captured, deployed.operators, chunk)
     for start in range(0, len(images), chunk):
         part = images[start : start + chunk]
         program = _Calls(deployed.graph.module, len(part))
         with torch.no_grad():
-            logits = program.run(channels_last(comparison.filled(part)))[: len(part)]
-        comparison.add(part, logits.numpy(), program.calls)
+            outputs = tensors_of(program.run(*map(channels_last, comparison.filled((part,)))))
+        cut = [x[: len(part)] if s.batched else x for s, x in zip(signature.outputs, outputs, strict=True)]
+        comparison.add((part,), [output.numpy() for output in cut], program.calls)
     return comparison.result("reference")
 
 
@@ -132,9 +161,9 @@ def _check(images: object) -> None:
         raise ValueError(f"images must hold at least one image, got shape {list(images.shape)}")
 
 
-def _chunk(images: np.ndarray) -> int:
-    size: int = images[0].size
-    return max(1, min(_CHUNK, len(images), _CHUNK_VALUES // size))
+def _chunk(signature: Signature, inputs: "Sequence[Array]") -> int:
+    size: int = sum(x[0].size for spec, x in zip(signature.inputs, inputs, strict=True) if spec.batched)
+    return max(1, min(_CHUNK, count_of(signature, inputs), _CHUNK_VALUES // max(1, size)))
 
 
 def _cut(call: "OperatorCall", activations: Sequence[int], rows: slice) -> "OperatorCall":

@@ -13,11 +13,17 @@ import bittern.ops  # noqa: F401  registers the operators
 from bittern.export.capture import Captured
 from bittern.export.errors import ExportError
 from bittern.export.passes.signs import BINARIZE, holds_signs
-from bittern.export.refusals import first_line
+from bittern.export.refusals import first_line, shapes_of
+from bittern.export.signature import output_nodes, tensors_of
+from bittern.export.verify import ties
 from bittern.export.verify.decisions import decisions, turned
+from bittern.export.verify.differences import difference, largest_of
+from bittern.export.verify.inputs import tensors
+from bittern.export.verify.outputs import OutputComparison
 from bittern.export.verify.result import MARGIN, LayerCheck, Verification, Where
 from bittern.export.verify.rounding import Interpreter
 from bittern.ops import layout
+from bittern.runtime.arguments import count_of
 from bittern.runtime.metadata import Operator
 
 if TYPE_CHECKING:
@@ -59,7 +65,7 @@ class Comparison:
     """
 
     def __init__(self, captured: Captured, operators: Sequence[Operator], batch: int) -> None:
-        self.input_shape = (batch, *captured.input_shape[1:])
+        self.signature, self.batch = captured.signature, batch
         self.model = captured.module
         self.fixed = captured.max_batch is None
         self.module = captured.graph.module
@@ -74,67 +80,94 @@ class Comparison:
                 if name not in self.nodes:
                     raise ExportError(f"the file was not exported from this model, which has no node {name}")
                 self.compared |= {name, *_binarized(self.nodes[name])}
+        self.outputs = [
+            OutputComparison(node, spec.dtype, spec.batched)
+            for node, spec in zip(output_nodes(captured.graph), self.signature.outputs, strict=True)
+        ]
+        self.compared |= {name for output in self.outputs if not output.is_float for name in ties.read_by(output.node)}
         self.layers: dict[tuple[int, int], dict[str, Any]] = {}
-        self.logit_margin = self.capture_margin = 0.0
+        self.capture_margin = 0.0
         self.images = 0
-        self.logits: list[np.ndarray] = []
-        self.model_logits: list[np.ndarray] = []
 
-    def filled(self, images: np.ndarray) -> Tensor:
-        """``images``, filled up with zeros to a whole chunk if the batch is fixed."""
-        result = torch.zeros(self.input_shape if self.fixed else images.shape)
-        result[: len(images)] = torch.from_numpy(np.ascontiguousarray(images))
-        return result
+    def filled(self, inputs: Sequence[np.ndarray]) -> tuple[Tensor, ...]:
+        """``inputs``, filled up with zeros to a whole chunk if the batch is fixed."""
+        result = []
+        for spec, given in zip(self.signature.inputs, tensors(inputs), strict=True):
+            if self.fixed and spec.batched:
+                filled = given.new_zeros((self.batch, *given.shape[1:]))
+                filled[: len(given)] = given
+                result.append(filled)
+            else:
+                result.append(given)
+        return tuple(result)
 
-    def add(self, images: np.ndarray, logits: np.ndarray, calls: "Sequence[OperatorCall | ReferenceCall]") -> None:
-        """One chunk of images, and the engine's logits and calls on it; calls without inputs are the reference's."""
+    def add(
+        self,
+        inputs: Sequence[np.ndarray],
+        outputs: Sequence[np.ndarray],
+        calls: "Sequence[OperatorCall | ReferenceCall]",
+    ) -> None:
+        """One chunk of images, and the engine's outputs and calls on it; calls without inputs are the reference's."""
         if [call.name for call in calls] != [operator.op for operator in self.operators]:
             raise ExportError(
                 "the engine called other operators than the file's metadata lists: export the model again"
             )
-        count = len(images)
+        count = count_of(self.signature, inputs)
         model = _Values(self.module, self.compared)
-        filled = self.filled(images)
+        filled = self.filled(inputs)
         with torch.no_grad():
-            graph_logits = model.run(filled)[:count]
-        model_logits, diverged = self._of_the_module(filled, graph_logits)
-        if tuple(model_logits.shape) != logits.shape:
-            raise ExportError(
-                f"the file gives {list(logits.shape)}, this model {list(model_logits.shape)}: not its file"
-            )
-        self.logits.append(logits)
-        self.model_logits.append(model_logits.numpy())
+            of_the_graph = self._cut(tensors_of(model.run(*filled)), count)
+        expected, diverged = self._of_the_module(filled, of_the_graph, count)
+        actual = tensors(outputs)
+        if [x.shape for x in expected] != [x.shape for x in actual]:
+            raise ExportError(f"the file gives {shapes_of(actual)}, this model {shapes_of(expected)}: not its file")
         for index, (operator, call) in enumerate(zip(self.operators, calls, strict=True)):
-            expected = getattr(torch.ops.bittern, operator.op)(*map(_tensor, call.inputs)) if call.inputs else None
-            references = expected if isinstance(expected, tuple) else (expected,) * len(call.outputs)
-            for position, (actual, reference) in enumerate(zip(map(_tensor, call.outputs), references, strict=True)):
+            given = getattr(torch.ops.bittern, operator.op)(*map(_tensor, call.inputs)) if call.inputs else None
+            references = given if isinstance(given, tuple) else (given,) * len(call.outputs)
+            for position, (output, reference) in enumerate(zip(map(_tensor, call.outputs), references, strict=True)):
                 row = self.layers.setdefault(
                     (index, position),
-                    {"values": 0, "reference_differences": 0, "margin": 0.0, "output": _kind(actual)},
+                    {"values": 0, "reference_differences": 0, "margin": 0.0, "output": _kind(output)},
                 )
-                row["values"] += actual.numel() * (layout.WORD_BITS if actual.dtype == torch.int32 else 1)
+                row["values"] += output.numel() * (layout.WORD_BITS if output.dtype == torch.int32 else 1)
                 if reference is not None:
-                    self._compare_reference(row, actual, reference)
+                    self._compare_reference(row, output, reference)
                 if (name := operator.outputs[position]) is not None:
-                    self._compare_model(row, actual, name, model.values, diverged)
-        _, share, _ = difference(torch.from_numpy(logits)[~diverged], model_logits[~diverged])
-        self.logit_margin = max(self.logit_margin, share)
+                    self._compare_model(row, output, name, model.values, diverged)
+        # What an integer decides may change the floats of its image.
+        for output, ours, theirs in sorted(
+            zip(self.outputs, actual, expected, strict=True), key=lambda each: each[0].is_float
+        ):
+            output.add(ours, theirs, model.values, diverged)
         self.images += count
 
-    def _of_the_module(self, filled: Tensor, graph_logits: Tensor) -> tuple[Tensor, Tensor]:
+    def _cut(self, outputs: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+        """The first ``count`` images of the outputs."""
+        return tuple(x[:count] if s.batched else x for s, x in zip(self.signature.outputs, outputs, strict=True))
+
+    def _of_the_module(
+        self, filled: Sequence[Tensor], of_the_graph: Sequence[Tensor], count: int
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         """The module's own results, and the images in which the captured graph decides otherwise by rounding errors."""
-        count, images = len(graph_logits), filled.contiguous()
-        model_logits = run_module(self.model, images)[:count]
+        inputs = [x.contiguous() for x in filled]
+        results = run_module(self.model, inputs)
         diverged = torch.zeros(count, dtype=torch.bool)
-        if graph_logits.shape != model_logits.shape:
+        if len(results) != len(of_the_graph) or any(
+            spec.batched and x.dim() == 0 for spec, x in zip(self.signature.outputs, results, strict=False)
+        ):
+            raise ExportError(f"{type(self.model).__name__} returns no tensor of images for {shapes_of(inputs)}")
+        expected = self._cut(results, count)
+        pairs = list(zip(of_the_graph, expected, self.signature.outputs, strict=True))
+        if any(ours.shape != theirs.shape for ours, theirs, _ in pairs):
             self.capture_margin = float("inf")
-            return model_logits, diverged
-        if difference(graph_logits, model_logits)[1] > MARGIN:
-            ours = decisions(lambda: _Values(self.module, set()).run(filled))
-            diverged = turned(ours, decisions(lambda: run_module(self.model, images)), count)
-        _, share, _ = difference(graph_logits[~diverged], model_logits[~diverged])
-        self.capture_margin = max(self.capture_margin, share)
-        return model_logits, diverged
+            return expected, diverged
+        if any(difference(ours, theirs)[1] > MARGIN for ours, theirs, _ in pairs):
+            decided = decisions(lambda: _Values(self.module, set()).run(*filled))
+            diverged = turned(decided, decisions(lambda: run_module(self.model, inputs)), count)
+        for ours, theirs, spec in pairs:
+            same = ~diverged if spec.batched else slice(None)
+            self.capture_margin = max(self.capture_margin, difference(ours[same], theirs[same])[1])
+        return expected, diverged
 
     def _compare_reference(self, row: dict[str, Any], actual: Tensor, reference: Tensor) -> None:
         if actual.shape != reference.shape or actual.dtype != reference.dtype:
@@ -190,7 +223,7 @@ class Comparison:
         """
         before = self._before(self.nodes[name], values)[: len(different)]
         before = _like_an_image(before, different).movedim(channel_dim, -1).abs()
-        return (before / _largest(before)).nan_to_num(nan=float("inf"), posinf=float("inf"))
+        return (before / largest_of(before)).nan_to_num(nan=float("inf"), posinf=float("inf"))
 
     def _before(self, node: fx.Node, values: dict[str, Any]) -> Tensor:
         """What ``node``, which holds signs, would hold without any `binarize` in front of it."""
@@ -210,41 +243,43 @@ class Comparison:
 
     def result(self, isa: str, other_constants: Sequence[tuple[str, ...]] | None = None) -> Verification:
         """``other_constants``: for each operator, as of `other_constants`."""
-        logits, model_logits = np.concatenate(self.logits), np.concatenate(self.model_logits)
         layers = []
+        outputs = [output.result(spec.name) for output, spec in zip(self.outputs, self.signature.outputs, strict=True)]
+        classes = self.outputs[0].classes() if self.signature.structure == 0 else ((), ())
         for (index, _), row in sorted(self.layers.items()):
             operator = self.operators[index]
             other = other_constants[index] if other_constants is not None else ()
             layers.append(LayerCheck(operator.path, operator.op, other_constants=other, **row))
         return Verification(
             isa=isa,
-            images=len(logits),
+            images=self.images,
             layers=tuple(layers),
-            predictions=_classes(logits),
-            model_predictions=_classes(model_logits),
-            logit_margin=self.logit_margin,
+            predictions=classes[0],
+            model_predictions=classes[1],
+            logit_margin=max(output.margin for output in outputs),
             capture_margin=self.capture_margin,
-            largest_logit_difference=difference(torch.from_numpy(logits), torch.from_numpy(model_logits))[0],
+            largest_logit_difference=max(output.largest_difference for output in outputs),
             steps=self.steps,
+            outputs=tuple(outputs),
         )
 
 
-def run_module(module: nn.Module, images: Tensor) -> Tensor:
-    """The result of a trained module for ``images``.
+def run_module(module: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The flat list of results of a trained module.
 
     Raises:
-        ExportError: it fails for so many, or returns something else than a tensor.
+        ExportError: it fails for so many, or returns something else than tensors.
     """
     try:
         with torch.no_grad():
-            result = module(images.clone())
+            results = tensors_of(module(*(x.clone() for x in inputs)))
     except Exception as error:
         raise ExportError(
-            f"{type(module).__name__} fails for an input of shape {list(images.shape)}: {first_line(error)}"
+            f"{type(module).__name__} fails for an input of shape {shapes_of(inputs)}: {first_line(error)}"
         ) from error
-    if not isinstance(result, Tensor) or result.dim() == 0:
-        raise ExportError(f"{type(module).__name__} returns no tensor of images for shape {list(images.shape)}")
-    return result.detach()
+    if not all(isinstance(result, Tensor) for result in results):
+        raise ExportError(f"{type(module).__name__} returns no tensor for shape {shapes_of(inputs)}")
+    return tuple(result.detach() for result in results)
 
 
 def _binarized(node: fx.Node) -> set[str]:
@@ -261,31 +296,6 @@ def _like_an_image(value: Tensor, actual: Tensor) -> Tensor:
 
 def _kind(output: Tensor) -> str:
     return "bits" if output.dtype == torch.int32 else "float"
-
-
-def difference(actual: Tensor, expected: Tensor) -> tuple[float, float, Tensor | None]:
-    """The largest difference of two tensors, its share of the largest finite value, and all differences.
-
-    0 for no values, for equal infinities and for NaN in both; infinity for NaN or infinity in one of them. None for the
-    differences if there are none.
-    """
-    if actual.numel() == 0:
-        return 0.0, 0.0, None
-    equal = (actual == expected) | (actual.isnan() & expected.isnan())
-    differences = (actual - expected).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
-    differences = torch.where(equal, 0.0, differences)
-    largest = differences.max().item()
-    return largest, largest / _largest(expected), differences if largest > 0 else None
-
-
-def _largest(values: Tensor) -> float:
-    """The largest finite magnitude; never 0."""
-    return max(values.abs().nan_to_num(nan=0.0, posinf=0.0).max().item(), torch.finfo(torch.float32).tiny)
-
-
-def _classes(logits: np.ndarray) -> tuple[int, ...]:
-    """The class of each image; empty where the network gives no row of logits for each image."""
-    return tuple(int(i) for i in logits.argmax(1)) if logits.ndim == 2 else ()
 
 
 def _tensor(value: Any) -> Any:

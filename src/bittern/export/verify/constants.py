@@ -13,7 +13,7 @@ from torch import Tensor, fx
 
 from bittern.export.deployed import Deployed
 from bittern.export.graph import Provenance, arguments, operator_name
-from bittern.export.verify.comparison import difference
+from bittern.export.verify.differences import difference
 from bittern.export.verify.result import MARGIN
 from bittern.runtime.metadata import Operator
 

@@ -40,10 +40,13 @@ where sums are large, and tiny values where what is added to a divisor decides.
 """
 
 
-def images(kind: str, count: int, shape: _Shape) -> np.ndarray:
-    """``count`` images of one kind, float32 ``[count, *shape]``; the first ones are the same for every count."""
-    place = list(KINDS).index(kind)
-    made = [KINDS[kind](np.random.default_rng([place, i]), shape, i) for i in range(count)]
+def images(kind: str, count: int, shape: _Shape, position: int = 0) -> np.ndarray:
+    """``count`` images of one kind, float32 ``[count, *shape]``; the first ones are the same for every count.
+
+    ``position``: of the input; several do not get the same.
+    """
+    seed = [list(KINDS).index(kind), *([position] if position else [])]
+    made = [KINDS[kind](np.random.default_rng([*seed, i]), shape, i) for i in range(count)]
     return np.stack(made).astype(np.float32)
 
 

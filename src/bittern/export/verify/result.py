@@ -62,12 +62,35 @@ class LayerCheck:
 
 
 @dataclass(frozen=True)
+class OutputCheck:
+    """One output of the network, over all images.
+
+    Args:
+        margin: the largest difference, as a share of the largest value, of images without a differing bit; of integers
+            how far the values lie apart between which they decide, infinity where they decide between none.
+        differences: how many integers differ from the model's; None for floats.
+        largest_difference: of floats, of all images, in their own unit.
+    """
+
+    name: str
+    dtype: str
+    margin: float = 0.0
+    differences: int | None = None
+    largest_difference: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """No difference that rounding does not explain."""
+        return self.margin <= MARGIN
+
+
+@dataclass(frozen=True)
 class Verification:
     """Result of :func:`verify`. ``predictions`` and ``model_predictions`` are the classes per image,
-    none where the network gives no row of logits for each image.
+    none where the network gives anything else than a row of logits for each image.
 
-    ``isa``: the instruction set of the engine, or "reference" if the references ran in its place. ``logit_margin``: the
-    largest difference of the logits of images without a differing bit, as a share of the largest. ``capture_margin``:
+    ``isa``: the instruction set of the engine, or "reference" if the references ran in its place. ``outputs``: one by
+    one; ``logit_margin``: the largest of their margins. ``capture_margin``:
     likewise, of the graph that torch captured from the module itself; large where the module branches on what torch
     takes for fixed, such as a batch of 1. ``int8``: float
     layers of the file are rounded to 8 bits, so no margin is expected of them. ``steps``: the network itself rounds
@@ -84,6 +107,7 @@ class Verification:
     capture_margin: float = 0.0
     int8: bool = False
     steps: bool = False
+    outputs: tuple[OutputCheck, ...] = ()
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "failed"
@@ -140,5 +164,6 @@ class Verification:
             "largest_logit_difference": self.largest_logit_difference,
             "reference_differences": self.reference_differences,
             "model_differences": self.model_differences,
+            "outputs": [{**asdict(output), "passed": output.passed} for output in self.outputs],
             "layers": [{**asdict(layer), "passed": self.layer_passed(layer)} for layer in self.layers],
         }

@@ -1,11 +1,13 @@
 """How far rounding errors may move the results of a network: it runs again with every number rounded otherwise."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from bittern.export.capture import Captured
+from bittern.export.signature import tensors_of
 from bittern.export.verify.decisions import decides
 
 _VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
@@ -36,9 +38,10 @@ class _Rounded(Interpreter):
         return result * (1 + _STEP * torch.randn(result.shape, generator=self._random))
 
 
-def rounding_error(captured: Captured, images: Tensor) -> float:
-    """The furthest that a result moves when all numbers on the way to it are rounded otherwise, in several ways."""
+def rounding_error(captured: Captured, inputs: Sequence[Tensor]) -> float:
+    """The furthest that a float result moves where all numbers on the way to it are rounded otherwise."""
     with torch.no_grad():
-        expected = Interpreter(captured.graph.module).run(images)
-        others = (_Rounded(captured.graph.module, seed).run(images) for seed in range(_RUNS))
-        return max(float((other - expected).abs().max()) for other in others)
+        expected = tensors_of(Interpreter(captured.graph.module).run(*inputs))
+        others = [tensors_of(_Rounded(captured.graph.module, seed).run(*inputs)) for seed in range(_RUNS)]
+    pairs = [pair for other in others for pair in zip(other, expected, strict=True) if pair[0].is_floating_point()]
+    return max((float((a - b).abs().max()) for a, b in pairs if a.numel()), default=0.0)

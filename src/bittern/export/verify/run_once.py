@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bittern import runtime
 from bittern.export.capture import Captured
@@ -23,14 +23,17 @@ from bittern.export.explain import Explanation
 from bittern.export.verify import compare
 from bittern.export.verify.blame import Build, first_fault
 from bittern.export.verify.comparison import run_module
-from bittern.export.verify.corpus import CONSTANT, KINDS, NORMAL, PIXELS, TINY, ZEROS, images, mixed
+from bittern.export.verify.corpus import CONSTANT, NORMAL, PIXELS, TINY, ZEROS
+from bittern.export.verify.inputs import Arrays, call, kinds_of, mixed, tensors
 from bittern.export.verify.result import MARGIN
 from bittern.export.verify.rounding import rounding_error
+from bittern.runtime.arguments import rows_of
+from bittern.runtime.signature import TensorSpec
 
 _MAX_CHARACTERS = 300  # of the engine's message
-_AMPLIFIED = 4
+AMPLIFIED = 4
 """How much further rounding may move the engine's result than it moves the module's, in which it occurs less often."""
-_ILL_CONDITIONED = (CONSTANT, ZEROS, PIXELS, TINY)
+ILL_CONDITIONED = (CONSTANT, ZEROS, PIXELS, TINY)
 """Kinds of images on which networks may cancel everything but rounding errors, as where they divide by a variance."""
 _INT8_IMAGES = 8
 
@@ -88,31 +91,38 @@ def check_program(
 def _check(path: Path, deployed: Deployed) -> list[str]:
     captured = deployed.captured
     sizes = _sizes(captured)
-    calls = [mixed(size, captured.input_shape[1:]) for size in sizes]
-    logits = _run(path, np.concatenate([call for call, _ in calls]), sizes).logits
-    parts = np.split(logits, np.cumsum(sizes)[:-1])
+    calls = [mixed(captured, size) for size in sizes]
+    whole = _joined(captured.signature.inputs, [inputs for inputs, _ in calls])
+    outputs, ends = _run(path, whole, sizes).outputs, np.cumsum(sizes)
     suspects = [
         (kind, size)
-        for size, (batch, kinds), part in zip(sizes, calls, parts, strict=True)
-        for kind in _unequal(captured.module, batch, kinds, part)
+        for size, end, (inputs, kinds) in zip(sizes, ends, calls, strict=True)
+        for kind in _unequal(captured, inputs, kinds, _rows(captured.signature.outputs, outputs, end - size, end))
     ]
     for kind, size in suspects:
         _check_closely(path, deployed, kind, size)
     mixes = bool(suspects) and captured.max_batch is None and _mixes(captured)
-    return [_MIXES.format(captured.input_shape[0])] if mixes else []
+    return [_MIXES.format(captured.batch)] if mixes else []
 
 
 def _mixes(captured: Captured) -> bool:
     """Whether every image gets another result beside others than alone."""
-    batch = torch.from_numpy(images(NORMAL, max(2, captured.input_shape[0]), captured.input_shape[1:]))
+    signature, count = captured.signature, max(2, captured.batch)
+    batch = tensors(call(captured, NORMAL, count))
+    places = [place for place, spec in enumerate(signature.outputs) if spec.batched]
     try:
-        together, alone = run_module(captured.module, batch), [run_module(captured.module, x[None]) for x in batch]
+        together = run_module(captured.module, batch)
+        alone = [run_module(captured.module, rows_of(signature, batch, slice(i, i + 1))) for i in range(count)]
     except ExportError:
         return False  # it takes batches of one size only
-    if any(x.shape[1:] != together.shape[1:] for x in alone):
+    if any(x[place].shape[1:] != together[place].shape[1:] for x in alone for place in places):
         return True
-    differences = (together - torch.cat(alone)).abs().flatten(1).amax(1)
-    return bool((differences > MARGIN * together.abs().max()).all())
+    for place in places:
+        joined, of_each = together[place].double(), torch.cat([x[place] for x in alone]).double()
+        differences = (joined - of_each).abs().flatten(1).amax(1) if joined.dim() > 1 else (joined - of_each).abs()
+        if bool((differences > MARGIN * joined.abs().max()).all()):
+            return True
+    return False
 
 
 _MIXES = (
@@ -123,38 +133,58 @@ _MIXES = (
 
 def _sizes(captured: Captured) -> list[int]:
     """How many images each call of the engine gets."""
-    largest = captured.input_shape[0]
+    largest, kinds = captured.batch, len(kinds_of(captured))
     if captured.max_batch is None or captured.max_batch == 1:
-        return [len(KINDS)] if largest == 1 else [1, max(largest, len(KINDS))]
-    return [1, 2, max(largest, len(KINDS))]
+        return [kinds] if largest == 1 else [1, max(largest, kinds)]
+    return [1, 2, max(largest, kinds)]
 
 
-def _run(path: Path, batch: np.ndarray, sizes: Sequence[int], *, trace: bool = False) -> runtime.Results:
+def _joined(specs: Sequence[TensorSpec], calls: Sequence[Arrays]) -> Arrays:
+    """One call in place of several."""
+    return tuple(np.concatenate(x) if s.batched else x[0] for s, x in zip(specs, zip(*calls, strict=True), strict=True))
+
+
+def _rows(specs: Sequence[TensorSpec], arrays: Arrays, start: int, end: int) -> Arrays:
+    return tuple(x[start:end] if s.batched else x for s, x in zip(specs, arrays, strict=True))
+
+
+def _run(path: Path, inputs: Arrays, sizes: Sequence[int], *, trace: bool = False) -> runtime.Results:
     try:
-        return runtime.run_in_process(path, batch, trace=trace, batches=sizes)
+        return runtime.run_in_process(path, inputs, trace=trace, batches=sizes)
     except RuntimeError as error:
         raise _CannotRunError(str(error)) from error
 
 
-def _unequal(module: nn.Module, batch: np.ndarray, kinds: Sequence[str], logits: np.ndarray) -> list[str]:
+def _unequal(captured: Captured, inputs: Arrays, kinds: Sequence[str], outputs: Arrays) -> list[str]:
     """The kinds of images whose results are not the module's; the module computes at most two of each kind."""
-    rows = sorted({*range(min(len(batch), len(KINDS))), *range(max(0, len(batch) - len(KINDS)), len(batch))})
+    signature, number = captured.signature, len(kinds_of(captured))
+    rows = sorted({*range(min(len(kinds), number)), *range(max(0, len(kinds) - number), len(kinds))})
     everything = list(dict.fromkeys(kinds))
+    some = rows_of(signature, inputs, rows)
     try:
-        expected = run_module(module, torch.from_numpy(batch[rows])).numpy()
+        results = [x.numpy() for x in run_module(captured.module, tensors(some))]
     except ExportError:
         return everything  # it takes no other batch than the one that it was captured for
-    if expected.shape != (len(rows), *logits.shape[1:]):
-        return everything
-    found = []
-    usual = max((_largest(expected[i]) for i, row in enumerate(rows) if kinds[row] == NORMAL), default=0.0)
-    for i, row in enumerate(rows):
-        if not np.isfinite(expected[i]).all():
+    found: list[str] = []
+    for spec, expected, output in zip(signature.outputs, results, outputs, strict=True):
+        actual = output[rows] if spec.batched else output
+        if expected.shape != actual.shape:
+            return everything
+        if not spec.batched:
+            found += [] if _close(actual, expected, _largest(expected)) else everything
             continue
-        close = np.abs(logits[row] - expected[i]) <= MARGIN * max(_largest(expected[i]), usual)
-        if not close.all():
-            found.append(kinds[row])
+        usual = max((_largest(expected[i]) for i, row in enumerate(rows) if kinds[row] == NORMAL), default=0.0)
+        for i, row in enumerate(rows):
+            if not _close(actual[i], expected[i], max(_largest(expected[i]), usual)):
+                found.append(kinds[row])
     return list(dict.fromkeys(found))
+
+
+def _close(actual: np.ndarray, expected: np.ndarray, scale: float) -> bool:
+    """Whether results agree; those that are not finite in the module say nothing."""
+    if expected.dtype != np.float32:
+        return bool(np.array_equal(actual, expected))
+    return not np.isfinite(expected).all() or bool((np.abs(actual - expected) <= MARGIN * scale).all())
 
 
 def _largest(values: np.ndarray) -> float:
@@ -168,41 +198,46 @@ def _check_closely(path: Path, deployed: Deployed, kind: str, size: int) -> None
         _DifferenceError: they do not agree.
     """
     captured = deployed.captured
-    count = captured.input_shape[0] if captured.max_batch is None else min(size, captured.max_batch)
-    batch = images(kind, count, captured.input_shape[1:])
-    results = _run(path, batch, [count], trace=True)
-    expected = run_module(captured.module, torch.from_numpy(batch))
-    if tuple(expected.shape) != results.logits.shape:
+    count = captured.batch if captured.max_batch is None else min(size, captured.max_batch)
+    inputs = call(captured, kind, count)
+    results = _run(path, inputs, [count], trace=True)
+    expected = run_module(captured.module, tensors(inputs))
+    if [tuple(x.shape) for x in expected] != [x.shape for x in results.outputs]:
         raise _DifferenceError(kind, count, float("inf"), True)
-    if not bool(expected.isfinite().all()):
+    if not all(bool(x.isfinite().all()) for x in expected):
         return
     if not captured.rounds:  # then kernels are not in question
-        results = replace(results, calls=tuple(replace(call, inputs=()) for call in results.calls))
-    found = compare(captured, deployed if captured.rounds else None, runtime.load(path), batch, results, chunk=count)
+        results = replace(results, calls=tuple(replace(each, inputs=()) for each in results.calls))
+    found = compare(captured, deployed if captured.rounds else None, runtime.load(path), inputs, results, chunk=count)
     # Nothing but rounding errors may be left of a result.
-    may_cancel = kind in _ILL_CONDITIONED and not found.passed
-    error = rounding_error(captured, torch.from_numpy(batch)) if may_cancel else 0.0
-    if not found.passed and not found.largest_logit_difference <= _AMPLIFIED * error:
-        difference = np.abs(results.logits - expected.numpy()).max()
-        raise _DifferenceError(kind, count, float(difference), found.capture_margin > MARGIN)
+    may_cancel = kind in ILL_CONDITIONED and not found.passed
+    error = rounding_error(captured, tensors(inputs)) if may_cancel else 0.0
+    if not found.passed and not found.largest_logit_difference <= AMPLIFIED * error:
+        differences = (
+            np.abs(x.astype(np.float64) - y.numpy()).max() for x, y in zip(results.outputs, expected, strict=True)
+        )
+        raise _DifferenceError(kind, count, float(max(differences)), found.capture_margin > MARGIN)
 
 
 def _check_int8(path: Path, captured: Captured, calibration: Tensor | None) -> None:
-    shape = captured.input_shape[1:]
-    given = images(NORMAL, _INT8_IMAGES, shape) if calibration is None else calibration[:_INT8_IMAGES].numpy()
-    actual = _run(path, given, [len(given)]).logits
+    images = call(captured, NORMAL, _INT8_IMAGES) if calibration is None else (calibration[:_INT8_IMAGES].numpy(),)
+    count = len(images[0])
+    outputs = _run(path, images, [count]).outputs
     try:
-        expected = run_module(captured.module, torch.from_numpy(given)).numpy()
+        results = [x.numpy() for x in run_module(captured.module, tensors(images))]
     except ExportError:
         return
-    with np.errstate(all="ignore"):
-        error, length = np.linalg.norm(actual - expected), np.linalg.norm(expected)
-    if np.isfinite(length) and not error <= 2 * length:
-        raise _DifferenceError("calibration", len(given), float(np.abs(actual - expected).max()), False)
+    for spec, actual, expected in zip(captured.signature.outputs, outputs, results, strict=True):
+        if spec.dtype != "float32":
+            continue
+        with np.errstate(all="ignore"):
+            error, length = np.linalg.norm(actual - expected), np.linalg.norm(expected)
+        if np.isfinite(length) and not error <= 2 * length:
+            raise _DifferenceError("calibration", count, float(np.abs(actual - expected).max()), False)
 
 
-def _example(captured: Captured) -> np.ndarray:
-    return images(NORMAL, captured.input_shape[0], captured.input_shape[1:])
+def _example(captured: Captured) -> Arrays:
+    return call(captured, NORMAL, captured.batch)
 
 
 def _unable(explanation: Explanation, message: str) -> str:

@@ -88,7 +88,7 @@ def _permuted(node: object, axes: list[int]) -> fx.Node | None:
 
 
 def _fits(node: fx.Node, parts: tuple[fx.Node, ...], sw: int) -> bool:
-    if not parts or len({shape(part) for part in parts}) != 1 or len(shape(parts[0])) != 4:
+    if not parts or any(shape(part)[1:] != shape(parts[0])[1:] for part in parts) or len(shape(parts[0])) != 4:
         return False
     channels, height, width = shape(parts[0])[1:]
     return shape(node)[1:] == (channels, len(parts) // sw * height, sw * width)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `bittern train` or `bittern import`.")],
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="The model file exported from it.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pte|FOLDER", help="What was exported from it.")],
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Folder of the run's data set, if it needs one.")
     ] = None,
@@ -37,13 +37,14 @@ def command(
     rounding explains.
     """
     from bittern.export import verify
+    from bittern.export.c import verify_folder
     from bittern.train import load_run
 
     if random is not None and data is not None:
         raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
     trained = load_run(run)
     inputs = _test_images(trained, data, images) if random is None else _noise(trained, random, seed)
-    result = verify(trained.model, model, inputs)
+    result = verify_folder(trained.model, model, inputs) if model.is_dir() else verify(trained.model, model, inputs)
     if json:
         what = {"random": random, "seed": seed} if random is not None else {"dataset": trained.info.dataset}
         print_json({"run": str(run), "model": str(model), **what, **result.to_json()})

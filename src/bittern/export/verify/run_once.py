@@ -32,7 +32,7 @@ _ROUNDING = 2.0**-20
 """Sixteen units in the last place, by which inputs and weights are moved to see what rounding may do to a result."""
 _AMPLIFIED = 4
 """How much further rounding may move the engine's result than it moves the module's, in which it occurs less often."""
-_ILL_CONDITIONED = (CONSTANT, ZEROS, PIXELS)
+ILL_CONDITIONED = (CONSTANT, ZEROS, PIXELS)
 """Kinds of images on which networks may cancel everything but rounding errors, as where they divide by a variance."""
 _INT8_IMAGES = 8
 
@@ -181,12 +181,12 @@ def _check_closely(path: Path, deployed: Deployed, kind: str, size: int) -> None
     if not captured.rounds:  # then kernels are not in question
         results = replace(results, calls=tuple(replace(call, inputs=()) for call in results.calls))
     found = compare(captured, deployed if captured.rounds else None, runtime.load(path), batch, results, chunk=count)
-    if not found.passed and not (kind in _ILL_CONDITIONED and _is_rounding(captured.module, batch, expected, found)):
+    if not found.passed and not (kind in ILL_CONDITIONED and is_rounding(captured.module, batch, expected, found)):
         difference = np.abs(results.logits - expected.numpy()).max()
         raise _DifferenceError(kind, count, float(difference), found.capture_margin > MARGIN)
 
 
-def _is_rounding(module: nn.Module, batch: np.ndarray, expected: Tensor, found: Verification) -> bool:
+def is_rounding(module: nn.Module, batch: np.ndarray, expected: Tensor, found: Verification) -> bool:
     """Whether the module's own result moves as far where its input and its weights are rounded otherwise."""
     random = torch.Generator().manual_seed(0)
 

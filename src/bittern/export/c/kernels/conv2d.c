@@ -1,0 +1,102 @@
+/* Convolution of bits with bits: the words of a window are gathered once and compared with every filter. */
+#include "bittern_kernels.h"
+#include "count.h"
+#include "epilogue.h"
+#include "window.h"
+
+/* Ones at bits [from, to) of a word, of which any may lie outside it. */
+static uint32_t bit_range(int32_t from, int32_t to) {
+  const uint32_t below = from <= 0 ? 0u : from >= 32 ? 0xffffffffu : (1u << from) - 1u;
+  const uint32_t up_to = to <= 0 ? 0u : to >= 32 ? 0xffffffffu : (1u << to) - 1u;
+  return up_to & ~below;
+}
+
+/* What the filters of one group see at one pixel. */
+typedef struct {
+  uint32_t *window, *mask; /* [taps][tap_words] */
+  int32_t taps;            /* that count */
+  int masked;              /* whether other bits than those of the mask may be set */
+} gathered_t;
+
+static void gather(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n, int32_t y, int32_t x, int32_t group,
+                   gathered_t *out) {
+  const bittern_window_t *window = &layer->window;
+  const int32_t last = layer->in_words - layer->tap_words, channel = group * layer->group_channels;
+  const int32_t first_word = channel / 32 < last ? channel / 32 : last, first_bit = channel - 32 * first_word;
+  uint32_t *words = out->window, *mask = out->mask;
+  out->taps = 0;
+  out->masked = layer->groups > 1;
+  for (int32_t i = 0; i < window->kernel_height; ++i) {
+    for (int32_t j = 0; j < window->kernel_width; ++j) {
+      const int32_t pixel = tap_pixel(window, n, y, x, i, j);
+      const int counts = pixel >= 0 || layer->pad_value != 0;
+      out->taps += counts;
+      out->masked |= !counts;
+      for (int32_t k = 0; k < layer->tap_words; ++k) {
+        const uint32_t channels = bit_range(first_bit - 32 * k, first_bit + layer->group_channels - 32 * k);
+        *mask++ = counts ? channels : 0u;
+        *words++ = pixel >= 0 ? in[pixel * layer->in_words + first_word + k] : layer->pad_value < 0 ? channels : 0u;
+      }
+    }
+  }
+}
+
+void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const float *residual, float *values,
+                    uint32_t *bits, uint32_t *scratch) {
+  const bittern_window_t *window = &layer->window;
+  const int32_t words = window->kernel_height * window->kernel_width * layer->tap_words;
+  const int32_t group_filters = layer->out_channels / layer->groups;
+  gathered_t seen = {scratch, scratch + words, 0, 0};
+  pixel_outputs_t out = {&layer->epilogue, residual, values, bits, 0, layer->out_channels};
+  for (int32_t n = 0; n < window->images; ++n) {
+    for (int32_t y = 0; y < window->out_height; ++y) {
+      for (int32_t x = 0; x < window->out_width; ++x) {
+        const uint32_t *filter = layer->weight;
+        for (int32_t o = 0; o < layer->out_channels; ++o, filter += words) {
+          if (o % group_filters == 0) {
+            gather(layer, in, n, y, x, o / group_filters, &seen);
+          }
+          const int32_t count = seen.masked ? count_bits(seen.window, filter, seen.mask, words)
+                                            : count_bits(seen.window, filter, NULL, words);
+          const int32_t dot = seen.taps * layer->group_channels - 2 * count;
+          if (layer->dot_threshold != NULL) {
+            put_bit(&out, o, dot < layer->dot_threshold[o] ? 1u : 0u);
+          } else {
+            put_sum(&out, o, (float)dot);
+          }
+        }
+        out.residual = out.residual == NULL ? NULL : out.residual + layer->out_channels;
+        out.values = out.values == NULL ? NULL : out.values + layer->out_channels;
+      }
+    }
+  }
+}
+
+void bittern_conv2d_weight_only(const bittern_conv2d_weight_only_t *layer, const float *in, const float *residual,
+                                float *values, uint32_t *bits) {
+  const bittern_window_t *window = &layer->window;
+  const int32_t channels = layer->in_channels, tap_words = (channels + 31) / 32;
+  pixel_outputs_t out = {&layer->epilogue, residual, values, bits, 0, layer->out_channels};
+  for (int32_t n = 0; n < window->images; ++n) {
+    for (int32_t y = 0; y < window->out_height; ++y) {
+      for (int32_t x = 0; x < window->out_width; ++x) {
+        const uint32_t *words = layer->weight;
+        for (int32_t o = 0; o < layer->out_channels; ++o) {
+          float v = 0.0f;
+          for (int32_t i = 0; i < window->kernel_height; ++i) {
+            for (int32_t j = 0; j < window->kernel_width; ++j, words += tap_words) {
+              const int32_t pixel = tap_pixel(window, n, y, x, i, j);
+              for (int32_t c = 0; pixel >= 0 && c < channels; ++c) {
+                const float value = in[pixel * channels + c];
+                v = (words[c / 32] >> (c % 32) & 1u) != 0u ? v - value : v + value;
+              }
+            }
+          }
+          put_sum(&out, o, v);
+        }
+        out.residual = out.residual == NULL ? NULL : out.residual + layer->out_channels;
+        out.values = out.values == NULL ? NULL : out.values + layer->out_channels;
+      }
+    }
+  }
+}

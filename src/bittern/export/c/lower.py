@@ -1,17 +1,22 @@
 """From the deployed graph to calls of C kernels."""
 
 import operator
+import re
+from dataclasses import replace
 
 from torch import fx
 
 from bittern.export.c import arena, memory
-from bittern.export.c.context import Context
+from bittern.export.c.lowering import Lowering
 from bittern.export.c.operators import OPERATORS
 from bittern.export.c.program import ARENA, INPUT, OUTPUT, Buffer, CNetwork, Port
+from bittern.export.c.text import why_no_identifier
 from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError
 from bittern.export.graph import input_nodes, operator_name, shape
 
+_TAKEN = ("arena", "output")
+"""Names of other parameters of the network's function."""
 _MAX_ELEMENTS = 2**29
 """Of one tensor: the kernels count its bytes in int32."""
 
@@ -28,73 +33,80 @@ def lower(deployed: Deployed, *, pixels: bool = False) -> CNetwork:
     if deployed.captured.max_batch is not None:
         raise ExportError("a network in C computes a fixed number of images: leave max_batch out, and take --batch")
     graph = deployed.graph
-    context = Context(graph)
-    inputs = []
+    lowering = Lowering(graph)
+    inputs: list[Port] = []
     for node in input_nodes(graph):
         value = node.meta["val"]
-        buffer = Buffer(node.name, value.numel(), value.dtype, ARENA if pixels else INPUT)
-        context.bind(node, buffer)
-        inputs.append(Port(node.name, shape(node), buffer))
+        name = _port_name(node.name, taken={port.name for port in inputs})
+        buffer = Buffer(name, value.numel(), value.dtype, ARENA if pixels else INPUT)
+        lowering.bind(node, buffer)
+        inputs.append(Port(name, shape(node), buffer))
     for node in graph.calls():
-        _lower(context, node)
-    outputs = _outputs(context)
-    offsets, size = arena.plan(context.calls, inputs, outputs)
+        _lower(lowering, node)
+    outputs = _outputs(lowering)
+    offsets, size = arena.plan(lowering.calls, inputs, outputs)
     values = {
-        node.name: context.buffers[node]
+        node.name: lowering.buffers[node]
         for node in graph.calls()
-        if node in context.buffers and _computes(node, context)
+        if node in lowering.buffers and _computes(node, lowering)
     }
-    return CNetwork(tuple(context.calls), tuple(inputs), tuple(outputs), offsets, size, values)
+    return CNetwork(tuple(lowering.calls), tuple(inputs), tuple(outputs), offsets, size, values)
 
 
-def _computes(node: fx.Node, context: Context) -> bool:
+def _port_name(name: str, taken: set[str]) -> str:
+    """What an input is called in C. Torch numbers names that Python has already: `input_1`."""
+    plain = re.sub(r"_\d+$", "", name)
+    free = [each for each in (plain, name) if why_no_identifier(each) is None and each not in {*_TAKEN, *taken}]
+    return free[0] if free else f"{name}_input"
+
+
+def _computes(node: fx.Node, lowering: Lowering) -> bool:
     """Whether calls write what ``node`` gives: no view, and no part of a tuple."""
-    return node.target is not operator.getitem and any(call.node == node.name for call in context.calls)
+    return node.target is not operator.getitem and any(call.node == node.name for call in lowering.calls)
 
 
-def _lower(context: Context, node: fx.Node) -> None:
+def _lower(lowering: Lowering, node: fx.Node) -> None:
     if node.target is operator.getitem:
         source, index = node.args
         assert isinstance(source, fx.Node)
         assert isinstance(index, int)
-        context.bind(node, context.buffers[source][index])
+        lowering.bind(node, lowering.buffers[source][index])
         return
     row = OPERATORS.get(operator_name(node))
     if row is None:
-        context.refuse(node, "has no kernel in C")
+        lowering.refuse(node, "has no kernel in C")
     assert row is not None
     value = node.meta["val"]
     for tensor in value if isinstance(value, (tuple, list)) else (value,):
         if tensor.numel() > _MAX_ELEMENTS:
-            context.refuse(node, f"gives {tensor.numel()} elements, the C kernels count up to {_MAX_ELEMENTS}")
-    row.lower(context, node)
+            lowering.refuse(node, f"gives {tensor.numel()} elements, the C kernels count up to {_MAX_ELEMENTS}")
+    row.lower(lowering, node)
 
 
-def _outputs(context: Context) -> list[Port]:
+def _outputs(lowering: Lowering) -> list[Port]:
     """The results of the graph, computed straight into the caller's memory, or copied there."""
-    result = context.graph.module.graph.output_node()
+    result = lowering.graph.module.graph.output_node()
     ports: list[Port] = []
     for node in result.all_input_nodes:
-        buffer = context.read(node)
+        buffer = lowering.read(node)
         name = "output" if len(result.all_input_nodes) == 1 else f"output_{len(ports)}"
-        if any(port.buffer is buffer for port in ports) or buffer.kind != ARENA or _is_input(context, buffer):
+        if any(port.buffer is buffer for port in ports) or buffer.kind != ARENA or _is_input(lowering, buffer):
             strides = memory.strides(shape(node), buffer.dtype)
             target = Buffer(name, buffer.count, buffer.dtype, OUTPUT)
-            context.copy(node, buffer, target, shape(node), strides, strides)
+            lowering.copy(node, buffer, target, shape(node), strides, strides)
         else:
             target = Buffer(name, buffer.count, buffer.dtype, OUTPUT)
-            _rename(context, buffer, target)
+            _rename(lowering, buffer, target)
         ports.append(Port(name, shape(node), target))
     return ports
 
 
-def _is_input(context: Context, buffer: Buffer) -> bool:
-    return any(context.buffers[node][0] is buffer for node in input_nodes(context.graph))
+def _is_input(lowering: Lowering, buffer: Buffer) -> bool:
+    return any(lowering.buffers[node][0] is buffer for node in input_nodes(lowering.graph))
 
 
-def _rename(context: Context, old: Buffer, new: Buffer) -> None:
+def _rename(lowering: Lowering, old: Buffer, new: Buffer) -> None:
     """Puts ``new`` in the place of ``old`` everywhere."""
-    from dataclasses import replace
 
     def swap(buffers: tuple[Buffer | None, ...]) -> tuple[Buffer | None, ...]:
         return tuple(new if each is old else each for each in buffers)
@@ -102,7 +114,7 @@ def _rename(context: Context, old: Buffer, new: Buffer) -> None:
     def swap_all(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
         return tuple(new if each is old else each for each in buffers)
 
-    context.calls = [
+    lowering.calls = [
         replace(
             call,
             operands=swap(call.operands),
@@ -110,7 +122,7 @@ def _rename(context: Context, old: Buffer, new: Buffer) -> None:
             scratch=swap_all(call.scratch),
             shared=tuple((swap_all((a, b))[0], swap_all((a, b))[1]) for a, b in call.shared),
         )
-        for call in context.calls
+        for call in lowering.calls
     ]
-    for node, buffers in context.buffers.items():
-        context.buffers[node] = swap_all(buffers)
+    for node, buffers in lowering.buffers.items():
+        lowering.buffers[node] = swap_all(buffers)

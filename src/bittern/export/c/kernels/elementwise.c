@@ -38,7 +38,7 @@ static float power_of_two(int32_t k) {
   return result;
 }
 
-/* exp(x) to about one unit in the last place, by the same roundings everywhere: x = k ln 2 + r, |r| <= ln 2 / 2, and a
+/* exp(x) to about two units in the last place, by the same roundings everywhere: x = k ln 2 + r, |r| <= ln 2 / 2, and a
  * polynomial of degree 6 in r, Taylor's. Below -87.3 the result would be no normal number: it is 0.
  */
 static float exponential(float x) {

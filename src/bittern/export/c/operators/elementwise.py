@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.c import memory
-from bittern.export.c.context import Context
+from bittern.export.c.lowering import Lowering
 from bittern.export.c.operators.functions import exponential, sigmoid, square_root
 from bittern.export.c.operators.row import Row
 from bittern.export.c.program import CONSTANT, Buffer, Struct
@@ -17,31 +17,31 @@ from bittern.export.passes.views.aten import Clamp
 _DIMS = 4
 
 
-def _binary(function: str) -> Callable[[Context, fx.Node], None]:
-    def lower(context: Context, node: fx.Node) -> None:
+def _binary(function: str) -> Callable[[Lowering, fx.Node], None]:
+    def lower(lowering: Lowering, node: fx.Node) -> None:
         named = arguments(node)
         if named.get("alpha", 1) != 1 or named.get("rounding_mode") is not None:
-            context.refuse(node, "has an alpha or a rounding mode, which the C kernels lack")
-        _broadcast(context, node, function, named["self"], named["other"])
+            lowering.refuse(node, "has an alpha or a rounding mode, which the C kernels lack")
+        _broadcast(lowering, node, function, named["self"], named["other"])
 
     return lower
 
 
-def _prelu(context: Context, node: fx.Node) -> None:
+def _prelu(lowering: Lowering, node: fx.Node) -> None:
     named = arguments(node)
     slope = named["weight"] if "weight" in named else named["negative_slope"]
-    _broadcast(context, node, "bittern_prelu", named["self"], slope, channel=1)
+    _broadcast(lowering, node, "bittern_prelu", named["self"], slope, channel=1)
 
 
-def _broadcast(context: Context, node: fx.Node, function: str, a: Any, b: Any, channel: int | None = None) -> None:
+def _broadcast(lowering: Lowering, node: fx.Node, function: str, a: Any, b: Any, channel: int | None = None) -> None:
     """``channel``: the dimension of the result that a vector ``b`` belongs to; None: as PyTorch aligns it."""
     size = shape(node)
     order = memory.order(size, torch.float32)
-    result = context.result(node)
+    result = lowering.result(node)
     operands: list[Buffer] = []
     walks: list[tuple[int, ...]] = []
     for operand in (a, b):
-        buffer, own = _operand(context, node, operand)
+        buffer, own = _operand(lowering, node, operand)
         if operand is b and channel is not None and len(own) == 1 and len(size) > 1:
             own = (*own, *(1 for _ in size[channel + 1 :]))
         # A constant that is repeated has rank 4 only where its elements lie as those of an image do.
@@ -50,7 +50,7 @@ def _broadcast(context: Context, node: fx.Node, function: str, a: Any, b: Any, c
         walks.append(tuple(strides[dim] for dim in order))
     sizes, (a_strides, b_strides) = memory.collapse([size[dim] for dim in order], *walks)
     if len(sizes) > _DIMS:
-        context.refuse(node, f"repeats its operands along {len(sizes)} dimensions, the C kernels along {_DIMS}")
+        lowering.refuse(node, f"repeats its operands along {len(sizes)} dimensions, the C kernels along {_DIMS}")
     fields = {
         "sizes": memory.padded(sizes, _DIMS, 1),
         "a_strides": memory.padded(a_strides, _DIMS, 0),
@@ -59,8 +59,8 @@ def _broadcast(context: Context, node: fx.Node, function: str, a: Any, b: Any, c
     dense = [_dense(sizes, strides) for strides in (a_strides, b_strides)]
     shared = [(buffer, result) for buffer, whole in zip(operands, dense, strict=True) if whole]
     layer = Struct("bittern_broadcast_t", fields)
-    context.call(node, function, layer, (*operands, result), (result,), shared=shared)
-    context.bind(node, result)
+    lowering.call(node, function, layer, (*operands, result), (result,), shared=shared)
+    lowering.bind(node, result)
 
 
 def _dense(sizes: list[int], strides: list[int]) -> bool:
@@ -68,33 +68,33 @@ def _dense(sizes: list[int], strides: list[int]) -> bool:
     return all(s == torch.Size(sizes[i + 1 :]).numel() for i, s in enumerate(strides))
 
 
-def _operand(context: Context, node: fx.Node, operand: Any) -> tuple[Buffer, tuple[int, ...]]:
+def _operand(lowering: Lowering, node: fx.Node, operand: Any) -> tuple[Buffer, tuple[int, ...]]:
     """The buffer of a tensor or number, and its shape."""
     if isinstance(operand, fx.Node):
-        return context.read(operand), shape(operand)
+        return lowering.read(operand), shape(operand)
     number = torch.tensor([operand], dtype=torch.float32)
     return Buffer(f"{node.name}_number", 1, torch.float32, CONSTANT, number), ()
 
 
-def _clamp(context: Context, node: fx.Node) -> None:
+def _clamp(lowering: Lowering, node: fx.Node) -> None:
     clamp = Clamp.match(node)
     assert clamp is not None
     ends = (-torch.inf if clamp.low is None else clamp.low, torch.inf if clamp.high is None else clamp.high)
-    _map_call(context, node, "bittern_clamp", torch.tensor(ends, dtype=torch.float32))
+    _map_call(lowering, node, "bittern_clamp", torch.tensor(ends, dtype=torch.float32))
 
 
-def _map(function: str) -> Callable[[Context, fx.Node], None]:
-    return lambda context, node: _map_call(context, node, function)
+def _map(function: str) -> Callable[[Lowering, fx.Node], None]:
+    return lambda lowering, node: _map_call(lowering, node, function)
 
 
-def _map_call(context: Context, node: fx.Node, function: str, range_: Tensor | None = None) -> None:
-    source, result = context.read(node.all_input_nodes[0]), context.result(node)
+def _map_call(lowering: Lowering, node: fx.Node, function: str, range_: Tensor | None = None) -> None:
+    source, result = lowering.read(node.all_input_nodes[0]), lowering.result(node)
     fields: dict[str, Any] = {"count": result.count}
     if range_ is not None:
         fields["range"] = range_
     layer = Struct("bittern_map_t", fields)
-    context.call(node, function, layer, (source, result), (result,), shared=[(source, result)])
-    context.bind(node, result)
+    lowering.call(node, function, layer, (source, result), (result,), shared=[(source, result)])
+    lowering.bind(node, result)
 
 
 def _of_one(function: Callable[[Tensor], Tensor]) -> Callable[[fx.Node, dict[str, Any]], Tensor]:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from bittern.export.c.context import Context, images
+from bittern.export.c.lowering import Lowering, images
 from bittern.export.c.operators.row import Row
 from bittern.export.c.operators.window import rows_as_images, window
 from bittern.export.c.program import Struct
@@ -24,37 +24,37 @@ def padding_is_part_of(node: fx.Node) -> bool:
     return pad is not None and pad.value == 0 and all(ConvLayer.match(user) is not None for user in node.users)
 
 
-def _conv(context: Context, node: fx.Node) -> None:
+def _conv(lowering: Lowering, node: fx.Node) -> None:
     layer = ConvLayer.match(node)
     assert layer is not None
-    images(layer.input, context)
+    images(layer.input, lowering)
     absorbed = padding_is_part_of(layer.input)
     padded = PaddedInput.of(layer) if absorbed else PaddedInput.own(layer)
     assert padded.padding is not None
-    n, channels, height, width = images(padded.source, context)
+    n, channels, height, width = images(padded.source, lowering)
     top, _, left, _ = padded.padding
     out = shape(node)[2:]
     place = window(n, (height, width), out, layer.kernel_size, layer.stride, layer.dilation, (top, left))
-    source, result = context.read(padded.source), context.result(node)
-    struct = _struct(context, layer, place, channels)
-    context.call(node, "bittern_conv2d_f32", struct, (source, result), (result,))
-    context.bind(node, result)
+    source, result = lowering.read(padded.source), lowering.result(node)
+    struct = _struct(lowering, layer, place, channels)
+    lowering.call(node, "bittern_conv2d_f32", struct, (source, result), (result,))
+    lowering.bind(node, result)
 
 
-def _linear(context: Context, node: fx.Node) -> None:
+def _linear(lowering: Lowering, node: fx.Node) -> None:
     layer = LinearLayer.match(node)
     assert layer is not None
     size = shape(layer.input)
-    source, result = context.rows(layer.input, node), context.result(node)
-    struct = _struct(context, layer, rows_as_images(torch.Size(size[:-1]).numel()), size[-1])
-    context.call(node, "bittern_conv2d_f32", struct, (source, result), (result,))
-    context.from_rows(node, result)
+    source, result = lowering.rows(layer.input, node), lowering.result(node)
+    struct = _struct(lowering, layer, rows_as_images(torch.Size(size[:-1]).numel()), size[-1])
+    lowering.call(node, "bittern_conv2d_f32", struct, (source, result), (result,))
+    lowering.from_rows(node, result)
 
 
-def _struct(context: Context, layer: Layer, place: Struct, channels: int) -> Struct:
-    weight = context.constant(layer.weight)
-    if weight is None or (layer.bias is not None and context.constant(layer.bias) is None):
-        context.refuse(layer.node, "has weights that are computed from the input, which the C kernels cannot read")
+def _struct(lowering: Lowering, layer: Layer, place: Struct, channels: int) -> Struct:
+    weight = lowering.constant(layer.weight)
+    if weight is None or (layer.bias is not None and lowering.constant(layer.bias) is None):
+        lowering.refuse(layer.node, "has weights that are computed from the input, which the C kernels cannot read")
     assert weight is not None
     filters = weight.flatten(2).transpose(1, 2) if weight.dim() == 4 else weight.unsqueeze(1)  # [O, taps, C/groups]
     blocks = F.pad(filters, (0, 0, 0, 0, 0, -len(filters) % BLOCK)).unflatten(0, (-1, BLOCK))
@@ -64,7 +64,7 @@ def _struct(context: Context, layer: Layer, place: Struct, channels: int) -> Str
         "out_channels": len(weight),
         "groups": layer.groups,
         "weight": blocks.movedim(1, -1).contiguous(),
-        "bias": context.constant(layer.bias),
+        "bias": lowering.constant(layer.bias),
     }
     return Struct("bittern_conv2d_f32_t", fields)
 
@@ -105,14 +105,14 @@ def _start(bias: Tensor | None, size: tuple[int, ...], channel_dim: int) -> Tens
     return bias.reshape(ones).expand(size)
 
 
-def _bmm(context: Context, node: fx.Node) -> None:
+def _bmm(lowering: Lowering, node: fx.Node) -> None:
     left, right = (operand for operand in node.args if isinstance(operand, fx.Node))
     batch, rows, depth = shape(left)
-    result = context.result(node)
+    result = lowering.result(node)
     fields = {"batch": batch, "rows": rows, "depth": depth, "columns": shape(right)[2]}
-    operands = (context.read(left), context.read(right), result)
-    context.call(node, "bittern_bmm", Struct("bittern_bmm_t", fields), operands, (result,))
-    context.bind(node, result)
+    operands = (lowering.read(left), lowering.read(right), result)
+    lowering.call(node, "bittern_bmm", Struct("bittern_bmm_t", fields), operands, (result,))
+    lowering.bind(node, result)
 
 
 def _bmm_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:

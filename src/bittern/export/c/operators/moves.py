@@ -4,7 +4,7 @@ import torch
 from torch import fx
 
 from bittern.export.c import memory
-from bittern.export.c.context import Context
+from bittern.export.c.lowering import Lowering
 from bittern.export.c.operators.float_layers import padding_is_part_of
 from bittern.export.c.operators.row import Row
 from bittern.export.c.program import Struct
@@ -16,15 +16,15 @@ def _own(node: fx.Node) -> memory.Strides:
     return memory.strides(shape(node), node.meta["val"].dtype)
 
 
-def _view(context: Context, node: fx.Node) -> None:
+def _view(lowering: Lowering, node: fx.Node) -> None:
     """The same elements in the same order, as rows count them."""
     source = node.all_input_nodes[0]
     if source.meta["val"].dtype != node.meta["val"].dtype:
-        context.refuse(node, "converts numbers to another type, which the C back end does not")
+        lowering.refuse(node, "converts numbers to another type, which the C back end does not")
     if _same_places(source, node):
-        context.bind(node, context.read(source))
+        lowering.bind(node, lowering.read(source))
     else:
-        context.from_rows(node, context.rows(source, node))
+        lowering.from_rows(node, lowering.rows(source, node))
 
 
 def _same_places(a: fx.Node, b: fx.Node) -> bool:
@@ -32,7 +32,7 @@ def _same_places(a: fx.Node, b: fx.Node) -> bool:
     return torch.equal(*(places.as_strided(shape(node), _own(node)).flatten() for node in (a, b)))
 
 
-def _permute(context: Context, node: fx.Node) -> None:
+def _permute(lowering: Lowering, node: fx.Node) -> None:
     source, named = node.all_input_nodes[0], arguments(node)
     rank = len(shape(node))
     dims = [dim % rank for dim in named["dims"]] if "dims" in named else list(range(rank))
@@ -40,66 +40,68 @@ def _permute(context: Context, node: fx.Node) -> None:
         a, b = named["dim0"] % rank, named["dim1"] % rank
         dims[a], dims[b] = b, a
     strides = tuple(_own(source)[dim] for dim in dims)
-    _copied(context, node, source, strides)
+    _copied(lowering, node, source, strides)
 
 
-def _slice(context: Context, node: fx.Node) -> None:
+def _slice(lowering: Lowering, node: fx.Node) -> None:
     part = Slice.match(node)
     if part is None:
-        context.refuse(node, "has a step, which the C back end lacks: reshape the axis and select")
+        lowering.refuse(node, "has a step, which the C back end lacks: reshape the axis and select")
     assert part is not None
-    _copied(context, node, part.input, _own(part.input), part.start * _own(part.input)[part.dim])
+    _copied(lowering, node, part.input, _own(part.input), part.start * _own(part.input)[part.dim])
 
 
-def _select(context: Context, node: fx.Node) -> None:
+def _select(lowering: Lowering, node: fx.Node) -> None:
     source, named = node.all_input_nodes[0], arguments(node)
     dim = named["dim"] % len(shape(source))
     strides = list(_own(source))
     step = strides.pop(dim)
-    _copied(context, node, source, tuple(strides), named["index"] % shape(source)[dim] * step)
+    _copied(lowering, node, source, tuple(strides), named["index"] % shape(source)[dim] * step)
 
 
-def _expand(context: Context, node: fx.Node) -> None:
+def _expand(lowering: Lowering, node: fx.Node) -> None:
     source = node.all_input_nodes[0]
-    _copied(context, node, source, memory.broadcast(shape(node), shape(source), source.meta["val"].dtype))
+    _copied(lowering, node, source, memory.broadcast(shape(node), shape(source), source.meta["val"].dtype))
 
 
-def _copied(context: Context, node: fx.Node, source: fx.Node, strides: memory.Strides, offset: int = 0) -> None:
+def _copied(lowering: Lowering, node: fx.Node, source: fx.Node, strides: memory.Strides, offset: int = 0) -> None:
     """The elements of ``source`` at ``strides`` from ``offset`` on; a view if ``node`` has them there too."""
-    buffer = context.read(source)
+    buffer = lowering.read(source)
     if offset == 0 and buffer.count == node.meta["val"].numel() and memory.same(shape(node), strides, _own(node)):
-        context.bind(node, buffer)
+        lowering.bind(node, buffer)
         return
-    result = context.result(node)
-    context.copy(node, buffer, result, shape(node), strides, _own(node), offset)
-    context.bind(node, result)
+    result = lowering.result(node)
+    lowering.copy(node, buffer, result, shape(node), strides, _own(node), offset)
+    lowering.bind(node, result)
 
 
-def _cat(context: Context, node: fx.Node) -> None:
+def _cat(lowering: Lowering, node: fx.Node) -> None:
     concat = Concat.match(node)
     assert concat is not None
-    result, strides = context.result(node), _own(node)
+    result, strides = lowering.result(node), _own(node)
     first = 0
     for part in concat.parts:
-        context.copy(node, context.read(part), result, shape(part), _own(part), strides, 0, first * strides[concat.dim])
+        lowering.copy(
+            node, lowering.read(part), result, shape(part), _own(part), strides, 0, first * strides[concat.dim]
+        )
         first += shape(part)[concat.dim]
-    context.bind(node, result)
+    lowering.bind(node, result)
 
 
-def _pad(context: Context, node: fx.Node) -> None:
+def _pad(lowering: Lowering, node: fx.Node) -> None:
     if padding_is_part_of(node):
         return
     pad = Pad.match(node)
     if pad is None:
-        context.refuse(node, "pads otherwise than with a number, on the last two dimensions")
+        lowering.refuse(node, "pads otherwise than with a number, on the last two dimensions")
     assert pad is not None
-    result, strides = context.result(node), _own(node)
+    result, strides = lowering.result(node), _own(node)
     layer = Struct("bittern_fill_t", {"count": result.count, "value": pad.value})
-    context.call(node, "bittern_fill", layer, (result,), (result,))
+    lowering.call(node, "bittern_fill", layer, (result,), (result,))
     top, _, left, _ = pad.padding
     first = top * strides[-2] + left * strides[-1]
-    context.copy(node, context.read(pad.input), result, shape(pad.input), _own(pad.input), strides, 0, first)
-    context.bind(node, result)
+    lowering.copy(node, lowering.read(pad.input), result, shape(pad.input), _own(pad.input), strides, 0, first)
+    lowering.bind(node, result)
 
 
 _VIEWS = (

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.c import memory
-from bittern.export.c.context import Context
+from bittern.export.c.lowering import Lowering
 from bittern.export.c.operators.row import Row
 from bittern.export.c.operators.window import rows_as_images, window
 from bittern.export.c.program import Buffer, Struct
@@ -19,21 +19,21 @@ _RANGES = {"dot_range": ("dot_min", "dot_max"), "act_range": ("act_min", "act_ma
 _TENSORS = ("mul", "add", "act_slope", "shift_in", "shift_slope", "shift_out")
 
 
-def _lower(context: Context, node: fx.Node) -> None:
+def _lower(lowering: Lowering, node: fx.Node) -> None:
     layer = PackedLayer.match(node)
     assert layer is not None
-    threshold = context.constant(layer.threshold)
+    threshold = lowering.constant(layer.threshold)
     integers = layer.forms.threshold is node.target
     binary = layer.forms in (PACKED_CONV2D, PACKED_LINEAR)
     fields = {
         "window": _window(layer),
-        **(_bits(layer, context) if binary else _floats(layer, context)),
+        **(_bits(layer, lowering) if binary else _floats(layer, lowering)),
         **({"dot_threshold": threshold.long()} if integers and threshold is not None else {}),
-        "epilogue": _epilogue(layer, context, None if integers else threshold),
+        "epilogue": _epilogue(layer, lowering, None if integers else threshold),
     }
-    source = context.read(layer.input) if layer.channel_dim == 1 else context.rows(layer.input, node)
-    residual = _residual(context, layer)
-    values, bits = _outputs(context, layer)
+    source = lowering.read(layer.input) if layer.channel_dim == 1 else lowering.rows(layer.input, node)
+    residual = _residual(lowering, layer)
+    values, bits = _outputs(lowering, layer)
     writes = [each for each in (values, bits) if each is not None]
     shared = [(residual, values)] if residual is not None and values is not None else []
     name = "bittern_conv2d" if binary else "bittern_conv2d_weight_only"
@@ -42,21 +42,23 @@ def _lower(context: Context, node: fx.Node) -> None:
     if binary:
         geometry = layer.geometry
         taps = geometry.kernel_size[0] * geometry.kernel_size[1]
-        scratch = [context.scratch(node, 2 * taps * _tap_words(geometry))]
-    context.call(node, name, Struct(f"{name}_t", fields), (*operands, *scratch), writes, scratch=scratch, shared=shared)
+        scratch = [lowering.scratch(node, 2 * taps * _tap_words(geometry))]
+    lowering.call(
+        node, name, Struct(f"{name}_t", fields), (*operands, *scratch), writes, scratch=scratch, shared=shared
+    )
     if layer.channel_dim == 1 or values is None:
-        context.bind(node, *writes)
+        lowering.bind(node, *writes)
     else:
-        _bind_rows(context, node, writes)
+        _bind_rows(lowering, node, writes)
 
 
-def _bind_rows(context: Context, node: fx.Node, writes: list[Buffer]) -> None:
+def _bind_rows(lowering: Lowering, node: fx.Node, writes: list[Buffer]) -> None:
     """A linear layer's floats come row-major."""
     results = node.meta["val"]
     value = results[0] if isinstance(results, (tuple, list)) else results
     if not memory.is_row_major(value.shape, value.dtype):
-        context.refuse(node, f"gives {list(value.shape)}: in C its rows have at most two dimensions in front")
-    context.bind(node, *writes)
+        lowering.refuse(node, f"gives {list(value.shape)}: in C its rows have at most two dimensions in front")
+    lowering.bind(node, *writes)
 
 
 def _window(layer: PackedLayer) -> Struct:
@@ -77,10 +79,10 @@ def _tap_words(geometry: Geometry) -> int:
     return max(layout.words(group * channels % words + channels) for group in range(geometry.groups))
 
 
-def _bits(layer: PackedLayer, context: Context) -> dict[str, Any]:
+def _bits(layer: PackedLayer, lowering: Lowering) -> dict[str, Any]:
     geometry = layer.geometry
     in_words, tap_words = layout.words(geometry.in_channels), _tap_words(geometry)
-    signs = _signs(layer, context)
+    signs = _signs(layer, lowering)
     filters, channels = signs.shape[:2]
     group = torch.arange(filters) // (filters // geometry.groups)
     first = (group * channels // layout.WORD_BITS).clamp(max=in_words - tap_words)
@@ -99,24 +101,24 @@ def _bits(layer: PackedLayer, context: Context) -> dict[str, Any]:
     }
 
 
-def _floats(layer: PackedLayer, context: Context) -> dict[str, Any]:
-    bits = _signs(layer, context).flatten(2).transpose(1, 2) < 0
+def _floats(layer: PackedLayer, lowering: Lowering) -> dict[str, Any]:
+    bits = _signs(layer, lowering).flatten(2).transpose(1, 2) < 0
     weight = layout.pack_bits(bits).contiguous()
     return {"in_channels": layer.geometry.in_channels, "out_channels": layer.channels, "weight": weight}
 
 
-def _signs(layer: PackedLayer, context: Context) -> Tensor:
+def _signs(layer: PackedLayer, lowering: Lowering) -> Tensor:
     geometry = layer.geometry
-    packed = context.constant(layer.weight)
+    packed = lowering.constant(layer.weight)
     if packed is None:
-        context.refuse(layer.node, "has weights that are computed from the input, which the C kernels cannot read")
+        lowering.refuse(layer.node, "has weights that are computed from the input, which the C kernels cannot read")
     assert packed is not None
     return layout.unpack_weight(
         packed, geometry.out_channels, geometry.group_channels, geometry.kernel_size, geometry.groups
     )
 
 
-def _epilogue(layer: PackedLayer, context: Context, threshold: Tensor | None) -> Struct:
+def _epilogue(layer: PackedLayer, lowering: Lowering, threshold: Tensor | None) -> Struct:
     fields: dict[str, Any] = {}
     for name, (low, high) in _RANGES.items():
         ends = layer.epilogue.get(low), layer.epilogue.get(high)
@@ -127,28 +129,30 @@ def _epilogue(layer: PackedLayer, context: Context, threshold: Tensor | None) ->
             fields[name] = torch.tensor(bounds, dtype=torch.float32)
     for name in _TENSORS:
         if name in layer.epilogue:
-            value = context.constant(layer.epilogue[name])
+            value = lowering.constant(layer.epilogue[name])
             if value is None:
-                context.refuse(layer.node, f"has a {name} that is computed from the input, which C kernels cannot read")
+                lowering.refuse(
+                    layer.node, f"has a {name} that is computed from the input, which C kernels cannot read"
+                )
             fields[name] = value
     if threshold is not None:
         fields["threshold"] = threshold
     return Struct("bittern_epilogue_t", fields)
 
 
-def _residual(context: Context, layer: PackedLayer) -> Buffer | None:
+def _residual(lowering: Lowering, layer: PackedLayer) -> Buffer | None:
     node = layer.epilogue.get("residual")
     if node is None:
         return None
-    return context.read(node) if layer.channel_dim == 1 else context.rows(node, layer.node)
+    return lowering.read(node) if layer.channel_dim == 1 else lowering.rows(node, layer.node)
 
 
-def _outputs(context: Context, layer: PackedLayer) -> tuple[Buffer | None, Buffer | None]:
+def _outputs(lowering: Lowering, layer: PackedLayer) -> tuple[Buffer | None, Buffer | None]:
     node, forms = layer.node, layer.forms
     results = node.meta["val"]
     if node.target is forms.float_packed:
-        return context.result(node, results[0]), context.result(node, results[1], "_bits")
-    buffer = context.result(node)
+        return lowering.result(node, results[0]), lowering.result(node, results[1], "_bits")
+    buffer = lowering.result(node)
     return (buffer, None) if node.target is forms.value else (None, buffer)
 
 

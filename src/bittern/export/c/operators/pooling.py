@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from bittern.export.c import memory
-from bittern.export.c.context import Context, images
+from bittern.export.c.lowering import Lowering, images
 from bittern.export.c.operators.functions import exponential
 from bittern.export.c.operators.row import Row
 from bittern.export.c.operators.window import window
@@ -16,39 +16,39 @@ from bittern.export.graph import arguments, shape
 from bittern.export.passes.views.aten import MaxPool2d, Pair, pair
 
 
-def _max_pool(context: Context, node: fx.Node) -> None:
+def _max_pool(lowering: Lowering, node: fx.Node) -> None:
     pool = MaxPool2d.match(node)
     assert pool is not None
-    _pool(context, node, "bittern_max_pool2d", (pool.kernel_size, pool.stride, pool.padding, pool.dilation), {})
+    _pool(lowering, node, "bittern_max_pool2d", (pool.kernel_size, pool.stride, pool.padding, pool.dilation), {})
 
 
-def _avg_pool(context: Context, node: fx.Node) -> None:
-    kernel, stride, padding, divisor = _avg_pool_arguments(context, node)
-    _pool(context, node, "bittern_avg_pool2d", (kernel, stride, padding, (1, 1)), {"divisor": divisor})
+def _avg_pool(lowering: Lowering, node: fx.Node) -> None:
+    kernel, stride, padding, divisor = _avg_pool_arguments(lowering, node)
+    _pool(lowering, node, "bittern_avg_pool2d", (kernel, stride, padding, (1, 1)), {"divisor": divisor})
 
 
 def _pool(
-    context: Context, node: fx.Node, name: str, places: tuple[Pair, Pair, Pair, Pair], more: dict[str, int]
+    lowering: Lowering, node: fx.Node, name: str, places: tuple[Pair, Pair, Pair, Pair], more: dict[str, int]
 ) -> None:
     source = node.all_input_nodes[0]
-    n, channels, height, width = images(source, context)
+    n, channels, height, width = images(source, lowering)
     kernel, stride, padding, dilation = places
     place = window(n, (height, width), shape(node)[2:], kernel, stride, dilation, padding)
     layer = Struct(f"{name}_t", {"window": place, "channels": channels, **more})
-    result = context.result(node)
-    context.call(node, f"{name}_f32", layer, (context.read(source), result), (result,))
-    context.bind(node, result)
+    result = lowering.result(node)
+    lowering.call(node, f"{name}_f32", layer, (lowering.read(source), result), (result,))
+    lowering.bind(node, result)
 
 
-def _avg_pool_arguments(context: Context | None, node: fx.Node) -> tuple[Pair, Pair, Pair, int]:
+def _avg_pool_arguments(lowering: Lowering | None, node: fx.Node) -> tuple[Pair, Pair, Pair, int]:
     """Kernel, stride, padding, and what sums are divided by: 0 for the number of taps inside the image."""
     named = arguments(node)
     kernel, padding = pair(named["kernel_size"]), pair(named["padding"])
     stride = pair(named["stride"]) if named["stride"] else kernel
     divisor = named["divisor_override"] or (kernel[0] * kernel[1] if named["count_include_pad"] else 0)
     outside = named["ceil_mode"] and (any(padding) or _overhangs(node, kernel, stride))
-    if context is not None and outside and divisor and named["divisor_override"] is None:
-        context.refuse(node, "rounds its size up and counts padding, which no C kernel does: set ceil_mode=False")
+    if lowering is not None and outside and divisor and named["divisor_override"] is None:
+        lowering.refuse(node, "rounds its size up and counts padding, which no C kernel does: set ceil_mode=False")
     return kernel, stride, padding, divisor
 
 
@@ -74,7 +74,7 @@ def _avg_pool_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:
     return total / (taps if divisor == 0 else divisor)
 
 
-def _axis(context: Context, node: fx.Node, dims: list[int]) -> Struct:
+def _axis(lowering: Lowering, node: fx.Node, dims: list[int]) -> Struct:
     """The dimensions ``dims`` of what ``node`` reads as one axis in memory."""
     source = node.all_input_nodes[0]
     size = shape(source)
@@ -82,7 +82,7 @@ def _axis(context: Context, node: fx.Node, dims: list[int]) -> Struct:
     places = [order.index(dim) for dim in dims if size[dim] > 1]
     first, last = (min(places), max(places)) if places else (0, -1)
     if last - first + 1 != len(places):
-        context.refuse(node, f"goes along dimensions {dims} of {list(size)}, which do not lie side by side in memory")
+        lowering.refuse(node, f"goes along dimensions {dims} of {list(size)}, which do not lie side by side in memory")
     outer, count, inner = (
         torch.Size([size[dim] for dim in part]).numel()
         for part in (order[:first], order[first : last + 1], order[last + 1 :])
@@ -98,10 +98,10 @@ def _dims(node: fx.Node) -> list[int]:
     return [dim % rank for dim in ([every] if isinstance(every, int) else every)]
 
 
-def _mean(context: Context, node: fx.Node) -> None:
-    source, result = context.read(node.all_input_nodes[0]), context.result(node)
-    layer = _axis(context, node, _dims(node))
-    context.call(node, "bittern_mean", layer, (source, result), (result,))
+def _mean(lowering: Lowering, node: fx.Node) -> None:
+    source, result = lowering.read(node.all_input_nodes[0]), lowering.result(node)
+    layer = _axis(lowering, node, _dims(node))
+    lowering.call(node, "bittern_mean", layer, (source, result), (result,))
     size, dims = shape(node.all_input_nodes[0]), _dims(node)
     kept = tuple(1 if dim in dims else n for dim, n in enumerate(size))
     # What is left lies in the order of the input, which is that of the result unless an image loses a dimension.
@@ -109,8 +109,10 @@ def _mean(context: Context, node: fx.Node) -> None:
         s for dim, s in enumerate(memory.strides(kept, torch.float32)) if arguments(node)["keepdim"] or dim not in dims
     ]
     if not memory.same(shape(node), tuple(left), memory.strides(shape(node), torch.float32)):
-        context.refuse(node, f"leaves {list(shape(node))} in another order than row-major: give it keepdim=True")
-    context.bind(node, result)
+        ordered = lowering.result(node, suffix="_ordered")
+        lowering.copy(node, result, ordered, shape(node), tuple(left), memory.strides(shape(node), torch.float32))
+        result = ordered
+    lowering.bind(node, result)
 
 
 def _mean_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:
@@ -123,11 +125,11 @@ def _mean_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:
     return (total / len(parts)).reshape(shape(node))
 
 
-def _softmax(context: Context, node: fx.Node) -> None:
-    source, result = context.read(node.all_input_nodes[0]), context.result(node)
-    layer = _axis(context, node, _dims(node))
-    context.call(node, "bittern_softmax", layer, (source, result), (result,), shared=[(source, result)])
-    context.bind(node, result)
+def _softmax(lowering: Lowering, node: fx.Node) -> None:
+    source, result = lowering.read(node.all_input_nodes[0]), lowering.result(node)
+    layer = _axis(lowering, node, _dims(node))
+    lowering.call(node, "bittern_softmax", layer, (source, result), (result,), shared=[(source, result)])
+    lowering.bind(node, result)
 
 
 def _softmax_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:

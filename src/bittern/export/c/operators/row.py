@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from bittern.export.c.context import Context
+from bittern.export.c.lowering import Lowering
 
 
 @dataclass(frozen=True)
@@ -15,5 +15,5 @@ class Row:
     kernel rounds it. It gets the node and its arguments by name; None: the operator itself is exact to the last bit.
     """
 
-    lower: Callable[[Context, fx.Node], None]
+    lower: Callable[[Lowering, fx.Node], None]
     reference: Callable[[fx.Node, dict[str, Any]], Tensor] | None = None

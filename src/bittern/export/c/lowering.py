@@ -14,7 +14,7 @@ _ELEMENTS = (torch.float32, torch.int32)
 COPY_DIMS = 5
 
 
-class Context:
+class Lowering:
     """The calls that a graph becomes, node by node."""
 
     def __init__(self, graph: Graph) -> None:
@@ -128,9 +128,11 @@ class Context:
         raise ExportError(f"{operator_name(node)} in {where} {reason}. ExecuTorch runs it: export to a .pte file")
 
 
-def images(node: fx.Node, context: Context) -> tuple[int, int, int, int]:
+def images(node: fx.Node, lowering: Lowering) -> tuple[int, int, int, int]:
     """The shape of images ``[N, C, H, W]``."""
     if len(shape(node)) != 4:
-        context.refuse(node, f"reads {list(shape(node))}: in C it takes images [N, C, H, W]; add the missing dimension")
+        lowering.refuse(
+            node, f"reads {list(shape(node))}: in C it takes images [N, C, H, W]; add the missing dimension"
+        )
     n, c, h, w = shape(node)
     return n, c, h, w

@@ -41,6 +41,39 @@ static void gather(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n,
   }
 }
 
+/* The dot product of one filter. */
+INLINE int32_t dot_product(const gathered_t *seen, const uint32_t *filter, int32_t words, int32_t channels) {
+  const int32_t count = seen->masked ? count_bits(seen->window, filter, seen->mask, words)
+                                     : count_bits(seen->window, filter, NULL, words);
+  return seen->taps * channels - 2 * count;
+}
+
+/* The bits of one pixel where nothing but a threshold follows. */
+static uint32_t *put_threshold_bits(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n, int32_t y, int32_t x,
+                                    gathered_t *seen, uint32_t *bits) {
+  const int32_t words = layer->window.kernel_height * layer->window.kernel_width * layer->tap_words;
+  const int32_t group_filters = layer->out_channels / layer->groups;
+  const uint32_t *filter = layer->weight;
+  const int32_t *threshold = layer->dot_threshold;
+  uint32_t word = 0, bit = 1;
+  for (int32_t group = 0; group < layer->groups; ++group) {
+    gather(layer, in, n, y, x, group, seen);
+    for (int32_t i = 0; i < group_filters; ++i, filter += words) {
+      word |= dot_product(seen, filter, words, layer->group_channels) < *threshold++ ? bit : 0u;
+      bit <<= 1;
+      if (bit == 0) {
+        *bits++ = word;
+        word = 0;
+        bit = 1;
+      }
+    }
+  }
+  if (bit != 1) {
+    *bits++ = word;
+  }
+  return bits;
+}
+
 void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const float *residual, float *values,
                     uint32_t *bits, uint32_t *scratch) {
   const bittern_window_t *window = &layer->window;
@@ -51,19 +84,16 @@ void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const flo
   for (int32_t n = 0; n < window->images; ++n) {
     for (int32_t y = 0; y < window->out_height; ++y) {
       for (int32_t x = 0; x < window->out_width; ++x) {
+        if (layer->dot_threshold != NULL) {
+          bits = put_threshold_bits(layer, in, n, y, x, &seen, bits);
+          continue;
+        }
         const uint32_t *filter = layer->weight;
         for (int32_t o = 0; o < layer->out_channels; ++o, filter += words) {
           if (o % group_filters == 0) {
             gather(layer, in, n, y, x, o / group_filters, &seen);
           }
-          const int32_t count = seen.masked ? count_bits(seen.window, filter, seen.mask, words)
-                                            : count_bits(seen.window, filter, NULL, words);
-          const int32_t dot = seen.taps * layer->group_channels - 2 * count;
-          if (layer->dot_threshold != NULL) {
-            put_bit(&out, o, dot < layer->dot_threshold[o] ? 1u : 0u);
-          } else {
-            put_sum(&out, o, (float)dot);
-          }
+          put_sum(&out, o, (float)dot_product(&seen, filter, words, layer->group_channels));
         }
         out.residual = out.residual == NULL ? NULL : out.residual + layer->out_channels;
         out.values = out.values == NULL ? NULL : out.values + layer->out_channels;

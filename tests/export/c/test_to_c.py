@@ -17,6 +17,7 @@ from bittern.runtime.metadata import Preprocessing
 from export.c.compiled import STRICT, compiler
 from models.small import trained
 
+ROOT = Path(__file__).parents[3]
 PIXELS = Preprocessing(1 / 255, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 NAMES = (*"abcdefg", 'q"\\?', "日本", "*/")
 
@@ -219,6 +220,19 @@ def test_a_wrong_kernel_is_found_before_the_folder_appears(tmp_path: Path, monke
     with pytest.raises(ExportError, match="from pack in 2 on"):
         to_c(network(), EXAMPLE, tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("page", ["docs/small.md", "README.md"])
+def test_the_lines_that_call_a_network_compile(page: str, tmp_path: Path) -> None:
+    module, x = trained("digits-resnet", 1)
+    grey = Preprocessing(1 / 16, (0.5,), (0.5,))
+    folder = to_c(module, x, tmp_path / "net", name="digits_resnet", preprocessing=grey, check=False).path
+    text = (ROOT / page if page.startswith("docs") else folder / page).read_text()
+    code = text.partition("```c\n")[2].partition("```")[0]
+    head, _, call = code.partition("int error")
+    (folder / "main.c").write_text(f"{head}\nint main(void) {{ int error{call} return error; }}\n")
+    program = build(folder, "gcc", "main.c", "digits_resnet.c", "bittern_kernels.c")
+    assert subprocess.run([str(program)], check=False).returncode == 0
 
 
 SLOW = pytest.mark.slow

@@ -3,6 +3,7 @@
 import operator
 import re
 from dataclasses import replace
+from typing import TypeVar
 
 from torch import fx
 
@@ -15,6 +16,7 @@ from bittern.export.deployed import Deployed
 from bittern.export.errors import ExportError
 from bittern.export.graph import input_nodes, operator_name, shape
 
+_Operand = TypeVar("_Operand", Buffer, Buffer | None)
 _TAKEN = ("arena", "output")
 """Names of other parameters of the network's function."""
 _MAX_ELEMENTS = 2**29
@@ -108,21 +110,16 @@ def _is_input(lowering: Lowering, buffer: Buffer) -> bool:
 def _rename(lowering: Lowering, old: Buffer, new: Buffer) -> None:
     """Puts ``new`` in the place of ``old`` everywhere."""
 
-    def swap(buffers: tuple[Buffer | None, ...]) -> tuple[Buffer | None, ...]:
-        return tuple(new if each is old else each for each in buffers)
-
-    def swap_all(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-        return tuple(new if each is old else each for each in buffers)
+    def swap(buffer: _Operand) -> _Operand:
+        return new if buffer is old else buffer
 
     lowering.calls = [
         replace(
             call,
-            operands=swap(call.operands),
-            writes=swap_all(call.writes),
-            scratch=swap_all(call.scratch),
-            shared=tuple((swap_all((a, b))[0], swap_all((a, b))[1]) for a, b in call.shared),
+            operands=tuple(map(swap, call.operands)),
+            writes=tuple(map(swap, call.writes)),
+            shared=tuple((swap(read), swap(written)) for read, written in call.shared),
         )
         for call in lowering.calls
     ]
-    for node, buffers in lowering.buffers.items():
-        lowering.buffers[node] = swap_all(buffers)
+    lowering.buffers = {node: tuple(map(swap, buffers)) for node, buffers in lowering.buffers.items()}

@@ -161,15 +161,11 @@ def _operand(buffer: Buffer | None, network: CNetwork, constants: text.Constants
 
 
 def _traces(node: str, network: CNetwork) -> list[str]:
-    buffers = network.values.get(node, ())
-    first = (
-        sum(len(network.values[name]) for name in list(network.values)[: list(network.values).index(node)])
-        if buffers
-        else 0
-    )
+    """Hooks for the tensors that ``node`` gives, numbered as `CNetwork.values` has them."""
+    numbers = {buffer: i for i, buffer in enumerate(b for buffers in network.values.values() for b in buffers)}
     return [
-        f"BITTERN_TRACE({first + i}, {_operand(buffer, network, text.Constants())}, {buffer.bytes});"
-        for i, buffer in enumerate(buffers)
+        f"BITTERN_TRACE({numbers[buffer]}, {_operand(buffer, network, text.Constants())}, {buffer.bytes});"
+        for buffer in network.values.get(node, ())
     ]
 
 

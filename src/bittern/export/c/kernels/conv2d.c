@@ -18,9 +18,33 @@ typedef struct {
   int masked;              /* whether other bits than those of the mask may be set */
 } gathered_t;
 
+/* Of one group, and a window inside the image: a copy. */
+static void gather_inside(const bittern_conv2d_t *layer, const uint32_t *first, gathered_t *out) {
+  const bittern_window_t *window = &layer->window;
+  const int32_t row = window->dilation_y * window->in_width * layer->in_words;
+  const int32_t column = window->dilation_x * layer->in_words;
+  uint32_t *words = out->window;
+  for (int32_t i = 0; i < window->kernel_height; ++i) {
+    for (int32_t j = 0; j < window->kernel_width; ++j) {
+      const uint32_t *pixel = first + i * row + j * column;
+      for (int32_t k = 0; k < layer->in_words; ++k) {
+        *words++ = pixel[k];
+      }
+    }
+  }
+  out->taps = window->kernel_height * window->kernel_width;
+  out->masked = 0;
+}
+
 static void gather(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n, int32_t y, int32_t x, int32_t group,
                    gathered_t *out) {
   const bittern_window_t *window = &layer->window;
+  const int32_t first_pixel = tap_pixel(window, n, y, x, 0, 0);
+  if (layer->groups == 1 && first_pixel >= 0 &&
+      tap_pixel(window, n, y, x, window->kernel_height - 1, window->kernel_width - 1) >= 0) {
+    gather_inside(layer, in + first_pixel * layer->in_words, out);
+    return;
+  }
   const int32_t last = layer->in_words - layer->tap_words, channel = group * layer->group_channels;
   const int32_t first_word = channel / 32 < last ? channel / 32 : last, first_bit = channel - 32 * first_word;
   uint32_t *words = out->window, *mask = out->mask;

@@ -104,7 +104,10 @@ def test_counters_hold_every_bit_of_a_row(tmp_path: Path) -> None:
     assert differences(Calls(function, **weights), adverse(1, FEATURES[-1])[:3], tmp_path, passes=False) == []
 
 
-def packed_operators(x: Tensor, weight: Tensor, mask: Tensor, linear: Tensor, threshold: Tensor) -> Tensor:
+def packed_operators(
+    x: Tensor, weight: Tensor, mask: Tensor, linear: Tensor, threshold: Tensor, tokens: Tensor
+) -> Tensor:
+    """Of images [2, 40, 6, 7]."""
     bits = ops.pack(x, threshold, 1)
     geometry = (40, 33, [3, 2], [2, 1], [1, 0, 1, 1], [1, 1], 1, 0)
     value = ops.conv2d_weight_only(x, weight, *geometry, act_min=0.0)
@@ -113,7 +116,8 @@ def packed_operators(x: Tensor, weight: Tensor, mask: Tensor, linear: Tensor, th
     pooled = ops.max_pool2d(bits, [3, 2], [2, 2], [1, 1, 0, 1], [1, 2])
     joined = ops.cat(ops.slice(bits, 0, 1), ops.negate(bits, mask))
     row = ops.linear_weight_only(x.flatten(1), linear, 40 * 42, 5)
-    return rows(value, *both, packed, pooled, joined, row, ops.unpack(bits, 40, 1), ops.binarize(x))
+    features = ops.linear_float_packed(ops.pack(x, None, -1), tokens, 7, 7, residual=x)
+    return rows(value, *both, packed, pooled, joined, row, *features, ops.unpack(bits, 40, 1), ops.binarize(x))
 
 
 def test_other_operators_of_bittern_give_the_bits_and_floats_of_their_references(tmp_path: Path) -> None:
@@ -122,6 +126,7 @@ def test_other_operators_of_bittern_give_the_bits_and_floats_of_their_references
         "mask": torch.tensor([0x5A5A5A5A, 0x0F], dtype=torch.int32),
         "linear": layout.pack_weight(signs(5, 40 * 42, seed=2)),
         "threshold": vector(40, 3),
+        "tokens": layout.pack_weight(signs(7, 7, seed=4)),
     }
     assert differences(Calls(packed_operators, **constants), adverse(2, 40, 6, 7), tmp_path, passes=False) == []
 
@@ -141,8 +146,17 @@ def float_layers(x: Tensor, **w: Tensor) -> Tensor:
 def arithmetic(x: Tensor, **w: Tensor) -> Tensor:
     """Of images [2, 6, 8, 7]."""
     y = torch.cat([x[:, 3:], x[:, :3]], 1)
-    binary = x + y, x - w["channel"], x * w["channel"], y / w["pixels"], 2.0 * x, x + w["row"]
-    maps = F.prelu(x, w["slopes"]), F.leaky_relu(y, 0.1), F.hardtanh(x, -0.5, 0.7), torch.sigmoid(x), x.exp()
+    binary = (
+        x + y,
+        x - w["channel"],
+        x * w["channel"],
+        y / w["pixels"],
+        2.0 * x,
+        x + w["row"],
+        torch.maximum(x, y),
+        torch.minimum(x, w["row"]),
+    )
+    maps = F.prelu(x, w["slopes"]), F.leaky_relu(y, 0.1), F.hardtanh(x, -0.5, 0.7), torch.sigmoid(x), x.exp(), -x.abs()
     roots = torch.sqrt(x), torch.rsqrt(x)
     moved = x.permute(0, 2, 1, 3), x.transpose(1, 3), x[:, 1], x[:, :, 1:5], x.reshape(2, 12, 4, 7), x.unsqueeze(1)
     product = torch.bmm(x.flatten(2), x.flatten(2).transpose(1, 2))

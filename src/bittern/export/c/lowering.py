@@ -106,16 +106,15 @@ class Lowering:
         self.copy(reader, buffer, copy, tensor.shape, strides, memory.row_major(tensor.shape))
         return copy
 
-    def from_rows(self, node: fx.Node, rows: Buffer) -> None:
-        """Binds ``node`` to its tensor, which lies row-major in ``rows``: to a copy where it should lie otherwise."""
-        tensor = node.meta["val"]
+    def from_rows(self, node: fx.Node, rows: Buffer, tensor: Tensor | None = None) -> Buffer:
+        """The ``tensor`` of ``node``, which lies row-major in ``rows``: a copy where it should lie otherwise."""
+        tensor = node.meta["val"] if tensor is None else tensor
         if memory.is_row_major(tensor.shape, tensor.dtype):
-            self.bind(node, rows)
-            return
-        result = self.result(node)
+            return rows
+        result = self.result(node, tensor, "_ordered")
         strides = memory.strides(tensor.shape, tensor.dtype)
         self.copy(node, rows, result, tensor.shape, memory.row_major(tensor.shape), strides)
-        self.bind(node, result)
+        return result
 
     def check_dtype(self, node: fx.Node, dtype: torch.dtype) -> None:
         if dtype not in _ELEMENTS:

@@ -173,6 +173,8 @@ void bittern_add(const bittern_broadcast_t *shape, const float *a, const float *
 void bittern_sub(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
 void bittern_mul(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
 void bittern_div(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
+void bittern_maximum(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* or NaN */
+void bittern_minimum(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* or NaN */
 void bittern_prelu(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* a > 0 ? a : a * b */
 
 /* out[i] = OP(in[i]) for i < count; in may be out. */
@@ -183,6 +185,8 @@ typedef struct {
 
 void bittern_clamp(const bittern_map_t *map, const float *in, float *out);
 void bittern_binarize(const bittern_map_t *map, const float *in, float *out); /* x < 0 ? -1 : +1 */
+void bittern_abs(const bittern_map_t *map, const float *in, float *out);
+void bittern_neg(const bittern_map_t *map, const float *in, float *out);
 void bittern_exp(const bittern_map_t *map, const float *in, float *out);
 void bittern_sigmoid(const bittern_map_t *map, const float *in, float *out); /* 1 / (1 + exp(-x)) */
 void bittern_sqrt(const bittern_map_t *map, const float *in, float *out);

@@ -24,6 +24,8 @@ BITTERN_BINARY(bittern_add, x + y)
 BITTERN_BINARY(bittern_sub, x - y)
 BITTERN_BINARY(bittern_mul, x * y)
 BITTERN_BINARY(bittern_div, x / y)
+BITTERN_BINARY(bittern_maximum, x > y || x != x ? x : y)
+BITTERN_BINARY(bittern_minimum, x < y || x != x ? x : y)
 BITTERN_BINARY(bittern_prelu, x > 0.0f ? x : x * y)
 
 /* 2^k of -126 <= k <= 127: exponent fields of float32 begin at 2^-126. */
@@ -96,6 +98,8 @@ static float square_root(float x) {
 
 BITTERN_MAP(bittern_clamp, clamp(x, map->range))
 BITTERN_MAP(bittern_binarize, x < 0.0f ? -1.0f : 1.0f)
+BITTERN_MAP(bittern_abs, x < 0.0f ? -x : x)
+BITTERN_MAP(bittern_neg, -x)
 BITTERN_MAP(bittern_exp, exponential(x))
 BITTERN_MAP(bittern_sigmoid, 1.0f / (1.0f + exponential(-x)))
 BITTERN_MAP(bittern_sqrt, square_root(x))

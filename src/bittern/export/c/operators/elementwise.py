@@ -15,6 +15,7 @@ from bittern.export.graph import arguments, shape
 from bittern.export.passes.views.aten import Clamp
 
 _DIMS = 4
+_BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
 
 
 def _binary(function: str) -> Callable[[Lowering, fx.Node], None]:
@@ -102,10 +103,12 @@ def _of_one(function: Callable[[Tensor], Tensor]) -> Callable[[fx.Node, dict[str
 
 
 ROWS = {
-    **{f"aten::{name}": Row(_binary(f"bittern_{name}")) for name in ("add", "sub", "mul", "div")},
+    **{f"aten::{name}": Row(_binary(f"bittern_{name}")) for name in _BINARY},
     **{f"aten::{name}": Row(_prelu) for name in ("prelu", "_prelu_kernel", "leaky_relu")},
     **{f"aten::{name}": Row(_clamp) for name in ("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max")},
     "bittern::binarize": Row(_map("bittern_binarize")),
+    "aten::abs": Row(_map("bittern_abs")),
+    "aten::neg": Row(_map("bittern_neg")),
     "aten::exp": Row(_map("bittern_exp"), _of_one(exponential)),
     "aten::sigmoid": Row(_map("bittern_sigmoid"), _of_one(sigmoid)),
     "aten::sqrt": Row(_map("bittern_sqrt"), _of_one(square_root)),

@@ -48,7 +48,7 @@ def _linear(lowering: Lowering, node: fx.Node) -> None:
     source, result = lowering.rows(layer.input, node), lowering.result(node)
     struct = _struct(lowering, layer, rows_as_images(torch.Size(size[:-1]).numel()), size[-1])
     lowering.call(node, "bittern_conv2d_f32", struct, (source, result), (result,))
-    lowering.from_rows(node, result)
+    lowering.bind(node, lowering.from_rows(node, result))
 
 
 def _struct(lowering: Lowering, layer: Layer, place: Struct, channels: int) -> Struct:

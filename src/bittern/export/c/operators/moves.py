@@ -24,7 +24,7 @@ def _view(lowering: Lowering, node: fx.Node) -> None:
     if _same_places(source, node):
         lowering.bind(node, lowering.read(source))
     else:
-        lowering.from_rows(node, lowering.rows(source, node))
+        lowering.bind(node, lowering.from_rows(node, lowering.rows(source, node)))
 
 
 def _same_places(a: fx.Node, b: fx.Node) -> bool:

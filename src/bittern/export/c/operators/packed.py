@@ -25,10 +25,7 @@ def _unpack(lowering: Lowering, node: fx.Node) -> None:
     result = lowering.result(node)
     layer = _pack_struct(shape(node), named["channels"], lowering, None)
     lowering.call(node, "bittern_unpack", layer, (lowering.read(named["x"]), result), (result,))
-    if named["channel_dim"] == 1:
-        lowering.bind(node, result)
-    else:
-        lowering.from_rows(node, result)
+    lowering.bind(node, result if named["channel_dim"] == 1 else lowering.from_rows(node, result))
 
 
 def _pack_struct(size: tuple[int, ...], channels: int, lowering: Lowering, threshold: fx.Node | None) -> Struct:

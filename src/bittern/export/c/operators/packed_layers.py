@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from bittern.export.c import memory
 from bittern.export.c.lowering import Lowering
 from bittern.export.c.operators.row import Row
 from bittern.export.c.operators.window import rows_as_images, window
@@ -46,18 +45,9 @@ def _lower(lowering: Lowering, node: fx.Node) -> None:
     lowering.call(
         node, name, Struct(f"{name}_t", fields), (*operands, *scratch), writes, scratch=scratch, shared=shared
     )
-    if layer.channel_dim == 1 or values is None:
-        lowering.bind(node, *writes)
-    else:
-        _bind_rows(lowering, node, writes)
-
-
-def _bind_rows(lowering: Lowering, node: fx.Node, writes: list[Buffer]) -> None:
-    """A linear layer's floats come row-major."""
-    results = node.meta["val"]
-    value = results[0] if isinstance(results, (tuple, list)) else results
-    if not memory.is_row_major(value.shape, value.dtype):
-        lowering.refuse(node, f"gives {list(value.shape)}: in C its rows have at most two dimensions in front")
+    if layer.channel_dim != 1 and values is not None:
+        results = node.meta["val"]
+        writes[0] = lowering.from_rows(node, values, results[0] if isinstance(results, (tuple, list)) else results)
     lowering.bind(node, *writes)
 
 

@@ -15,7 +15,7 @@ void _fini(void) {}
 
 void reset(void) {
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
-  *(volatile uint32_t *)0xe000ed88u |= 0xfu << 20; /* CPACR: the FPU, and MVE with it */
+  *(volatile uint32_t*)0xe000ed88u |= 0xfu << 20; /* CPACR: the FPU, and MVE with it */
   __asm volatile("dsb\n isb");
 #endif
   initialise_monitor_handles();
@@ -29,5 +29,5 @@ static void fault(void) {
 }
 
 __attribute__((section(".vectors"), used)) static void (*const vectors[])(void) = {
-    (void (*)(void))(void *)&stack_top, reset, fault, fault, fault, fault, fault,
+    (void (*)(void))(void*)&stack_top, reset, fault, fault, fault, fault, fault,
 };

@@ -14,21 +14,21 @@
 #define SIZE 8
 #define WORDS (CHANNELS / 32)
 
-static volatile uint32_t *const systick = (volatile uint32_t *)0xe000e010u; /* control, reload, value */
+static volatile uint32_t* const systick = (volatile uint32_t*)0xe000e010u; /* control, reload, value */
 
 static uint32_t weight[FILTERS * 9 * WORDS], image[SIZE * SIZE * WORDS], bits[SIZE * SIZE * FILTERS / 32];
 static uint32_t scratch[2 * 9 * WORDS];
 static int32_t dot_threshold[FILTERS];
 static float factor[FILTERS], values[SIZE * SIZE * FILTERS];
 
-static void fill(uint32_t *words, int count, uint32_t seed) {
+static void fill(uint32_t* words, int count, uint32_t seed) {
   for (int i = 0; i < count; ++i) {
     seed = seed * 1664525u + 1013904223u;
     words[i] = seed ^ seed >> 16;
   }
 }
 
-static void measure(const char *what, const bittern_conv2d_t *layer) {
+static void measure(const char* what, const bittern_conv2d_t* layer) {
   const uint32_t words = SIZE * SIZE * FILTERS * 9 * WORDS;
   const uint32_t begin = systick[2];
   bittern_conv2d(layer, image, NULL, layer->dot_threshold == NULL ? values : NULL, bits, scratch);

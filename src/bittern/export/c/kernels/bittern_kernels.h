@@ -71,14 +71,14 @@ typedef struct {
 typedef struct {
   bittern_window_t window;
   int32_t in_words, out_channels, groups, group_channels, tap_words, pad_value;
-  const uint32_t *weight;
-  const int32_t *dot_threshold;
+  const uint32_t* weight;
+  const int32_t* dot_threshold;
   bittern_epilogue_t epilogue;
 } bittern_conv2d_t;
 
 /* values, bits: one of them may be NULL. residual: NULL for none; may be values. scratch: 2 * taps * tap_words words. */
-void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const float *residual, float *values,
-                    uint32_t *bits, uint32_t *scratch);
+void bittern_conv2d(const bittern_conv2d_t* layer, const uint32_t* in, const float* residual, float* values,
+                    uint32_t* bits, uint32_t* scratch);
 
 /* Convolution of floats with bits, padded with zeros; a linear layer is one of 1x1 images.
  *
@@ -89,12 +89,12 @@ void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const flo
 typedef struct {
   bittern_window_t window;
   int32_t in_channels, out_channels;
-  const uint32_t *weight;
+  const uint32_t* weight;
   bittern_epilogue_t epilogue;
 } bittern_conv2d_weight_only_t;
 
-void bittern_conv2d_weight_only(const bittern_conv2d_weight_only_t *layer, const float *in, const float *residual,
-                                float *values, uint32_t *bits);
+void bittern_conv2d_weight_only(const bittern_conv2d_weight_only_t* layer, const float* in, const float* residual,
+                                float* values, uint32_t* bits);
 
 /* Convolution of floats, padded with zeros; a linear layer is one of 1x1 images.
  *
@@ -108,7 +108,7 @@ typedef struct {
   const float *weight, *bias;
 } bittern_conv2d_f32_t;
 
-void bittern_conv2d_f32(const bittern_conv2d_f32_t *layer, const float *in, float *out);
+void bittern_conv2d_f32(const bittern_conv2d_f32_t* layer, const float* in, float* out);
 
 /* Of each window and channel the largest value, NaN if there is one; outside the image nothing counts. Of bits the
  * bitwise and, where `channels` counts words.
@@ -118,8 +118,8 @@ typedef struct {
   int32_t channels;
 } bittern_max_pool2d_t;
 
-void bittern_max_pool2d_f32(const bittern_max_pool2d_t *pool, const float *in, float *out);
-void bittern_max_pool2d(const bittern_max_pool2d_t *pool, const uint32_t *in, uint32_t *out);
+void bittern_max_pool2d_f32(const bittern_max_pool2d_t* pool, const float* in, float* out);
+void bittern_max_pool2d(const bittern_max_pool2d_t* pool, const uint32_t* in, uint32_t* out);
 
 /* v = 0;  for taps inside the image: v = v + x(tap, c);  v = v / divisor, or by the number of such taps if it is 0. */
 typedef struct {
@@ -127,24 +127,24 @@ typedef struct {
   int32_t channels, divisor;
 } bittern_avg_pool2d_t;
 
-void bittern_avg_pool2d_f32(const bittern_avg_pool2d_t *pool, const float *in, float *out);
+void bittern_avg_pool2d_f32(const bittern_avg_pool2d_t* pool, const float* in, float* out);
 
 /* Bits of floats [pixels][channels], bit = x < threshold[c] or x < 0, and -1 or +1 of bits. */
 typedef struct {
   int32_t pixels, channels;
-  const float *threshold;
+  const float* threshold;
 } bittern_pack_t;
 
-void bittern_pack(const bittern_pack_t *pack, const float *in, uint32_t *bits);
-void bittern_unpack(const bittern_pack_t *pack, const uint32_t *bits, float *out);
+void bittern_pack(const bittern_pack_t* pack, const float* in, uint32_t* bits);
+void bittern_unpack(const bittern_pack_t* pack, const uint32_t* bits, float* out);
 
 /* out(p, i) = in(p, i) ^ mask[i] over [pixels][words]. in may be out. */
 typedef struct {
   int32_t pixels, words;
-  const uint32_t *mask;
+  const uint32_t* mask;
 } bittern_negate_t;
 
-void bittern_negate(const bittern_negate_t *negate, const uint32_t *in, uint32_t *out);
+void bittern_negate(const bittern_negate_t* negate, const uint32_t* in, uint32_t* out);
 
 /* Copies runs of bytes between tensors of any order: the byte strides are those of the runs of each. */
 #define BITTERN_COPY_DIMS 5
@@ -153,7 +153,7 @@ typedef struct {
   int32_t in_offset, out_offset, bytes;
 } bittern_copy_t;
 
-void bittern_copy(const bittern_copy_t *copy, const void *in, void *out);
+void bittern_copy(const bittern_copy_t* copy, const void* in, void* out);
 
 /* out[i] = value for i < count. */
 typedef struct {
@@ -161,7 +161,7 @@ typedef struct {
   float value;
 } bittern_fill_t;
 
-void bittern_fill(const bittern_fill_t *fill, float *out);
+void bittern_fill(const bittern_fill_t* fill, float* out);
 
 /* out = OP(a, b), one operand repeated where its stride is 0; a or b may be out where its strides are those of out. */
 #define BITTERN_BROADCAST_DIMS 4
@@ -169,43 +169,44 @@ typedef struct {
   int32_t sizes[BITTERN_BROADCAST_DIMS], a_strides[BITTERN_BROADCAST_DIMS], b_strides[BITTERN_BROADCAST_DIMS];
 } bittern_broadcast_t;
 
-void bittern_add(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
-void bittern_sub(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
-void bittern_mul(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
-void bittern_div(const bittern_broadcast_t *shape, const float *a, const float *b, float *out);
-void bittern_maximum(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* or NaN */
-void bittern_minimum(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* or NaN */
-void bittern_prelu(const bittern_broadcast_t *shape, const float *a, const float *b, float *out); /* a > 0 ? a : a * b */
+void bittern_add(const bittern_broadcast_t* shape, const float* a, const float* b, float* out);
+void bittern_sub(const bittern_broadcast_t* shape, const float* a, const float* b, float* out);
+void bittern_mul(const bittern_broadcast_t* shape, const float* a, const float* b, float* out);
+void bittern_div(const bittern_broadcast_t* shape, const float* a, const float* b, float* out);
+void bittern_maximum(const bittern_broadcast_t* shape, const float* a, const float* b, float* out); /* or NaN */
+void bittern_minimum(const bittern_broadcast_t* shape, const float* a, const float* b, float* out); /* or NaN */
+void bittern_prelu(const bittern_broadcast_t* shape, const float* a, const float* b,
+                   float* out); /* a > 0 ? a : a * b */
 
 /* out[i] = OP(in[i]) for i < count; in may be out. */
 typedef struct {
   int32_t count;
-  const float *range; /* of bittern_clamp: low and high */
+  const float* range; /* of bittern_clamp: low and high */
 } bittern_map_t;
 
-void bittern_clamp(const bittern_map_t *map, const float *in, float *out);
-void bittern_binarize(const bittern_map_t *map, const float *in, float *out); /* x < 0 ? -1 : +1 */
-void bittern_abs(const bittern_map_t *map, const float *in, float *out);
-void bittern_neg(const bittern_map_t *map, const float *in, float *out);
-void bittern_exp(const bittern_map_t *map, const float *in, float *out);
-void bittern_sigmoid(const bittern_map_t *map, const float *in, float *out); /* 1 / (1 + exp(-x)) */
-void bittern_sqrt(const bittern_map_t *map, const float *in, float *out);
-void bittern_rsqrt(const bittern_map_t *map, const float *in, float *out); /* 1 / sqrt(x) */
+void bittern_clamp(const bittern_map_t* map, const float* in, float* out);
+void bittern_binarize(const bittern_map_t* map, const float* in, float* out); /* x < 0 ? -1 : +1 */
+void bittern_abs(const bittern_map_t* map, const float* in, float* out);
+void bittern_neg(const bittern_map_t* map, const float* in, float* out);
+void bittern_exp(const bittern_map_t* map, const float* in, float* out);
+void bittern_sigmoid(const bittern_map_t* map, const float* in, float* out); /* 1 / (1 + exp(-x)) */
+void bittern_sqrt(const bittern_map_t* map, const float* in, float* out);
+void bittern_rsqrt(const bittern_map_t* map, const float* in, float* out); /* 1 / sqrt(x) */
 
 /* Along the middle axis of [outer][count][inner], from index 0 on. */
 typedef struct {
   int32_t outer, count, inner;
 } bittern_axis_t;
 
-void bittern_mean(const bittern_axis_t *axis, const float *in, float *out); /* the sum, divided by count */
-void bittern_softmax(const bittern_axis_t *axis, const float *in, float *out); /* exp(x - max) / sum; in may be out */
+void bittern_mean(const bittern_axis_t* axis, const float* in, float* out);    /* the sum, divided by count */
+void bittern_softmax(const bittern_axis_t* axis, const float* in, float* out); /* exp(x - max) / sum; in may be out */
 
 /* out(b, i, j) = sum over k of x(b, i, k) * y(b, k, j), from 0, k ascending: [batch][rows][depth], [batch][depth][columns]. */
 typedef struct {
   int32_t batch, rows, depth, columns;
 } bittern_bmm_t;
 
-void bittern_bmm(const bittern_bmm_t *bmm, const float *x, const float *y, float *out);
+void bittern_bmm(const bittern_bmm_t* bmm, const float* x, const float* y, float* out);
 
 /* x = (pixel * scale - mean[c]) / std[c] of 8-bit images [pixels][channels]. */
 typedef struct {
@@ -214,7 +215,7 @@ typedef struct {
   const float *mean, *std;
 } bittern_pixels_t;
 
-void bittern_pixels(const bittern_pixels_t *pixels, const uint8_t *in, float *out);
+void bittern_pixels(const bittern_pixels_t* pixels, const uint8_t* in, float* out);
 
 #ifdef __cplusplus
 }

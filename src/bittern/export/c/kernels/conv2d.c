@@ -19,14 +19,14 @@ typedef struct {
 } gathered_t;
 
 /* Of one group, and a window inside the image: a copy. */
-static void gather_inside(const bittern_conv2d_t *layer, const uint32_t *first, gathered_t *out) {
-  const bittern_window_t *window = &layer->window;
+static void gather_inside(const bittern_conv2d_t* layer, const uint32_t* first, gathered_t* out) {
+  const bittern_window_t* window = &layer->window;
   const int32_t row = window->dilation_y * window->in_width * layer->in_words;
   const int32_t column = window->dilation_x * layer->in_words;
-  uint32_t *words = out->window;
+  uint32_t* words = out->window;
   for (int32_t i = 0; i < window->kernel_height; ++i) {
     for (int32_t j = 0; j < window->kernel_width; ++j) {
-      const uint32_t *pixel = first + i * row + j * column;
+      const uint32_t* pixel = first + i * row + j * column;
       for (int32_t k = 0; k < layer->in_words; ++k) {
         *words++ = pixel[k];
       }
@@ -36,9 +36,9 @@ static void gather_inside(const bittern_conv2d_t *layer, const uint32_t *first, 
   out->masked = 0;
 }
 
-static void gather(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n, int32_t y, int32_t x, int32_t group,
-                   gathered_t *out) {
-  const bittern_window_t *window = &layer->window;
+static void gather(const bittern_conv2d_t* layer, const uint32_t* in, int32_t n, int32_t y, int32_t x, int32_t group,
+                   gathered_t* out) {
+  const bittern_window_t* window = &layer->window;
   const int32_t first_pixel = tap_pixel(window, n, y, x, 0, 0);
   if (layer->groups == 1 && first_pixel >= 0 &&
       tap_pixel(window, n, y, x, window->kernel_height - 1, window->kernel_width - 1) >= 0) {
@@ -66,19 +66,19 @@ static void gather(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n,
 }
 
 /* The dot product of one filter. */
-INLINE int32_t dot_product(const gathered_t *seen, const uint32_t *filter, int32_t words, int32_t channels) {
+INLINE int32_t dot_product(const gathered_t* seen, const uint32_t* filter, int32_t words, int32_t channels) {
   const int32_t count = seen->masked ? count_bits(seen->window, filter, seen->mask, words)
                                      : count_bits(seen->window, filter, NULL, words);
   return seen->taps * channels - 2 * count;
 }
 
 /* The bits of one pixel where nothing but a threshold follows. */
-static uint32_t *put_threshold_bits(const bittern_conv2d_t *layer, const uint32_t *in, int32_t n, int32_t y, int32_t x,
-                                    gathered_t *seen, uint32_t *bits) {
+static uint32_t* put_threshold_bits(const bittern_conv2d_t* layer, const uint32_t* in, int32_t n, int32_t y, int32_t x,
+                                    gathered_t* seen, uint32_t* bits) {
   const int32_t words = layer->window.kernel_height * layer->window.kernel_width * layer->tap_words;
   const int32_t group_filters = layer->out_channels / layer->groups;
-  const uint32_t *filter = layer->weight;
-  const int32_t *threshold = layer->dot_threshold;
+  const uint32_t* filter = layer->weight;
+  const int32_t* threshold = layer->dot_threshold;
   uint32_t word = 0, bit = 1;
   for (int32_t group = 0; group < layer->groups; ++group) {
     gather(layer, in, n, y, x, group, seen);
@@ -98,9 +98,9 @@ static uint32_t *put_threshold_bits(const bittern_conv2d_t *layer, const uint32_
   return bits;
 }
 
-void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const float *residual, float *values,
-                    uint32_t *bits, uint32_t *scratch) {
-  const bittern_window_t *window = &layer->window;
+void bittern_conv2d(const bittern_conv2d_t* layer, const uint32_t* in, const float* residual, float* values,
+                    uint32_t* bits, uint32_t* scratch) {
+  const bittern_window_t* window = &layer->window;
   const int32_t words = window->kernel_height * window->kernel_width * layer->tap_words;
   const int32_t group_filters = layer->out_channels / layer->groups;
   gathered_t seen = {scratch, scratch + words, 0, 0};
@@ -112,7 +112,7 @@ void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const flo
           bits = put_threshold_bits(layer, in, n, y, x, &seen, bits);
           continue;
         }
-        const uint32_t *filter = layer->weight;
+        const uint32_t* filter = layer->weight;
         for (int32_t o = 0; o < layer->out_channels; ++o, filter += words) {
           if (o % group_filters == 0) {
             gather(layer, in, n, y, x, o / group_filters, &seen);
@@ -126,15 +126,15 @@ void bittern_conv2d(const bittern_conv2d_t *layer, const uint32_t *in, const flo
   }
 }
 
-void bittern_conv2d_weight_only(const bittern_conv2d_weight_only_t *layer, const float *in, const float *residual,
-                                float *values, uint32_t *bits) {
-  const bittern_window_t *window = &layer->window;
+void bittern_conv2d_weight_only(const bittern_conv2d_weight_only_t* layer, const float* in, const float* residual,
+                                float* values, uint32_t* bits) {
+  const bittern_window_t* window = &layer->window;
   const int32_t channels = layer->in_channels, tap_words = (channels + 31) / 32;
   pixel_outputs_t out = {&layer->epilogue, residual, values, bits, 0, layer->out_channels};
   for (int32_t n = 0; n < window->images; ++n) {
     for (int32_t y = 0; y < window->out_height; ++y) {
       for (int32_t x = 0; x < window->out_width; ++x) {
-        const uint32_t *words = layer->weight;
+        const uint32_t* words = layer->weight;
         for (int32_t o = 0; o < layer->out_channels; ++o) {
           float v = 0.0f;
           for (int32_t i = 0; i < window->kernel_height; ++i) {

@@ -11,7 +11,7 @@
 
 #if defined(__GNUC__) && !defined(BITTERN_PORTABLE) && (defined(__POPCNT__) || defined(__aarch64__))
 
-static int32_t count_bits(const uint32_t *a, const uint32_t *w, const uint32_t *mask, int32_t words) {
+static int32_t count_bits(const uint32_t* a, const uint32_t* w, const uint32_t* mask, int32_t words) {
   int32_t total = 0;
   for (int32_t i = 0; i < words; ++i) {
     const uint32_t x = a[i] ^ w[i];
@@ -31,21 +31,21 @@ typedef struct {
 } columns_t;
 
 /* a + b + *sum = the new *sum + 2 * the result, in every bit. */
-INLINE uint32_t add_bits(uint32_t *sum, uint32_t a, uint32_t b) {
+INLINE uint32_t add_bits(uint32_t* sum, uint32_t a, uint32_t b) {
   const uint32_t either = a ^ b, c = *sum;
   *sum = either ^ c;
   return (a & b) | (either & c);
 }
 
 /* Adds words of weight 2, 4 or 8 to columns that stay below 16. */
-INLINE void add_eights(columns_t *sums, uint32_t eights) { sums->eights ^= eights; }
+INLINE void add_eights(columns_t* sums, uint32_t eights) { sums->eights ^= eights; }
 
-INLINE void add_fours(columns_t *sums, uint32_t fours) {
+INLINE void add_fours(columns_t* sums, uint32_t fours) {
   add_eights(sums, sums->fours & fours);
   sums->fours ^= fours;
 }
 
-INLINE void add_twos(columns_t *sums, uint32_t twos) {
+INLINE void add_twos(columns_t* sums, uint32_t twos) {
   add_fours(sums, sums->twos & twos);
   sums->twos ^= twos;
 }
@@ -59,26 +59,26 @@ INLINE void add_twos(columns_t *sums, uint32_t twos) {
 #endif
 
 /* Adds words i and i + 1; the result is of weight 2. */
-#define ADD_TWO(i, result)                            \
-  do {                                                \
-    uint32_t a0, a1, w0, w1;                          \
-    LOAD_PAIR(a0, a1, a, i);                          \
-    LOAD_PAIR(w0, w1, w, i);                          \
-    a0 ^= w0;                                         \
-    a1 ^= w1;                                         \
-    if (mask != NULL) {                               \
-      a0 &= mask[i];                                  \
-      a1 &= mask[(i) + 1];                            \
-    }                                                 \
-    (result) = add_bits(&sums->ones, a0, a1);         \
+#define ADD_TWO(i, result)                    \
+  do {                                        \
+    uint32_t a0, a1, w0, w1;                  \
+    LOAD_PAIR(a0, a1, a, i);                  \
+    LOAD_PAIR(w0, w1, w, i);                  \
+    a0 ^= w0;                                 \
+    a1 ^= w1;                                 \
+    if (mask != NULL) {                       \
+      a0 &= mask[i];                          \
+      a1 &= mask[(i) + 1];                    \
+    }                                         \
+    (result) = add_bits(&sums->ones, a0, a1); \
   } while (0)
 
-#define ADD_FOUR(i, result)                           \
-  do {                                                \
-    uint32_t low, high;                               \
-    ADD_TWO(i, low);                                  \
-    ADD_TWO((i) + 2, high);                           \
-    (result) = add_bits(&sums->twos, low, high);      \
+#define ADD_FOUR(i, result)                      \
+  do {                                           \
+    uint32_t low, high;                          \
+    ADD_TWO(i, low);                             \
+    ADD_TWO((i) + 2, high);                      \
+    (result) = add_bits(&sums->twos, low, high); \
   } while (0)
 
 #define ADD_EIGHT(i, result)                          \
@@ -90,7 +90,7 @@ INLINE void add_twos(columns_t *sums, uint32_t twos) {
   } while (0)
 
 /* Adds sixteen words; the result is of weight 16. */
-INLINE uint32_t add_sixteen(columns_t *sums, const uint32_t *a, const uint32_t *w, const uint32_t *mask) {
+INLINE uint32_t add_sixteen(columns_t* sums, const uint32_t* a, const uint32_t* w, const uint32_t* mask) {
   uint32_t lower, upper;
   ADD_EIGHT(0, lower);
   ADD_EIGHT(8, upper);
@@ -104,9 +104,7 @@ INLINE uint32_t nibble_counts(uint32_t x) {
 }
 
 /* Four sums, one in each byte, of nibbles that hold up to 15 each. */
-INLINE uint32_t byte_counts(uint32_t nibbles) {
-  return (nibbles & 0x0f0f0f0fu) + (nibbles >> 4 & 0x0f0f0f0fu);
-}
+INLINE uint32_t byte_counts(uint32_t nibbles) { return (nibbles & 0x0f0f0f0fu) + (nibbles >> 4 & 0x0f0f0f0fu); }
 
 /* The sum of four bytes. */
 INLINE int32_t sum_of_bytes(uint32_t x) {
@@ -121,7 +119,7 @@ INLINE int32_t sum_of_bytes(uint32_t x) {
 }
 
 /* Inlined twice: with a mask, and without. */
-INLINE int32_t count_columns(const uint32_t *a, const uint32_t *w, const uint32_t *mask, int32_t words) {
+INLINE int32_t count_columns(const uint32_t* a, const uint32_t* w, const uint32_t* mask, int32_t words) {
   columns_t state = {0, 0, 0, 0}, *const sums = &state;
   uint32_t carry;
   int32_t total = 0;
@@ -164,15 +162,15 @@ INLINE int32_t count_columns(const uint32_t *a, const uint32_t *w, const uint32_
 }
 
 /* Two functions of their own, so that each has all registers for its columns. */
-static NO_INLINE int32_t count_all(const uint32_t *a, const uint32_t *w, int32_t words) {
+static NO_INLINE int32_t count_all(const uint32_t* a, const uint32_t* w, int32_t words) {
   return count_columns(a, w, NULL, words);
 }
 
-static NO_INLINE int32_t count_masked(const uint32_t *a, const uint32_t *w, const uint32_t *mask, int32_t words) {
+static NO_INLINE int32_t count_masked(const uint32_t* a, const uint32_t* w, const uint32_t* mask, int32_t words) {
   return count_columns(a, w, mask, words);
 }
 
-INLINE int32_t count_bits(const uint32_t *a, const uint32_t *w, const uint32_t *mask, int32_t words) {
+INLINE int32_t count_bits(const uint32_t* a, const uint32_t* w, const uint32_t* mask, int32_t words) {
   return mask == NULL ? count_all(a, w, words) : count_masked(a, w, mask, words);
 }
 

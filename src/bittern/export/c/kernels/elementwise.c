@@ -3,26 +3,26 @@
 #include "epilogue.h"
 
 /* A loop is written out for each operation, so that a compiler can turn the inner one into vectors. */
-#define BITTERN_BINARY(name, result)                                                                          \
-  void name(const bittern_broadcast_t *shape, const float *a, const float *b, float *out) {                   \
-    const int32_t *sizes = shape->sizes, *sa = shape->a_strides, *sb = shape->b_strides;                      \
-    for (int32_t i = 0; i < sizes[0]; ++i) {                                                                  \
-      for (int32_t j = 0; j < sizes[1]; ++j) {                                                                \
-        for (int32_t k = 0; k < sizes[2]; ++k) {                                                              \
-          const float *left = a + i * sa[0] + j * sa[1] + k * sa[2];                                          \
-          const float *right = b + i * sb[0] + j * sb[1] + k * sb[2];                                         \
-          for (int32_t l = 0; l < sizes[3]; ++l) {                                                            \
-            const float x = left[l * sa[3]], y = right[l * sb[3]];                                            \
-            *out++ = result;                                                                                  \
-          }                                                                                                   \
-        }                                                                                                     \
-      }                                                                                                       \
-    }                                                                                                         \
+#define BITTERN_BINARY(name, result)                                                        \
+  void name(const bittern_broadcast_t* shape, const float* a, const float* b, float* out) { \
+    const int32_t *sizes = shape->sizes, *sa = shape->a_strides, *sb = shape->b_strides;    \
+    for (int32_t i = 0; i < sizes[0]; ++i) {                                                \
+      for (int32_t j = 0; j < sizes[1]; ++j) {                                              \
+        for (int32_t k = 0; k < sizes[2]; ++k) {                                            \
+          const float* left = a + i * sa[0] + j * sa[1] + k * sa[2];                        \
+          const float* right = b + i * sb[0] + j * sb[1] + k * sb[2];                       \
+          for (int32_t l = 0; l < sizes[3]; ++l) {                                          \
+            const float x = left[l * sa[3]], y = right[l * sb[3]];                          \
+            *out++ = result;                                                                \
+          }                                                                                 \
+        }                                                                                   \
+      }                                                                                     \
+    }                                                                                       \
   }
 
 BITTERN_BINARY(bittern_add, x + y)
 BITTERN_BINARY(bittern_sub, x - y)
-BITTERN_BINARY(bittern_mul, x * y)
+BITTERN_BINARY(bittern_mul, x* y)
 BITTERN_BINARY(bittern_div, x / y)
 BITTERN_BINARY(bittern_maximum, x > y || x != x ? x : y)
 BITTERN_BINARY(bittern_minimum, x < y || x != x ? x : y)
@@ -88,12 +88,12 @@ static float square_root(float x) {
   return (float)root * power_of_two(e);
 }
 
-#define BITTERN_MAP(name, result)                                        \
-  void name(const bittern_map_t *map, const float *in, float *out) {     \
-    for (int32_t i = 0; i < map->count; ++i) {                           \
-      const float x = in[i];                                             \
-      out[i] = result;                                                   \
-    }                                                                    \
+#define BITTERN_MAP(name, result)                                    \
+  void name(const bittern_map_t* map, const float* in, float* out) { \
+    for (int32_t i = 0; i < map->count; ++i) {                       \
+      const float x = in[i];                                         \
+      out[i] = result;                                               \
+    }                                                                \
   }
 
 BITTERN_MAP(bittern_clamp, clamp(x, map->range))
@@ -105,12 +105,12 @@ BITTERN_MAP(bittern_sigmoid, 1.0f / (1.0f + exponential(-x)))
 BITTERN_MAP(bittern_sqrt, square_root(x))
 BITTERN_MAP(bittern_rsqrt, 1.0f / square_root(x))
 
-void bittern_softmax(const bittern_axis_t *axis, const float *in, float *out) {
+void bittern_softmax(const bittern_axis_t* axis, const float* in, float* out) {
   const int32_t stride = axis->inner;
   for (int32_t i = 0; i < axis->outer; ++i) {
     for (int32_t k = 0; k < axis->inner; ++k) {
-      const float *x = in + i * axis->count * stride + k;
-      float *y = out + i * axis->count * stride + k;
+      const float* x = in + i * axis->count * stride + k;
+      float* y = out + i * axis->count * stride + k;
       float largest = x[0], sum = 0.0f;
       for (int32_t j = 1; j < axis->count; ++j) {
         largest = x[j * stride] > largest ? x[j * stride] : largest;
@@ -126,13 +126,13 @@ void bittern_softmax(const bittern_axis_t *axis, const float *in, float *out) {
   }
 }
 
-void bittern_fill(const bittern_fill_t *fill, float *out) {
+void bittern_fill(const bittern_fill_t* fill, float* out) {
   for (int32_t i = 0; i < fill->count; ++i) {
     out[i] = fill->value;
   }
 }
 
-void bittern_pixels(const bittern_pixels_t *pixels, const uint8_t *in, float *out) {
+void bittern_pixels(const bittern_pixels_t* pixels, const uint8_t* in, float* out) {
   for (int32_t i = 0; i < pixels->pixels; ++i) {
     for (int32_t c = 0; c < pixels->channels; ++c) {
       const float value = (float)*in++ * pixels->scale - pixels->mean[c];

@@ -2,8 +2,8 @@
 #include "bittern_kernels.h"
 #include "window.h"
 
-void bittern_max_pool2d_f32(const bittern_max_pool2d_t *pool, const float *in, float *out) {
-  const bittern_window_t *window = &pool->window;
+void bittern_max_pool2d_f32(const bittern_max_pool2d_t* pool, const float* in, float* out) {
+  const bittern_window_t* window = &pool->window;
   for (int32_t n = 0; n < window->images; ++n) {
     for (int32_t y = 0; y < window->out_height; ++y) {
       for (int32_t x = 0; x < window->out_width; ++x, out += pool->channels) {
@@ -24,8 +24,8 @@ void bittern_max_pool2d_f32(const bittern_max_pool2d_t *pool, const float *in, f
   }
 }
 
-void bittern_avg_pool2d_f32(const bittern_avg_pool2d_t *pool, const float *in, float *out) {
-  const bittern_window_t *window = &pool->window;
+void bittern_avg_pool2d_f32(const bittern_avg_pool2d_t* pool, const float* in, float* out) {
+  const bittern_window_t* window = &pool->window;
   for (int32_t n = 0; n < window->images; ++n) {
     for (int32_t y = 0; y < window->out_height; ++y) {
       for (int32_t x = 0; x < window->out_width; ++x, out += pool->channels) {
@@ -51,7 +51,7 @@ void bittern_avg_pool2d_f32(const bittern_avg_pool2d_t *pool, const float *in, f
   }
 }
 
-void bittern_mean(const bittern_axis_t *axis, const float *in, float *out) {
+void bittern_mean(const bittern_axis_t* axis, const float* in, float* out) {
   for (int32_t i = 0; i < axis->outer; ++i, in += axis->count * axis->inner, out += axis->inner) {
     for (int32_t k = 0; k < axis->inner; ++k) {
       out[k] = 0.0f;

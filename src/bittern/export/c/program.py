@@ -53,7 +53,6 @@ class Call:
         node, path: of the deployed graph, for which it works.
         operands: None is NULL. ``writes``: those that it writes, ``scratch``: those whose contents nobody reads.
         shared: pairs of operands, one read and one written, which may have the same memory.
-        outputs: for each tensor that the node gives and that is finished by this call, its buffer.
     """
 
     function: str

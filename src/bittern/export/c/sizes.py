@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bittern.export.c.program import ARENA, CNetwork, key, tensors
 from bittern.export.deployed import Deployed
@@ -80,7 +81,7 @@ def check_limits(network: CNetwork, layers: Sequence[LayerSize], flash: int | No
         if limit < 1:
             raise ExportError(f"the limit on {memory} must be a positive number of bytes, got {limit}")
         if size > limit:
-            worst = sorted(layers, key=lambda layer, field=field: -getattr(layer, field))[:_WORST]  # type: ignore[misc]
+            worst = sorted(layers, key=attrgetter(field), reverse=True)[:_WORST]
             named = ", ".join(f"{layer.path or layer.node} {getattr(layer, field):,}" for layer in worst)
             raise ExportError(
                 f"the network needs {size:,} bytes {what}, the limit on {memory} is {limit:,}. "

@@ -23,7 +23,11 @@ def _max_pool(lowering: Lowering, node: fx.Node) -> None:
 
 
 def _avg_pool(lowering: Lowering, node: fx.Node) -> None:
-    kernel, stride, padding, divisor = _avg_pool_arguments(lowering, node)
+    named = arguments(node)
+    kernel, stride, padding, divisor = _avg_pool_arguments(node)
+    outside = named["ceil_mode"] and (any(padding) or _overhangs(node, kernel, stride))
+    if outside and named["count_include_pad"] and named["divisor_override"] is None:
+        lowering.refuse(node, "rounds its size up and counts padding, which no C kernel does: set ceil_mode=False")
     _pool(lowering, node, "bittern_avg_pool2d", (kernel, stride, padding, (1, 1)), {"divisor": divisor})
 
 
@@ -40,15 +44,12 @@ def _pool(
     lowering.bind(node, result)
 
 
-def _avg_pool_arguments(lowering: Lowering | None, node: fx.Node) -> tuple[Pair, Pair, Pair, int]:
+def _avg_pool_arguments(node: fx.Node) -> tuple[Pair, Pair, Pair, int]:
     """Kernel, stride, padding, and what sums are divided by: 0 for the number of taps inside the image."""
     named = arguments(node)
     kernel, padding = pair(named["kernel_size"]), pair(named["padding"])
     stride = pair(named["stride"]) if named["stride"] else kernel
     divisor = named["divisor_override"] or (kernel[0] * kernel[1] if named["count_include_pad"] else 0)
-    outside = named["ceil_mode"] and (any(padding) or _overhangs(node, kernel, stride))
-    if lowering is not None and outside and divisor and named["divisor_override"] is None:
-        lowering.refuse(node, "rounds its size up and counts padding, which no C kernel does: set ceil_mode=False")
     return kernel, stride, padding, divisor
 
 
@@ -59,7 +60,7 @@ def _overhangs(node: fx.Node, kernel: Pair, stride: Pair) -> bool:
 
 
 def _avg_pool_reference(node: fx.Node, values: dict[str, Any]) -> Tensor:
-    kernel, stride, padding, divisor = _avg_pool_arguments(None, node)
+    kernel, stride, padding, divisor = _avg_pool_arguments(node)
     x = values["self"]
     height, width = shape(node)[2:]
     over = [(out - 1) * s + k for out, s, k in zip((height, width), stride, kernel, strict=True)]

@@ -3,6 +3,7 @@
 #   make demo     train, export, run and time a small binary network
 #   make test     lint, types, and all tests
 #   make fuzz     look for arguments and files that the engine does not survive: SECONDS=600 of it (docs/testing.md)
+#   make fuzz-strangers     look for files and names on which a command fails: CASES=500 of each kind
 #   make bench    measure against other engines (benchmarks/README.md)
 #
 # Variables:
@@ -19,7 +20,7 @@ SETUP := .venv/.setup
 NATIVE := .venv/.native
 NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*' -not -path '*/fuzz/*')
 
-.PHONY: demo test test-fast lint format fuzz bench setup clean
+.PHONY: demo test test-fast lint format fuzz fuzz-strangers bench setup clean
 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
@@ -42,8 +43,13 @@ format: $(NATIVE)
 	@find native examples -name '*.cc' -o -name '*.h' -o -name '*.inc' | xargs $(BIN)/clang-format -i
 
 SECONDS ?= 600
+CASES ?= 500
 fuzz: $(NATIVE)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS)
+
+# CASES of each kind: files, links, JSON, names, terminals (docs/testing.md).
+fuzz-strangers: $(NATIVE)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz strangers $(CASES)
 
 # BENCH_FLAGS: such as "--only linear", "--rounds 5", "--no-rivals" (benchmarks/__main__.py). Rivals are installed in
 # build/bench on first use. Other benchmarks: .venv/bin/python -m benchmarks --help.

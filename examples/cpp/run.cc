@@ -1,5 +1,5 @@
 // Runs a model file without Python: float32 input from stdin, in the order of memory (channels_last), logits to stdout
-// as text. docs/arm.md says how to compile it and what to link.
+// as text. docs/arm.md says how to build it.
 //
 //     run net.pte < image.f32
 //
@@ -7,6 +7,8 @@
 // should do the same.
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
+#include <executorch/runtime/platform/platform.h>
+#include <executorch/runtime/platform/runtime.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -16,8 +18,15 @@
 using executorch::extension::make_tensor_ptr;
 using executorch::extension::Module;
 
+// ExecuTorch reports also what is no error, such as a file that this machine's kernel lacks.
+void log_errors(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message, size_t) {
+  if (level == kError || level == kFatal) std::fprintf(stderr, "%s\n", message);
+}
+
 int main(int argc, char** argv) {
   if (argc != 2) return std::fprintf(stderr, "usage: run MODEL < INPUT\n"), 2;
+  executorch::runtime::runtime_init();
+  executorch::runtime::register_pal(executorch::runtime::PalImpl::create(log_errors, "run"));
   Module module(argv[1]);
   const auto meta = module.method_meta("forward");
   if (!meta.ok()) return std::fprintf(stderr, "cannot load %s\n", argv[1]), 1;

@@ -1,9 +1,12 @@
 """Reading JSON that somebody else may have written: every entry is checked before it is used."""
 
+import json
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from bittern._text import short_text
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
@@ -14,20 +17,36 @@ def short(value: object) -> str:
     return _SHORT.repr(value)
 
 
+def parse_json(content: str | bytes, name: str) -> "Fields":
+    """The JSON object in ``content``, called ``name`` in messages; ValueError for anything else.
+
+    Texts with lone surrogates are refused too: they can be neither printed nor written.
+    """
+    try:
+        value = json.loads(content)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON: {short_text(str(error))}") from error
+    return Fields(value, name)
+
+
 class Fields:
     """A JSON object whose entries are read with their types checked; ValueError names ``name`` and the entry."""
 
     def __init__(self, value: object, name: str) -> None:
         if not isinstance(value, Mapping):
             raise ValueError(f"{name} must be an object, is {short(value)}")
-        self._entries, self._name = value, name
+        self.entries, self._name = value, name
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(map(str, self._entries))
 
     def has(self, key: str) -> bool:
         """Whether ``key`` is there and not null."""
-        return self._entries.get(key) is not None
+        return self.entries.get(key) is not None
 
     def _get(self, key: str, kind: type | tuple[type, ...], what: str) -> Any:
-        value = self._entries.get(key)
+        value = self.entries.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ValueError(f"{self._name}: {key} must be {what}, is {short(value)}")
         return value
@@ -40,7 +59,7 @@ class Fields:
 
     def flag(self, key: str) -> bool:
         """False where it is left out."""
-        value = self._entries.get(key, False)
+        value = self.entries.get(key, False)
         if not isinstance(value, bool):
             raise ValueError(f"{self._name}: {key} must be true or false, is {short(value)}")
         return value
@@ -83,7 +102,14 @@ class Fields:
 
     def value(self, key: str) -> object:
         """Whatever is there, None if nothing is: for a reader of its own."""
-        return self._entries.get(key)
+        return self.entries.get(key)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """An object as it is, for what any value may stand in."""
+        return dict(self._get(key, Mapping, "an object"))
+
+    def object(self, key: str) -> "Fields":
+        return Fields(self.mapping(key), f"{self._name}: {key}")
 
     def objects(self, key: str) -> "list[Fields]":
         entries = self._get(key, list, "a list of objects")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bittern._fields import Fields
+from bittern._image_geometry import TORCHVISION, ImageGeometry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,11 +19,14 @@ class Preprocessing:
     """``x = (pixels * scale - mean) / std``, each operation rounded to float32.
 
     ``pixels`` are 0..255, RGB or grey; ``mean`` and ``std`` have one value for each channel, or one for all.
+    ``geometry``: how an image of another size becomes the pixels; None if nobody said, as in files of earlier versions:
+    it is stretched.
     """
 
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    geometry: ImageGeometry | None = None
 
     def __call__(self, pixels: "Tensor") -> "Tensor":
         """uint8 [N, C, H, W] -> float32 [N, C, H, W], on the device of ``pixels``."""
@@ -58,9 +62,11 @@ class Preprocessing:
     @staticmethod
     def from_json(value: object, name: str = "preprocessing") -> "Preprocessing":
         """Reads what `to_json` gave; ValueError for anything else, in which the value is called ``name``."""
-        fields = Fields(value, name)
-        return Preprocessing(fields.number("scale"), fields.numbers("mean"), fields.numbers("std"))
+        fields, geometry = Fields(value, name), None
+        if fields.has("geometry"):
+            geometry = ImageGeometry.from_json(fields.value("geometry"), f"{name}: geometry")
+        return Preprocessing(fields.number("scale"), fields.numbers("mean"), fields.numbers("std"), geometry)
 
 
-IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""The usual preprocessing of ImageNet's images."""
+IMAGENET_PIXELS = Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), TORCHVISION)
+"""The usual preprocessing of ImageNet's images: that of torchvision's references."""

@@ -2,8 +2,10 @@
 
 MODEL_FILE = "model.safetensors"
 MODEL_INFO_FILE = "model.json"
+LAUNCH_FILE = "launch.json"
 LOG_FILE = "log.csv"
 SKIPPED_FILE = "skipped.csv"
+LOCK_FILE = ".lock"
 CHECKPOINT_FOLDER = "checkpoint"
 STUDY_FOLDER = "study"
 TENSORBOARD_FOLDER = "tensorboard"

@@ -88,8 +88,8 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "variables", "message"),
     [
-        (without("executorch"), {}, "pip install 'bittern[export]'"),
-        (without("jinja2"), {}, "pip install 'bittern[train]'"),
+        (without("executorch"), {}, "pip install '.[export]'"),
+        (without("jinja2"), {}, "pip install '.[train]'"),
         ("", {"BITTERN_ISA": "avx1024"}, "avx1024"),
     ],
 )

@@ -10,6 +10,7 @@ from bittern.importers.convert import import_checkpoint
 from bittern.train import load_run
 from cli.invoke import bittern, bittern_process, without
 from importers.fixtures import fixture
+from importers.own import unpack
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def test_json_says_what_was_recognised_used_and_written(weights: Path, tmp_path:
         "scale": 1 / 255,
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
+        "geometry": {"fit": "crop-resize", "crop": 0.875, "interpolation": "bicubic", "antialias": False},
     }
     assert json.loads((run / "model.json").read_bytes())["origin"] == result["origin"]
 
@@ -88,7 +90,7 @@ def test_wrong_usage_is_refused_in_one_line(arguments: list[str], message: str, 
 def test_without_h5py_the_extra_is_named(weights: Path, tmp_path: Path) -> None:
     done = bittern_process("import", weights, tmp_path / "run", before=without("h5py"))
     assert done.code == 2
-    assert "pip install 'bittern[import]'" in done.error
+    assert "pip install '.[import]'" in done.error
 
 
 def test_the_other_commands_take_an_imported_run(imported: Path, weights: Path, tmp_path: Path) -> None:
@@ -125,3 +127,23 @@ def test_a_full_disk_leaves_nothing_behind(weights: Path, tmp_path: Path, monkey
         convert.save_imported(import_checkpoint(weights, image_size=64), tmp_path / "run")
     assert written == ["model.safetensors", "model.json"]
     assert not any(tmp_path.iterdir())
+
+
+def test_an_own_network_is_imported_exported_and_verified(tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "net.pte"
+    done = bittern("import", unpack("residual", tmp_path), run, "--pixels", -1, 1)
+    assert (done.code, done.err) == (0, "")
+    assert "Keras: " in done.out
+    assert "residual, num_classes 5" in done.out
+    assert f"next: bittern export {run} residual.pte" in done.out
+    preprocessing = load_run(run).info.preprocessing
+    assert [float(preprocessing.of_array(np.full((1, 1, 1, 3), v, np.uint8)).max()) for v in (0, 255)] == [-1, 1]
+    assert bittern("export", run, file, "--no-check").code == 0
+    verified = bittern("verify", run, file, "--random", 4)
+    assert (verified.code, "passed" in verified.out) == (0, True)
+
+
+def test_pixels_need_an_order_and_an_own_network(weights: Path, tmp_path: Path) -> None:
+    assert "the lower one first" in bittern("import", weights, tmp_path / "run", "--pixels", 1, 0).error
+    done = bittern("import", weights, "--image-size", 64, tmp_path / "run", "--pixels", 0, 1)
+    assert "is a published binary-resnet-e-18, whose preprocessing is known" in done.error

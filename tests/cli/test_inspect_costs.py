@@ -43,6 +43,14 @@ def test_a_run_has_costs_too(trained: Path) -> None:
     assert bittern("inspect", trained, "--json").json["prediction"]["seconds"] > 0
 
 
+def test_a_narrow_terminal_gets_the_columns_that_fit(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    outcome = bittern("inspect", trained)
+    assert "blocks.0.activation  8x8x8" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 60
+    assert "a terminal of 100 columns shows" in outcome.err
+
+
 def test_a_model_that_cannot_be_exported_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     class Needy(nn.Module):
         def forward(self, x: object) -> object:

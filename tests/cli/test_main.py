@@ -49,7 +49,7 @@ def test_version() -> None:
     ("arguments", "message"),
     [
         (["trian"], "No such command 'trian'"),
-        (["train"], "Missing argument 'RECIPE'"),
+        (["train"], "name a recipe to train"),
         (["models", "--bogus"], "No such option: --bogus"),
         (["run", "model.pte", "image.png", "--top", "0"], "Invalid value for '--top'"),
         (["bench", "model.pte", "--threads", "many"], "Invalid value for '--threads'"),
@@ -76,7 +76,20 @@ def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], message: str) 
 def test_a_missing_package_is_named_with_its_extra(package: str, arguments: list[str], extra: str) -> None:
     outcome = bittern_process(*arguments, before=without(package))
     assert outcome.code == UNUSABLE
-    assert outcome.error == f"this needs {package}, which is not installed: pip install 'bittern[{extra}]'"
+    assert (
+        outcome.error == f"this needs {package}, which is not installed: pip install '.[{extra}]' in Bittern's folder"
+    )
+
+
+@pytest.mark.parametrize("part", ["nn", "ops", "optim", "models", "data", "train", "study", "export", "importers"])
+def test_a_part_that_needs_torch_says_what_to_install(part: str) -> None:
+    outcome = bittern_process(before=f"{without('torch')}\nimport bittern.{part}")
+    assert outcome.err.splitlines()[-1].endswith("needs PyTorch: pip install '.[train]' in Bittern's folder")
+
+
+def test_a_shell_completes_commands() -> None:
+    variables = {"_BITTERN_COMPLETE": "complete_bash", "COMP_WORDS": "bittern re", "COMP_CWORD": "1"}
+    assert bittern_process(**variables).out == "recipes\n"
 
 
 @pytest.mark.parametrize(

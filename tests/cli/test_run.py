@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,15 +7,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bittern.cli._images import read_pixels
 from bittern.data import load as load_data
 from bittern.export import ExportWarning, to_pte
-from bittern.runtime import Metadata, load, preprocess
+from bittern.runtime import ImageGeometry, Metadata, Preprocessing, load, preprocess, read_pixels
 from bittern.train import load_run
 from cli.invoke import bittern, bittern_process, without
 
-COLOUR = Metadata("0.1.0", "1.5.1", "colour", (1, 3, 8, 6), (1, 2))
-GREY = Metadata("0.1.0", "1.5.1", "grey", (1, 1, 8, 6), (1, 2))
+STRETCHED = Preprocessing(1 / 255, (0.5,), (0.5,), ImageGeometry("stretch"))
+COLOUR = Metadata("0.1.0", "1.5.1", "colour", (1, 3, 8, 6), (1, 2), preprocessing=STRETCHED)
+GREY = Metadata("0.1.0", "1.5.1", "grey", (1, 1, 8, 6), (1, 2), preprocessing=STRETCHED)
 
 
 def test_images_are_classified(model: Path, image: Path) -> None:
@@ -22,6 +23,12 @@ def test_images_are_classified(model: Path, image: Path) -> None:
     assert outcome.code == 0
     assert outcome.out.count(str(image)) == 2
     assert outcome.out.count("%") == 6
+
+
+def test_an_isolated_file_gives_the_same_classes(model: Path, image: Path) -> None:
+    here = bittern("run", model, image, "--json").json
+    assert bittern("run", model, image, "--isolated", "--json").json == here
+    assert bittern("run", model, "--data", "digits", "--isolated").out == bittern("run", model, "--data", "digits").out
 
 
 def test_brackets_in_a_name_are_not_markup(model: Path, image: Path) -> None:
@@ -72,7 +79,7 @@ def test_neither_torch_nor_executorch_is_needed(model: Path, image: Path) -> Non
 def test_a_data_set_without_torch_is_refused_in_one_line(model: Path) -> None:
     outcome = bittern_process("run", model, "--data", "digits", before=without("torch"))
     assert outcome.code == 2
-    assert "pip install 'bittern[train]'" in outcome.error
+    assert "pip install '.[train]'" in outcome.error
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F", "I;16"])
@@ -82,6 +89,27 @@ def test_every_kind_of_image_is_read(mode: str, tmp_path: Path) -> None:
     image.save(path) if mode != "HSV" else image.convert("RGB").save(path)
     assert read_pixels([path, path], GREY).shape == (2, 8, 6, 1)
     assert read_pixels([path], COLOUR).shape == (1, 8, 6, 3)
+
+
+def test_a_file_that_does_not_say_how_stretches_images_with_a_word(tmp_path: Path) -> None:
+    path, half = tmp_path / "image.png", np.zeros((8, 16), np.uint8)
+    half[:, :8] = 255
+    Image.fromarray(half).save(path)
+    old = replace(GREY, preprocessing=Preprocessing(1 / 255, (0.5,), (0.5,)))
+    with pytest.warns(UserWarning, match="grey does not say how an image becomes its 6 x 8 pixels: it is stretched"):
+        pixels = read_pixels([path], old)
+    assert np.array_equal(pixels, read_pixels([path], GREY))
+    Image.fromarray(half[:8, :6]).save(path)
+    assert (read_pixels([path], old) == 255).all()  # of the model's size: nothing to say
+
+
+def test_images_are_cropped_as_the_file_says(tmp_path: Path) -> None:
+    path, thirds = tmp_path / "image.png", np.zeros((8, 18), np.uint8)
+    thirds[:, 6:12] = 255
+    Image.fromarray(thirds).save(path)
+    square = replace(GREY, preprocessing=replace(STRETCHED, geometry=ImageGeometry("resize-crop")))
+    assert (read_pixels([path], square) == 255).all()
+    assert (read_pixels([path], GREY) == 0).any()
 
 
 def test_16_bits_of_grey_are_scaled_not_clipped(tmp_path: Path) -> None:
@@ -120,8 +148,8 @@ def test_a_model_of_seven_channels_takes_no_image_files(image: Path) -> None:
         (["{image}", "{image}"], "is not a model file"),
         (["{tmp}", "{image}"], "{tmp} is a directory"),
         (["{model}", "/no/such.png"], "/no/such.png does not exist"),
-        (["{model}", "{tmp}"], "is a folder"),
-        (["{model}", "{model}"], "cannot be read: cannot identify image file"),
+        (["{model}", "{tmp}"], "Is a directory"),
+        (["{model}", "{model}"], "cannot be read: is not an image"),
         (["{model}", "{tmp}/cut.png"], "cannot be read"),
         (["{model}", "--data", "{tmp}"], "pass --data digits"),
         (["{tmp}/cut.pte", "{image}"], "truncated"),

@@ -28,28 +28,40 @@ def test_json_holds_what_the_run_says_of_itself(tmp_path: Path) -> None:
 
 def test_resume_of_a_finished_run_trains_nothing(trained: Path) -> None:
     before = (trained / "model.safetensors").stat().st_mtime_ns
-    outcome = bittern("train", "digits", "--out", trained, "--resume", *TINY)
-    assert outcome.code == 0
+    for arguments in ((), ("digits", *TINY)):
+        outcome = bittern("train", *arguments, "--resume", trained)
+        assert outcome.code == 0, outcome.err
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["digit"], "unknown recipe 'digit': known are"),
+        (["digit"], "unknown recipe 'digit': did you mean 'digits'?"),
         (["digits", "--set", "lr"], "--set takes KEY=VALUE"),
         (["digits", "--set", "lr=1", "--set", "lr=2"], "gives 'lr' twice"),
         (["digits", "--set", "speed=1"], "unknown setting 'speed'"),
         (["digits", "--set", "lr=fast"], "setting 'lr' takes"),
         (["digits", "--set", "batch_size=0"], "batch_size must be at least 1"),
+        (["digits", "--model", "quicknt"], "unknown model 'quicknt'"),
+        (["digits", "--model", "quicknet", "--set", "model=binarynet"], "differ; give one of them"),
+        (
+            ["cifar10-quick", "--set", "dataset=images"],
+            "augmentation must not crop: images of 'images' are random crops",
+        ),
+        ([], "name a recipe to train"),
+        (["--resume", "{run}"], "run folder {run} does not exist"),
+        (["--resume", "{run}", "--epochs", "3"], "--epochs comes from the run that is resumed: leave it out"),
+        (["--resume", "/another"], "--resume /another continues the run in its own folder: leave --out {run} out"),
         (["cifar10-quick"], "--data DIR"),
         (["cifar10-quick", "--data", "/no/such/folder"], "/no/such/folder does not exist"),
     ],
 )
 def test_what_cannot_be_trained_is_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    outcome = bittern("train", *arguments, "--out", tmp_path / "run")
+    run = tmp_path / "run"
+    outcome = bittern("train", *(argument.format(run=run) for argument in arguments), "--out", run)
     assert outcome.code == 2
-    assert message in outcome.error
+    assert message.format(run=run) in outcome.error
 
 
 def test_an_empty_data_folder_is_code_2(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken image": (lambda f: one_image(f, b"\x89PNG broken"), "cannot read image 0 or one soon after"),
     "program instead of an image": (
         lambda f: one_image(f, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"),
-        "cannot read image 0 or one soon after: cannot identify image file",  # an EPS would start Ghostscript
+        "cannot read image 0 or one soon after: is not an image",  # an EPS would start Ghostscript
     ),
     "cut image": (lambda f: one_image(f, png(pixels_of(1)[0])[:200]), "cannot read image 0 or one soon after"),
     "other size": (lambda f: one_image(f, png(pixels_of(1, size=64)[0])), "64 x 64 pixels, expected 32 x 32"),
@@ -125,7 +125,7 @@ def test_a_missing_empty_or_unnamed_folder_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_names_are_refused_with_the_known_ones(folder: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"unknown data set 'cifar': known are cifar10, .*digits, .*; did you mean 'cifar10'"
+        ValueError, match=r"unknown data set 'cifar': did you mean 'cifar10'\? Known are cifar10, .*digits, "
     ):
         load("cifar")
     with pytest.raises(ValueError, match="split must be one of 'train', 'test', got 'valid'"):

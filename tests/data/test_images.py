@@ -1,6 +1,8 @@
 """Finding the images of a folder."""
 
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +53,86 @@ def test_folders_in_folders_other_suffixes_hidden_files_and_capitals(folder: Pat
     names = [train.name(i) for i in range(len(train.labels))]
     assert [n for n in names if "/b/" in n] == ["train/ant/a/b/00009.JPEG", "train/ant/a/b/Zürich.webp"]
     assert len(names) == 9
+
+
+def listed(folder: Path, split: str = "train") -> tuple[list[str], dict[str, str]]:
+    """Names of the images of a split, and what was left out."""
+    files = index_images(folder, (split,), None).splits[split]
+    return [files.name(i) for i in range(len(files.labels))], dict(files.notes)
+
+
+LINKS: dict[str, Callable[[Path], object]] = {
+    "to the class": lambda f: (f / "train/ant/up").symlink_to("."),
+    "to the split": lambda f: (f / "train/ant/up").symlink_to(".."),
+    "to the data": lambda f: (f / "train/ant/up").symlink_to(f),
+    "to the root of all": lambda f: (f / "train/ant/up").symlink_to("/"),
+    "to another class": lambda f: (f / "train/ant/up").symlink_to("../bee"),
+    "two to each other": lambda f: ((f / "train/ant/up").symlink_to(".."), (f / "train/bee/up").symlink_to("..")),
+}
+
+
+@pytest.mark.parametrize("make", LINKS.values(), ids=LINKS)
+def test_a_link_to_a_folder_above_or_beside_adds_no_image_and_is_noted(
+    make: Callable[[Path], object], folder: Path
+) -> None:
+    names, notes = listed(folder)
+    assert notes == {}
+    make(folder)
+    assert listed(folder)[0] == names
+    assert "is a link to a folder" in listed(folder)[1]["train/ant/up"]
+
+
+def test_links_to_files_and_to_folders_elsewhere_are_followed_once(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "00030.png").write_bytes(image(30))
+    for name in ("more", "again"):
+        (folder / "train/ant" / name).symlink_to(elsewhere)
+    (folder / "train/ant/00033.png").symlink_to(elsewhere / "00030.png")
+    (folder / "train/dog").symlink_to(elsewhere / "dog")
+    (elsewhere / "dog").mkdir()
+    (elsewhere / "dog/1.png").write_bytes(image(1))
+    names, notes = listed(folder)
+    assert [n for n in names if "/0003" in n] == ["train/ant/00033.png", "train/ant/more/00030.png"]
+    assert "train/dog/1.png" in names
+    assert list(notes) == ["train/ant/more/dog", "train/ant/again"]
+
+
+def make_socket(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "link to a device without an end": lambda p: p.symlink_to("/dev/zero"),
+    "link to nothing": lambda p: p.symlink_to("nothing"),
+    "link to itself": lambda p: p.symlink_to(p),
+    "socket": lambda p: make_socket(os.path.relpath(p)),  # its name may have 100 characters
+}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_left_out_and_noted(
+    make: Callable[[Path], object], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    names, _ = listed(folder)
+    make(folder / "train/ant/x.jpg")
+    assert listed(folder) == (names, {"train/ant/x.jpg": "is no file: a pipe, a device, or a link to nothing"})
+
+
+def test_two_classes_in_one_folder_are_refused(folder: Path) -> None:
+    (folder / "train/dog").symlink_to("ant")
+    with pytest.raises(DataError, match=r"train/ant and .*/train/dog are the same folder"):
+        listed(folder)
+
+
+def test_a_class_whose_name_is_not_utf8_is_refused(folder: Path) -> None:
+    os.mkdir(os.fsencode(folder / "train") + b"/\xff")
+    with pytest.raises(DataError, match=r"name is not UTF-8, b'\\xff': rename it"):
+        listed(folder)
 
 
 def test_progress_counts_the_classes(folder: Path) -> None:

@@ -5,7 +5,9 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bittern.data import DataError, open_dataset, shards
@@ -106,6 +108,31 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "bytes of the index turned": lambda f: (i := f / ".bittern-index-train.npz").write_bytes(
         i.read_bytes()[:900] + bytes(b ^ 255 for b in i.read_bytes()[900:1400]) + i.read_bytes()[1400:]
     ),
+}
+
+
+def edit_index(**changes: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Changes columns of the stored index, and leaves the rest of it valid."""
+
+    def edit(folder: Path) -> None:
+        path = folder / ".bittern-index-train.npz"
+        with np.load(path) as stored:
+            columns = {name: changes.get(name, lambda c: c)(stored[name]) for name in stored.files}
+        np.savez_compressed(path, **columns)
+
+    return edit
+
+
+CHANGES |= {
+    "a column is short": edit_index(labels=lambda c: c[:-1]),
+    "a column is a number": edit_index(labels=lambda c: c[0]),
+    "a column of words": edit_index(offsets=lambda c: c.astype(str)),
+    "labels below 0": edit_index(labels=lambda c: -1 - c),
+    "a shard that is not there": edit_index(shard=lambda c: c + 9),
+    "images behind the end": edit_index(offsets=lambda c: c + 10**6),
+    "images that are whole files": edit_index(sizes=lambda c: c * 0 - 1),
+    "a bomb": edit_index(keys=lambda c: c.astype("S1000000")),
+    "no image": edit_index(**dict.fromkeys(("keys", "labels", "offsets", "sizes", "shard"), lambda c: c[:0])),
 }
 
 
@@ -251,6 +278,35 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (p := f / "test-000000.tar").write_bytes(gzip.compress(p.read_bytes())),
         r"hold no images: test-000000\.tar is truncated or damaged at byte 0",
     ),
+}
+
+
+def sparse(path: Path, head: bytes, size: int) -> None:
+    path.write_bytes(head)
+    os.truncate(path, size)
+
+
+def gnu_name_of(size: int) -> bytes:
+    """A tar's header of a member's long name, which says that the name has ``size`` bytes."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+DAMAGE |= {
+    "a name of a megabyte": (
+        lambda f: shard(f, ("x" * 10**6 + ".png", PNG)),
+        r"train-000000\.tar has a member whose name is 1000004 characters long, 'xx.*; names may have 1000",
+    ),
+    "a name of many folders": (
+        lambda f: shard(f, ("a/" * 400_000 + "b.png", PNG)),
+        "has a member whose name is 800005 characters long",
+    ),
+    "a name that is said to have 8 GB": (
+        lambda f: [sparse(p, gnu_name_of(8 * 10**9), 9 * 10**9) for p in f.glob("train-*.tar")],
+        r"hold no images: train-000000\.tar is truncated or damaged at byte 0 \(a header of 8000000000 bytes\)",
+    ),
+    "classes in a pipe": (lambda f: os.mkfifo(f / "classes.txt"), r"classes\.txt cannot be read: .*this is a pipe"),
 }
 
 

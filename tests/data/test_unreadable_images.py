@@ -1,11 +1,13 @@
 """Streamed images that cannot be read are named, replaced or left out; a split of mostly such images is refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bittern.data import DataError, ImageSource
+from bittern.data.decode import MAX_BYTES
 from bittern.data.order import batches
 from data.image_files import members, numbers, write_folder, write_shard, write_shards
 from data.streams import COUNT, number_at, opened, seen
@@ -22,13 +24,16 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "gone": lambda p: p.unlink(),
     "a folder now": lambda p: (p.unlink(), p.mkdir()),
     "a link to nowhere": lambda p: (p.unlink(), p.symlink_to("nowhere")),
+    "a pipe": lambda p: (p.unlink(), os.mkfifo(p)),
+    "a device without an end": lambda p: (p.unlink(), p.symlink_to("/dev/zero")),
+    "too large": lambda p: os.truncate(p, MAX_BYTES + 1),
 }
 BAD = set(range(len(KINDS)))
 
 
 @pytest.fixture
 def spoilt(tmp_path: Path) -> ImageSource:
-    """30 images, six of them damaged after they were listed."""
+    """30 images, some of them damaged after they were listed."""
     write_folder(tmp_path, {"train": COUNT, "test": COUNT})
     source = opened(tmp_path)
     for number, spoil in enumerate(KINDS.values()):
@@ -44,6 +49,9 @@ def test_bad_images_are_named_with_a_reason_once(spoilt: ImageSource) -> None:
     assert reasons[0] == reasons[2] == "is not an image, or of an unknown format"
     assert "No such file or directory" in reasons[3]
     assert "Is a directory" in reasons[4]
+    assert "this is a pipe; give an ordinary file" in reasons[6]
+    assert "this is a device" in reasons[7]
+    assert f"the limit is {MAX_BYTES:,}" in reasons[8]
 
 
 def test_full_batches_stay_full_with_other_images_in_the_place_of_bad_ones(spoilt: ImageSource) -> None:
@@ -68,7 +76,9 @@ def test_all_ranks_and_numbers_of_workers_agree_on_the_other_images(spoilt: Imag
 def test_where_each_image_counts_once_bad_ones_are_left_out(spoilt: ImageSource) -> None:
     found = seen(spoilt.epoch(batch_size=4, seed=0, drop_last=False))
     assert sorted(n for batch in found for n in batch) == sorted(set(range(COUNT)) - BAD)
-    assert numbers(spoilt.take(COUNT).images) == [n for label in range(3) for n in range(label, COUNT, 3) if n > 5]
+    assert numbers(spoilt.take(COUNT).images) == [
+        n for label in range(3) for n in range(label, COUNT, 3) if n not in BAD
+    ]
 
 
 def test_a_batch_of_bad_images_alone_does_not_come(spoilt: ImageSource) -> None:

@@ -2,14 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from bittern.data import DataError, stream
+from bittern.data import DataError, decode, stream
 from bittern.data.decode import Task
 from bittern.data.stream import default_workers
 from bittern.data.workers import Workers
@@ -42,7 +44,7 @@ def test_the_cpus_are_shared_by_the_ranks_of_a_machine(monkeypatch: pytest.Monke
     assert default_workers() == 1
 
 
-def test_a_worker_loads_neither_torch_nor_this_package(folder: Path) -> None:
+def test_a_worker_loads_neither_torch_nor_numpy(folder: Path) -> None:
     with Workers(1, 1, 8) as workers:
         workers.send([Task(0, str(folder / "images/train/ant/00000.png"), 0, -1, "0")])
         ((_, failed),) = workers.receive()
@@ -132,6 +134,33 @@ def test_a_script_without_main_guard_streams_and_its_workers_end_with_it(folder:
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in pids if is_running(pid)]
+
+
+STUCK = """
+import importlib.util, sys, time
+spec = importlib.util.spec_from_file_location("decode", sys.argv[1])
+decode = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(decode)
+decode.decode = lambda *_: time.sleep(600)
+decode.main(*sys.argv[2:])
+"""
+
+
+def test_a_worker_that_is_stuck_in_an_image_ends_when_its_parent_is_killed(folder: Path) -> None:
+    ours, theirs = socket.socketpair()
+    memory = os.memfd_create("images")
+    os.truncate(memory, 3)
+    arguments = [decode.__file__, theirs.fileno(), memory, 1]
+    command = [sys.executable, "-c", STUCK, *map(str, arguments)]
+    with subprocess.Popen(command, pass_fds=(theirs.fileno(), memory)) as process:
+        theirs.close()
+        os.close(memory)
+        tasks = Connection(ours.detach())
+        tasks.send([(0, str(folder / "images/train/ant/00000.png"), 0, -1, "0")])
+        time.sleep(1)
+        assert process.poll() is None
+        tasks.close()  # as the system does for a process that is killed
+        assert process.wait(10) == 0
 
 
 def is_running(pid: str) -> bool:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from idioms import in_place, layers, residual, weights
+from idioms import brevitas, in_place, layers, residual, weights
 from idioms.common import Idiom
 
 from bittern.export import to_pte
 from bittern.runtime import load
 
-IDIOMS = (*residual.IDIOMS, *weights.IDIOMS, *in_place.IDIOMS, *layers.IDIOMS)
+IDIOMS = (*residual.IDIOMS, *weights.IDIOMS, *in_place.IDIOMS, *layers.IDIOMS, *brevitas.IDIOMS)
 BINARY = ("conv2d", "linear")
 DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 

@@ -28,8 +28,8 @@ def binary() -> BinaryConv2d:
     [
         nn.Sequential(conv(3), nn.MaxPool2d(2)),
         nn.Sequential(conv(3), nn.MaxPool2d(2), nn.BatchNorm2d(32), binary()),
-        nn.Sequential(conv(3), nn.AvgPool2d(2), nn.ReLU(), binary()),
-        nn.Sequential(conv(4), nn.ReLU(), binary(), nn.Flatten()),
+        nn.Sequential(conv(3), nn.AvgPool2d(2), nn.Hardtanh(), binary()),
+        nn.Sequential(conv(4), nn.Hardtanh(), binary(), nn.Flatten()),
         nn.Sequential(conv(4), nn.ReLU(), nn.Conv2d(32, 8, 1)),
     ],
 )

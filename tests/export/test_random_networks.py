@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
 
-FOUND = {141: "views of images of one channel, whose order of memory torch foresees wrongly"}
-"""Networks that were wrong once: seed -> what they have."""
+FOUND = {
+    141: "views of images of one channel, whose order of memory torch foresees wrongly",
+    20001: "a fallback whose shape is computed again for a dynamic batch",
+    20014: "one channel out of several in front of a packed layer: no copy is left for XNNPACK",
+    20043: "one channel that an operator with two readers permutes",
+    20061: "a normalization of values that differ by rounding errors alone",
+    20073: "resizing by a factor that a pass computes again for a dynamic batch",
+    20185: "signs of means that are 0 but for rounding errors",
+}
+"""Networks that were refused or wrong once: seed -> what they have."""
 
 
 @pytest.mark.parametrize("seed", FOUND)

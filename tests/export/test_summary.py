@@ -245,3 +245,22 @@ def test_a_module_that_is_called_twice_multiplies_twice() -> None:
     layer = BinaryConv2d(4, 4, 1)
     (row,) = summary(nn.Sequential(layer, layer), (4, 3, 3)).layers
     assert (row.path, row.binary_macs, row.parameters) == ("0", 2 * 16 * 9, {1: 16})
+
+
+@pytest.mark.parametrize("sign", ["where", "compare", "copysign"])
+def test_weights_are_one_bit_however_their_sign_is_spelt(sign: str) -> None:
+    class Signed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 3, 1, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            w, one = self.weight, torch.ones_like(self.weight)
+            signs = {
+                "where": lambda: torch.where(w >= 0, one, -one),
+                "compare": lambda: 2.0 * (w > 0).float() - 1.0,
+                "copysign": lambda: torch.copysign(one, w),
+            }
+            return nn.functional.conv2d(binarize(x), signs[sign]() * w.abs().mean((1, 2, 3), keepdim=True))
+
+    assert summary(nn.Sequential(Signed()), (3, 3, 3)).parameters == {1: 12}

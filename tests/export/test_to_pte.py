@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,9 +53,25 @@ def test_the_engine_gives_what_the_module_gives(tmp_path: Path, channels: int, b
     assert report.metadata.input_shape == (batch, channels, 8, 8)
     assert report.explanation.unpacked == []
     assert report.explanation.fallbacks == []
+    assert len(str(report).splitlines()) == 5
     # XNNPACK and PyTorch round differently: a few operations on values around 1, so a few units of 2^-23.
     with torch.no_grad():
         torch.testing.assert_close(run(report.path, x), net(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"class_names": ["a", "b", "\udcff", "d", "e"]}, "surrogates not allowed"),
+        ({"name": "net\ud800"}, "surrogates not allowed"),
+        ({"class_names": [1, 2, 3, 4, 5]}, "class_names must be a list of strings"),
+        ({"name": b"net"}, "not JSON serializable"),
+    ],
+)
+def test_names_that_the_engine_would_refuse_are_refused(tmp_path: Path, names: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExportError, match=f"could not read what the file would say about itself.*{message}"):
+        to_pte(small_net(), images(1), tmp_path / "net.pte", **names)
+    assert not (tmp_path / "net.pte").exists()
 
 
 class Everything(nn.Module):

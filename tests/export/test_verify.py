@@ -52,6 +52,8 @@ def test_a_file_agrees_with_the_model_it_came_from(module: nn.Module, path: Path
     assert [layer.operator for layer in result.layers] == ["pack", "conv2d_threshold", "conv2d"]
     assert [layer.output for layer in result.layers] == ["bits", "bits", "float"]
     assert result.to_json()["passed"] is True
+    assert str(result).startswith("passed on 70 images, 3 layers")
+    assert len(str(result).splitlines()) == 5
 
 
 def test_results_of_another_process_are_compared_alike(module: nn.Module, path: Path, images: np.ndarray) -> None:

@@ -106,8 +106,13 @@ def file_with_other_metadata(chance: random.Random, base: Base) -> bytes:
         new = old[:at] + chance.randbytes(chance.randint(1, 3)) + old[at:]
     else:
         new = metadata_text(chance, base).encode(errors="surrogatepass")
-    new = new[: len(old)].ljust(len(old))
-    return container.append_footer(base.program.replace(old, new, 1))
+    return container.append_footer(base.program.replace(old, new[: len(old)].ljust(len(old)), 1))
+
+
+def file_with_text(base: Base, text: str) -> bytes:
+    """The metadata replaced by ``text``, cut or filled to the same length, with a digest that fits."""
+    old, new = base.text.encode(), text.encode(errors="surrogatepass")
+    return container.append_footer(base.program.replace(old, new[: len(old)].ljust(len(old)), 1))
 
 
 def metadata_text(chance: random.Random, base: Base) -> str:
@@ -119,11 +124,11 @@ def metadata_text(chance: random.Random, base: Base) -> str:
         return mutate_bytes(chance, base.text.encode()).decode(errors=chance.choice(["replace", "surrogateescape"]))
     fields = json.loads(base.text)
     for _ in range(chance.randint(1, 3)):
-        _mutate_json(chance, fields)
+        mutate_json(chance, fields)
     return json.dumps(fields, ensure_ascii=chance.random() < 0.5)
 
 
-def _mutate_json(chance: random.Random, root: dict[str, Any]) -> None:
+def mutate_json(chance: random.Random, root: dict[str, Any]) -> None:
     """Replaces, removes or adds one entry somewhere below ``root``."""
     at: Any = root
     while True:

@@ -67,7 +67,7 @@ def test_rows_state_where_the_architecture_comes_from(name: str) -> None:
 
 def test_an_unknown_model_is_refused_with_the_known_names_and_the_nearest() -> None:
     with pytest.raises(
-        ValueError, match=r"unknown model 'digit-resnet': known are bi-real-net-18, .*; did you mean 'digits-resnet'"
+        ValueError, match=r"unknown model 'digit-resnet': did you mean 'digits-resnet'\? Known are .*bi-real-net-18, "
     ):
         create("digit-resnet")
 

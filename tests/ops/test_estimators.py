@@ -206,7 +206,7 @@ def test_any_clip_and_slope_can_be_named() -> None:
     ("name", "message"),
     [
         ("ste_0", "the number in an estimator's name must be above 0, got 'ste_0'"),
-        ("ste_", "unknown estimator 'ste_': known are approx_sign, ede, .*; did you mean 'ste'"),
+        ("ste_", r"unknown estimator 'ste_': did you mean 'ste'\? Known are approx_sign, ede, "),
         ("ste_-1", "unknown estimator 'ste_-1'"),
         ("approx_sign_2", "unknown estimator 'approx_sign_2'.*did you mean 'approx_sign'"),
         ("ste_1e3", "unknown estimator"),

@@ -1,7 +1,10 @@
 """A model file is read whole or refused with a reason."""
 
 import hashlib
+import os
 import struct
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +101,54 @@ def test_a_directory_is_no_model(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.pte")
+
+
+def test_a_huge_file_without_a_footer_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.pte"
+    path.touch()
+    os.truncate(path, 10**11)
+    with pytest.raises(ModelFileError, match="is not a model file"):
+        load(path)
+
+
+def test_a_huge_file_with_a_footer_that_does_not_fit_takes_no_memory(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sparse.pte"
+    with path.open("wb") as file:
+        file.seek(10**11)
+        file.write(model.read_bytes()[-64:])
+    with pytest.raises(ModelFileError, match="its length is not the one that it was written with"):
+        load(path)
+
+
+def test_a_program_larger_than_memory_is_refused(tmp_path: Path) -> None:
+    path, size = tmp_path / "sparse.pte", 10**13
+    with path.open("wb") as file:
+        try:
+            file.seek(size)
+            head = struct.pack("<8sIIQ", container.MAGIC, 1, 0, size)
+            file.write(head + bytes(32) + container.MAGIC)
+        except OSError:
+            pytest.skip("this file system has no files of 10 TB; try another --basetemp")
+    with pytest.raises(ModelFileError, match=f"does not fit into memory: its program has {size} bytes"):
+        load(path)
+
+
+def test_a_file_takes_its_size_in_memory_once(tmp_path: Path) -> None:
+    path, size = tmp_path / "large.pte", 50_000_000
+    path.write_bytes(container.append_footer(bytes(size)))
+    tracemalloc.start()
+    try:
+        container.read_program(path)
+        assert tracemalloc.get_traced_memory()[1] < 1.01 * size
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_pipes_and_devices_are_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "model.pte")
+    with pytest.raises(OSError, match=r"this is a (pipe|device); give an ordinary file"):
+        load(tmp_path / "model.pte")
 
 
 def test_metadata_that_is_not_text_is_refused(program: bytes, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import bittern.runtime
-from bittern.runtime import Engine, ModelFileError, load
+from bittern.runtime import Engine, ModelFileError, Operator, load
 from runtime.programs import METADATA, Small, example, lower, small_program, write
 
 
@@ -97,7 +97,8 @@ def test_nan_binarizes_to_plus_one(tmp_path: Path) -> None:
             op = torch.ops.bittern
             return op.unpack(op.pack(x, None, 1), 3, 1).flatten(1)
 
-    metadata = replace(METADATA, output_shape=(2, 192), operators=())
+    operators = (Operator("pack", "", (None,), (0,)), Operator("unpack", "", (None,), (0,)))
+    metadata = replace(METADATA, output_shape=(2, 192), operators=operators, class_names=None)
     engine = load(write(tmp_path / "signs.pte", lower(Signs(), example(), metadata=metadata)))
     x = np.ascontiguousarray(images(2))
     x[0, 0, 0, :5] = [np.nan, -np.nan, 0.0, -0.0, -1.0]
@@ -230,7 +231,7 @@ def test_a_program_without_metadata_is_refused(tmp_path: Path) -> None:
 def test_wrong_metadata_is_refused(tmp_path: Path) -> None:
     refuse(tmp_path / "m.pte", lower(Small(), example(), metadata="{}"), "metadata: format must be an integer")
     other = json.dumps(replace(METADATA, input_shape=(1, 3, 8, 8)).to_json())
-    refuse(tmp_path / "m.pte", lower(Small(), example(), metadata=other), "the program takes")
+    refuse(tmp_path / "m.pte", lower(Small(), example(), metadata=other), "the program has")
 
 
 def test_a_program_with_other_inputs_or_outputs_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Each rule of the diagnosis on measures just beyond and just within its limit."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from bittern.ops import binarize
 from bittern.ops.estimators import ESTIMATORS
 from bittern.study.instruments import INSTRUMENT_OF
 from bittern.study.report.diagnosis import diagnose
-from bittern.study.report.rules import FF_PER_STEP, RULES, Rule
+from bittern.study.report.rules import FF_PER_STEP, Rule
+from bittern.study.report.rules import RULES as ALL_RULES
 from study.small import study_data
+
+RULES = tuple(replace(rule, min_steps=0) for rule in ALL_RULES)
+"""The runs of these tests are shorter than some rules ask for."""
 
 ON_STEPS = [rule for rule in RULES if rule.limit.measure == FF_PER_STEP]
 ON_SAMPLES = [rule for rule in RULES if rule not in ON_STEPS]
@@ -70,6 +75,23 @@ def test_restless_signs_are_judged_by_the_end_of_the_run(rule: Rule, tmp_path: P
     other = diagnose(study_data(tmp_path, "", [], latent_free=not free, ff=high), (rule,))
     assert not other.findings
     assert not other.unchecked
+
+
+@pytest.mark.parametrize("rule", [rule for rule in ALL_RULES if rule.min_steps], ids=lambda rule: rule.name)
+def test_a_short_run_does_not_cry_wolf(rule: Rule, tmp_path: Path) -> None:
+    beyond = rule.limit.threshold + (0.01 if rule.limit.side == "above" else -0.01)
+    free, ff = rule.weights == "latent-free", rule.limit.measure == FF_PER_STEP
+    run = study_data(
+        tmp_path,
+        "" if ff else rule.limit.measure,
+        [] if ff else [[beyond, beyond]] * 4,
+        latent_free=free,
+        ff=[beyond] * 100,
+    )
+    early = diagnose(run, (rule,))
+    assert (early.findings, early.passed) == ((), ())
+    assert early.early == (f"{rule.name} (after 1,000 steps)",)
+    assert diagnose(run, (replace(rule, min_steps=50),)).findings
 
 
 def test_nothing_is_lost_where_nothing_was_learned_before(tmp_path: Path) -> None:

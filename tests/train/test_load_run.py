@@ -69,7 +69,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "format newer": (lambda f: edit_info(f, lambda i: i.update(format=2)), "has format 2, .* up to 1; upgrade Bittern"),
     "field missing": (lambda f: edit_info(f, lambda i: i.pop("seed")), "field: .*seed"),
     "field garbled": (lambda f: edit_info(f, lambda i: i.update(input_shape=[1, 8])), "invalid field"),
-    "model unknown": (lambda f: edit_info(f, lambda i: i.update(model="x")), "cannot be built: unknown model 'x'"),
+    "model unknown": (
+        lambda f: edit_info(f, lambda i: i.update(model="x")),
+        "is of the model .x., which nobody has registered",
+    ),
     "option unknown": (lambda f: edit_info(f, lambda i: i["options"].update(x=1)), "cannot be built: .*'x'"),
     "no tensors": (lambda f: (f / "model.safetensors").unlink(), r"model\.safetensors is missing"),
     "tensors cut": (lambda f: truncate(f / "model.safetensors", 5000), r"model\.safetensors is truncated"),

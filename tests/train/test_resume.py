@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pty
 import random
 import re
 import secrets
@@ -39,7 +40,7 @@ def raise_signal(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7, 11, 22, 30])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_a_checkpoint_from_which_the_run_can_be_resumed(
     number: signal.Signals, step: int, finished: Path, tmp_path: Path
 ) -> None:
@@ -52,6 +53,46 @@ def test_a_signal_saves_a_checkpoint_from_which_the_run_can_be_resumed(
     assert reporter.messages[0].startswith(f"resuming from step {step} (")
     assert weights(out) == weights(finished)
     assert log(out) == log(finished)
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As ``nohup`` asks for."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        train(tmp_path / "run", epochs=1, progress=At(3, lambda: raise_signal(signal.SIGHUP)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_whose_terminal_closes_saves_a_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["train", "digits", "--out", str(out), "--epochs", "2000", "--checkpoint-every", "9999"]
+    command += [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(
+            sys.executable, [sys.executable, "-c", "import sys, bittern.cli; sys.exit(bittern.cli.main())", *command]
+        )
+    seen = b""
+    while b"epoch 3:" not in seen:
+        seen += os.read(terminal, 1000)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert checkpoint.exists(out / "checkpoint")
+
+
+def test_a_run_resumed_on_other_threads_is_told_that_the_bits_will_differ(tmp_path: Path) -> None:
+    out, reporter = tmp_path / "run", At()
+    with pytest.raises(TrainingInterrupted):
+        train(out, epochs=1, progress=At(1, lambda: raise_signal(signal.SIGTERM)))
+    torch.set_num_threads(2)
+    try:
+        train(out, epochs=1, resume=True, progress=reporter)
+    finally:
+        torch.set_num_threads(1)
+    assert "started on 1 threads, resumed on 2" in reporter.messages[1]
+    assert "OMP_NUM_THREADS=1" in reporter.messages[1]
 
 
 @pytest.mark.slow
@@ -201,12 +242,18 @@ def test_resuming_with_different_settings_is_refused_with_the_difference(
     [
         (lambda f: next(f.glob("state-*")).unlink(), r"state-[-\w]+\.safetensors cannot be read"),
         (lambda f: next(f.glob("state-*")).write_bytes(b"x" * 100), "is damaged: its SHA-256"),
-        (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 3, '), "is not a checkpoint of Bittern"),
+        (lambda f: (f / "checkpoint.json").write_bytes(b'{"format": 4, '), "is not a checkpoint of Bittern"),
         (
             lambda f: (f / "checkpoint.json").write_bytes(
-                (f / "checkpoint.json").read_bytes().replace(b'"format": 3', b'"format": 2')
+                (f / "checkpoint.json").read_bytes().replace(b'"format": 4', b'"format": 2')
             ),
-            "has format 2, this version of Bittern reads format 3; resume with the version that wrote it",
+            "has format 2, this version of Bittern reads format 4; resume with the version that wrote it",
+        ),
+        (
+            lambda f: (f / "checkpoint.json").write_bytes(
+                (f / "checkpoint.json").read_bytes().replace(b'"step": 1', b'"step": 2')
+            ),
+            "is damaged or was edited .*state",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 
-from bittern.data import DataError, Dataset, Split, load, open_dataset
+from bittern.data import DataError, Dataset, Split, get_dataset, load, open_dataset
 from bittern.train import Observer, Position, RunError, TrainingError, get_recipe, load_run, run
 from bittern.train.ranks import Ranks
 from bittern.train.stages import enter_stage
@@ -30,7 +30,7 @@ def numbered_digits() -> Dataset:
 
 def test_the_folder_holds_model_info_log_and_checkpoint(finished: Path) -> None:
     assert {p.name for p in finished.iterdir()} == {
-        "model.safetensors", "model.json", "log.csv", "checkpoint", "tensorboard"
+        "model.safetensors", "model.json", "launch.json", "log.csv", "checkpoint", "tensorboard"
     }  # fmt: skip
     assert {p.suffix for p in (finished / "checkpoint").iterdir()} == {".json", ".safetensors"}
     assert len(list((finished / "checkpoint").iterdir())) == 2
@@ -44,7 +44,7 @@ def test_info_says_what_was_trained_and_how_well(finished: Path) -> None:
     assert info["options"]["widths"] == [8, 8]
     assert info["class_names"] == list("0123456789")
     assert info["input_shape"] == [1, 8, 8]
-    assert info["preprocessing"] == {"scale": 1 / 255, "mean": [0.305], "std": [0.376]}
+    assert info["preprocessing"] == get_dataset("digits").preprocessing.to_json()
     assert info["settings"]["step2.epochs"] == 2
     assert info["settings"]["batch_size"] == 128
     assert 0.1 < info["metrics"]["test_accuracy"] <= 1

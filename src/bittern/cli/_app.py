@@ -8,6 +8,7 @@ import typer
 from bittern import __version__
 from bittern.cli import bench, demo, export, import_, inspect, models, recipes, run, study, train, verify
 from bittern.cli._errors import UNUSABLE, say
+from bittern.cli._modules import with_import
 
 NAME = "bittern"
 _START, _MAKE, _USE, _LIST = "Start here", "Make a model", "Use a model", "List what is available"
@@ -29,13 +30,12 @@ COMMANDS: tuple[tuple[str, str, Callable[..., None]], ...] = (
 
 app = typer.Typer(
     help="Binary neural networks: train in PyTorch, export to ExecuTorch, run bit-packed.",
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for _name, _panel, _function in COMMANDS:
-    app.command(_name, rich_help_panel=_panel)(_function)
+    app.command(_name, rich_help_panel=_panel)(with_import(_function))
 
 
 def _print_version(requested: bool) -> None:

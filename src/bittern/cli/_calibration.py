@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bittern.cli._datasets import Consumer, sample
 from bittern.cli._deploy import SEED, Network
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def calibration_images(network: Network, data: Path | None, count: int) -> "tuple[Tensor, str]":
@@ -20,15 +19,15 @@ def calibration_images(network: Network, data: Path | None, count: int) -> "tupl
     Raises:
         ValueError: there are none.
     """
-    from bittern.data import get_dataset, list_datasets, open_dataset
+    from bittern._image_geometry import MIDDLE_SQUARE
+    from bittern.data import Preprocessing
 
-    if network.dataset in list_datasets():
-        size = network.input_shape[1] if get_dataset(network.dataset).streamed else None
-        split = open_dataset(network.dataset, data, image_size=size, splits=("train",)).splits["train"].take(count)
-        assert network.preprocessing is not None
-        return network.preprocessing(split.images), f"training images of {network.dataset}"
-    if data is not None:
-        return _files(network, data, count)
+    channels = network.input_shape[0]
+    # Random weights come with no preprocessing: pixels in [-1, 1].
+    rule = network.preprocessing or Preprocessing(1 / 255, (0.5,) * channels, (0.5,) * channels, MIDDLE_SQUARE)
+    found = sample(Consumer(network.name, network.input_shape, rule, network.dataset), data, "train", count)
+    if found is not None:
+        return found
     if network.trained:
         raise ValueError(
             f"--int8 needs images for its scales, and {network.name} has no data set: name a folder by --data DIR"
@@ -37,30 +36,3 @@ def calibration_images(network: Network, data: Path | None, count: int) -> "tupl
 
     generator = torch.Generator().manual_seed(SEED)
     return torch.randn(count, *network.input_shape, generator=generator), "noise images"
-
-
-def _files(network: Network, folder: Path, count: int) -> "tuple[Tensor, str]":
-    import torch
-
-    import bittern
-    from bittern.cli._images import read_pixels
-    from bittern.runtime import Metadata, Preprocessing, preprocess
-
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if not files:
-        raise ValueError(f"there is no image file in {folder}; --int8 needs a few hundred")
-    if len(files) > count:
-        files = [files[i * len(files) // count] for i in range(count)]
-    channels = network.input_shape[0]
-    card = Metadata(
-        bittern=bittern.__version__,
-        executorch="",
-        model=network.name,
-        input_shape=(1, *network.input_shape),
-        output_shape=(),
-        # Random weights come with no preprocessing: pixels in [-1, 1].
-        preprocessing=network.preprocessing or Preprocessing(1 / 255, (0.5,) * channels, (0.5,) * channels),
-    )
-    return torch.from_numpy(preprocess(read_pixels(files, card), card)), f"image files of {folder}"

@@ -38,8 +38,10 @@ class ModelFile:
     warnings: tuple[str, ...]
 
 
-def find_network(source: str, image_size: int | None = None) -> Network:
+def find_network(source: str, image_size: int | None = None, *, unfinished: bool = False) -> Network:
     """The run in folder ``source``, or the model of that name, for images of ``image_size`` or of its own size.
+
+    ``unfinished``: as in `bittern.train.load_run`.
 
     Raises:
         ValueError: neither exists (the message suggests the closest name), or the run cannot be read.
@@ -61,7 +63,7 @@ def find_network(source: str, image_size: int | None = None) -> Network:
         close = difflib.get_close_matches(source, list_models(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else " (`bittern models` lists the models)"
         raise ValueError(f"run folder {source} does not exist, and no model has that name{hint}")
-    return network_of(load_run(path), image_size)
+    return network_of(load_run(path, unfinished=unfinished), image_size)
 
 
 def network_of(run: "Run", image_size: int | None = None) -> Network:

@@ -12,20 +12,30 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from bittern._text import printable
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 
 _FILE_WIDTH = 140  # columns if standard output is not a terminal, so that tables in files do not wrap
 
 
+class _Console(Console):
+    """Prints names from files that somebody else may have written: none of their characters moves the cursor."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # every string, also those in tables, comes through here
+        return super().render_str(printable(text), **options)
+
+
 def output() -> Console:
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
-    return Console(width=width, highlight=False)
+    return _Console(width=width, highlight=False)
 
 
 def messages() -> Console:
     """Standard error: progress, warnings, and whatever is not a result."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bittern.cli._layers import layer_times, print_layers
-from bittern.cli._output import Json, bytes_text, output, print_facts, print_json, seconds_text, table
+from bittern.cli._output import Json, bytes_text, output, plain, print_facts, print_json, seconds_text, table
 
 
 def command(
@@ -67,7 +67,7 @@ def command(
     columns = ["Module", "Operator", *(["Kernel"] if explain else []), ">Time", ">Share", ""]
     rows = (
         [
-            layer.path or "[dim]float parts[/dim]",
+            plain(layer.path) or "[dim]float parts[/dim]",
             layer.operator,
             *([layer.kernel or ""] if explain else []),
             seconds_text(layer.seconds),

@@ -43,6 +43,9 @@ def command(
     calibration: Annotated[
         int, typer.Option(min=1, metavar="N", help="With --int8: number of calibration images.")
     ] = 100,
+    checkpoint: Annotated[
+        bool, typer.Option("--checkpoint", help="Of a run that is not finished, export the last checkpoint.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each node runs, and why it is not packed.")
     ] = False,
@@ -59,6 +62,7 @@ def command(
 ) -> None:
     """Export a trained run to a model file that the engine runs, or an untrained model by its name."""
     from bittern.cli._calibration import calibration_images
+    from bittern.cli._datasets import folder_of_run
     from bittern.cli._deploy import SEED, check_target, export_network, find_network
     from bittern.cli._export_c import TARGETS, export_c
 
@@ -79,8 +83,9 @@ def command(
     if flash is not None or ram is not None:
         raise typer.BadParameter("--flash and --ram limit a network in C: add --target c, or leave them out")
     check_target(out)
-    network = find_network(source, image_size)
-    images, origin = calibration_images(network, data, calibration) if int8 else (None, "")
+    network = find_network(source, image_size, unfinished=checkpoint)
+    folder = data or (folder_of_run(Path(source)) if int8 else None)
+    images, origin = calibration_images(network, folder, calibration) if int8 else (None, "")
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
     deployed = export_network(network, out, batch=batch or 1, max_batch=max_batch, int8=images, check=check)

@@ -1,5 +1,6 @@
 """``bittern import``: turns published weights into a run folder."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from bittern.cli._output import Json, count_text, plain, print_facts, print_json
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Larq Zoo weights (.h5) or a PyTorch checkpoint.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Keras or Larq (.h5), QONNX (.onnx) or a PyTorch checkpoint.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The run folder to create.")],
     model: Annotated[
         str | None,
@@ -29,17 +32,41 @@ def command(
         int | None,
         typer.Option("--image-size", min=1, metavar="N", help="Height and width of the images. [default: the model's]"),
     ] = None,
+    pixels: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--pixels", metavar="LOW HIGH", help="Of your own network: what pixels 0 and 255 become. [default: 0 1]"
+        ),
+    ] = None,
+    without_head: Annotated[
+        int | None,
+        typer.Option(
+            "--without-head", min=1, metavar="CLASSES", help="Replace the last layer by a new one for your own classes."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Import a published checkpoint: of Larq Zoo, ReActNet or AdamBNN.
+    """Import a published checkpoint, of Larq Zoo, ReActNet or AdamBNN, or your own network from Larq, Keras or QONNX.
 
-    The source is recognised by the names and shapes of the tensors, all of which must be used.
+    The source is recognised by the names and shapes of the tensors, all of which must be used. Your own network needs
+    a file with its configuration, as `model.save("model.h5")` writes it, or an ONNX file.
     """
+    from bittern.data import Preprocessing
     from bittern.importers import import_checkpoint, save_imported
     from bittern.importers.convert import check_free
 
     check_free(out)
-    imported = import_checkpoint(file, model, step=step, image_size=image_size)
+    given = None
+    if pixels is not None:
+        low, high = pixels
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise typer.BadParameter(f"--pixels needs two numbers, the lower one first, got {low} and {high}")
+        given = Preprocessing((high - low) / 255, (-low,), (1.0,))
+    imported = import_checkpoint(file, model, step=step, image_size=image_size, pixels=given)
+    if without_head is not None:
+        from bittern.importers.new_head import with_new_head
+
+        imported = with_new_head(imported, without_head)
     save_imported(imported, out)
     for warning in imported.warnings:
         say(f"warning: {warning}")
@@ -66,4 +93,7 @@ def command(
         ]
     )
     folder = plain(out)
-    print_line(f"in {folder}; next: bittern export {folder} {info.model}.pte --explain")
+    command = f"bittern export {folder} {info.model}.pte --explain"
+    if without_head is not None:
+        command = f"bittern train new-head --set model={info.model} --from {folder} --data DIR --out RUN"
+    print_line(f"in {folder}; next: {command}")

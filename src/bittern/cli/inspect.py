@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittern._text import listed
 from bittern.cli._errors import say
 from bittern.cli._layers import print_layers
 from bittern.cli._output import (
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from bittern.runtime import Metadata
 
 _SUFFIX = ".pte"
+_WIDE = 100
+"""Columns of a terminal that the table of layers needs, with names of usual length."""
 
 
 def command(
@@ -54,7 +57,10 @@ def _inspect_file(path: Path, json: bool) -> None:
         print_json({"file": str(path), "size": size, "metadata": metadata.to_json()})
         return
     print_facts([("file", f"{path}, {bytes_text(size)}"), *_facts(metadata)])
-    rows = (([operator.path, str(index), operator.op], None) for index, operator in enumerate(metadata.operators))
+    rows = (
+        ([plain(operator.path), str(index), plain(operator.op)], None)
+        for index, operator in enumerate(metadata.operators)
+    )
     print_layers(["Module", ">Call", "Operator"], rows)
 
 
@@ -127,7 +133,12 @@ def _print_costs(costs: "ModelSummary") -> None:
         ">Float\nMACs",
         ">Predicted\ntime",
     ]
-    print_layers(columns, ((_cells(layer, widths, prediction.of(layer.path)), None) for layer in costs.layers))
+    rows = [_cells(layer, widths, prediction.of(layer.path)) for layer in costs.layers]
+    shown = list(range(len(columns)))
+    if output().width < _WIDE:
+        shown = [0, 3, *range(len(columns) - 4, len(columns))]
+        say(f"a terminal of {_WIDE} columns shows bits, bytes and parameters of each layer too")
+    print_layers([columns[i] for i in shown], (([row[i] for i in shown], None) for row in rows))
     _print_reasons(costs)
     for warning in costs.warnings:
         say(f"warning: {warning}")
@@ -202,14 +213,23 @@ def _facts(metadata: "Metadata") -> list[tuple[str, str]]:
         ("model", metadata.model),
         ("input", " x ".join(map(str, metadata.input_shape)) + " (N, C, H, W)"),
         ("output", " x ".join(map(str, metadata.output_shape))),
-        ("classes", ", ".join(classes) if classes else "not named"),
+        ("classes", f"{len(classes)}: {listed(classes)}" if classes else "not named"),
         (
             "pixels",
             f"(0..255 * {rule.scale:.6g} - {_numbers(rule.mean)}) / {_numbers(rule.std)}" if rule else "not described",
         ),
+        ("images", _geometry(metadata)),
         ("made by", f"Bittern {metadata.bittern}, ExecuTorch {metadata.executorch}"),
         ("binary", ", ".join(f"{count} {op}" for op, count in counts.items()) or "nothing"),
     ]
+
+
+def _geometry(metadata: "Metadata") -> str:
+    rule = metadata.preprocessing
+    if rule is None or rule.geometry is None:
+        return "not described"
+    height, width = metadata.input_shape[2:]  # a rule is for images
+    return rule.geometry.describe((width, height))
 
 
 def _numbers(values: tuple[float, ...]) -> str:

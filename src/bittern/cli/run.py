@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bittern.cli._errors import say
 from bittern.cli._output import Json, output, percent_text, plain, print_json, print_line, table
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from bittern.runtime import Engine, IsolatedEngine, Metadata
 
-    from bittern.runtime import Engine, Metadata
-
-_CHUNK = 256  # images of a data set that are held as floats at a time
+    AnyEngine = Engine | IsolatedEngine
 
 
 def command(
@@ -24,24 +22,27 @@ def command(
         typer.Option(
             "--data",
             metavar="DIR",
-            help="Folder of the model's data set, or `digits`: measure accuracy on its test split.",
+            help="Folder of the model's data set, or of images in test/CLASS, or `digits`: measure accuracy on them.",
         ),
     ] = None,
     top: Annotated[
         int, typer.Option(min=1, metavar="K", help="Classes to show for each image, most likely first.")
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Number of engine threads.")] = 1,
+    isolated: Annotated[
+        bool, typer.Option("--isolated", help="Run the file in a process of its own, which may crash; no sandbox.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Classify images, or measure accuracy on a data set.
 
-    Images may have any size and format; they are stretched to the size that the model takes.
+    Images may have any size; the file says how they become the pixels that the model takes.
     """
     if bool(images) == (data is not None):
         raise typer.BadParameter("name either images to classify or a data set (--data)")
-    from bittern.runtime import load
+    from bittern.runtime import IsolatedEngine, load
 
-    engine = load(model, threads=threads)
+    engine = (IsolatedEngine if isolated else load)(model, threads=threads)
     _check_classes(engine)
     if data is not None:
         _measure(engine, data, json)
@@ -49,7 +50,7 @@ def command(
         _classify(engine, images or [], top, json)
 
 
-def _check_classes(engine: "Engine") -> None:
+def _check_classes(engine: "AnyEngine") -> None:
     shape = list(engine.metadata.output_shape)
     if len(shape) != 2:
         raise ValueError(
@@ -58,12 +59,13 @@ def _check_classes(engine: "Engine") -> None:
         )
 
 
-def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None:
+def _classify(engine: "AnyEngine", paths: list[Path], top: int, json: bool) -> None:
     import numpy as np
 
-    from bittern.cli._images import read_pixels
-    from bittern.runtime import isa, preprocess
+    from bittern.runtime import isa, preprocess, read_pixels
+    from bittern.runtime.preprocess import rule_of
 
+    rule_of(engine.metadata)  # before any image is read
     logits = engine(preprocess(read_pixels(paths, engine.metadata), engine.metadata))
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares = exponentials / exponentials.sum(axis=1, keepdims=True)
@@ -96,51 +98,33 @@ def _classify(engine: "Engine", paths: list[Path], top: int, json: bool) -> None
     output().print(listing)
 
 
-def _measure(engine: "Engine", folder: Path, json: bool) -> None:
-    import numpy as np
-
+def _measure(engine: "AnyEngine", folder: Path, json: bool) -> None:
+    from bittern.cli._datasets import labelled_images
     from bittern.runtime import isa, preprocess
 
-    name, pixels, labels = _test_split(engine.metadata, folder)
-    predictions = [
-        engine(preprocess(pixels[start : start + _CHUNK], engine.metadata)).argmax(axis=1)
-        for start in range(0, len(pixels), _CHUNK)
-    ]
-    correct = int((np.concatenate(predictions) == labels).sum())
+    data = labelled_images(engine.metadata, folder)
+    correct = count = 0
+    for pixels, expected in data.batches():
+        correct += int((engine(preprocess(pixels, engine.metadata)).argmax(axis=1) == expected).sum())
+        count += len(expected)
+    for name, reason in data.skipped:
+        say(f"warning: {name} is left out: {reason}")
     if json:
         print_json(
             {
                 "model": str(engine.path),
                 "isa": isa(),
                 "threads": engine.threads,
-                "data": name,
-                "images": len(labels),
+                "data": data.name,
+                "images": count,
+                "skipped": len(data.skipped),
                 "right": correct,
-                "accuracy": correct / len(labels),
+                "accuracy": correct / count,
             }
         )
         return
-    print_line(
-        f"[bold]{percent_text(correct / len(labels))}[/bold] of the {len(labels)} test images of {name} are correct"
-    )
-
-
-def _test_split(metadata: "Metadata", folder: Path) -> "tuple[str, npt.NDArray[np.uint8], npt.NDArray[np.int64]]":
-    """Name, pixels uint8 [N, H, W, C] and labels [N] of the data set that has the model's classes and input shape."""
-    from bittern.data import get_dataset, list_datasets, load
-
-    expected = (metadata.class_names, metadata.input_shape[1:])
-    rows = [get_dataset(name) for name in list_datasets()]
-    info = next((row for row in rows if (row.class_names, row.input_shape) == expected), None)
-    if info is None:
-        raise ValueError(
-            f"no data set ({', '.join(list_datasets())}) has the class names and input shape of {metadata.model}: "
-            "pass image files instead"
-        )
-    if not info.needs_folder and str(folder) != info.name:
-        raise ValueError(f"data set {info.name!r} is not read from a folder: pass --data {info.name}, not {folder}")
-    split = load(info.name, folder, ("test",))["test"]
-    return info.name, split.images.permute(0, 2, 3, 1).numpy(), split.labels.numpy()
+    where = data.name if str(folder) == data.name else f"{data.name} in {folder}"
+    print_line(f"[bold]{percent_text(correct / count)}[/bold] of the {count} test images of {plain(where)} are correct")
 
 
 def _name(metadata: "Metadata", index: int) -> str:

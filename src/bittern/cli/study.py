@@ -25,7 +25,8 @@ def command(
         bool, typer.Option("--landscape", help="Compute each run's loss surface first; finished runs only.")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data set, for --landscape.")
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of the data set, for --landscape. [default: the run's]"),
     ] = None,
     points: Annotated[int, typer.Option(min=3, help="Points of the loss surface in each direction.")] = 21,
     toys: Annotated[bool, typer.Option("--toys", help="Add two toy problems; without RUN, show only those.")] = False,
@@ -70,6 +71,8 @@ def _print(report: "Report") -> None:
             print_line(f"  {plain(finding.text)}")
         if not diagnosis.findings:
             print_line("  nothing stands out" if diagnosis.passed else "  no rule could be checked on these measures")
+        if diagnosis.early:
+            print_line(f"  [dim]too early to judge: {', '.join(diagnosis.early)}[/dim]")
         for line in run.missing:
             print_line(f"  [dim]missing: {plain(line)}[/dim]")
 
@@ -77,10 +80,14 @@ def _print(report: "Report") -> None:
 def _compute_landscape(run: Path, data: Path | None, points: int) -> None:
     from rich.progress import Progress
 
+    from bittern.cli._datasets import folder_of_run
     from bittern.study.landscape import landscape_of_run
 
     with Progress(console=messages(), transient=True) as bar:
         task = bar.add_task(f"landscape of {run}", total=points * points)
         landscape_of_run(
-            run, data, points=points, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            run,
+            data or folder_of_run(run),
+            points=points,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -21,7 +21,8 @@ def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `bittern train` or `bittern import`.")],
     model: Annotated[Path, typer.Argument(metavar="MODEL.pte|FOLDER", help="What was exported from it.")],
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the run's data set, if it needs one.")
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Folder of the data set, or of any images. [default: the run's]"),
     ] = None,
     images: Annotated[int, typer.Option(min=1, metavar="N", help="Compare at most N test images.")] = 1000,
     random: Annotated[
@@ -29,6 +30,9 @@ def command(
         typer.Option(min=1, metavar="N", help="Compare N images of noise instead; needs no data set."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of --random.")] = 0,
+    checkpoint: Annotated[
+        bool, typer.Option("--checkpoint", help="RUN is not finished: compare with its last checkpoint.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare a model file with the network it was exported from, layer by layer.
@@ -38,13 +42,17 @@ def command(
     """
     from bittern.export import verify
     from bittern.export.c import verify_folder
+    from bittern.runtime import load
     from bittern.train import load_run
 
     if random is not None and data is not None:
         raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
-    trained = load_run(run)
-    inputs = _test_images(trained, data, images) if random is None else _noise(trained, random, seed)
-    result = verify_folder(trained.model, model, inputs) if model.is_dir() else verify(trained.model, model, inputs)
+    trained = load_run(run, unfinished=checkpoint)
+    in_c = model.is_dir()
+    channels, height, width = trained.info.input_shape if in_c else load(model).metadata.input_shape[1:]
+    shape = (channels, height, width)  # of the file, which may be exported for images of another size than the run's
+    inputs = _test_images(trained, data, images, shape) if random is None else _noise(shape, random, seed)
+    result = verify_folder(trained.model, model, inputs) if in_c else verify(trained.model, model, inputs)
     if json:
         what = {"random": random, "seed": seed} if random is not None else {"dataset": trained.info.dataset}
         print_json({"run": str(run), "model": str(model), **what, **result.to_json()})
@@ -54,30 +62,34 @@ def command(
         raise typer.Exit(FAILED)
 
 
-def _test_images(trained: "Run", data: Path | None, count: int) -> "npt.NDArray[np.float32]":
-    """At most ``count`` images of the run's data set, preprocessed, evenly spread: some data sets are sorted."""
-    from bittern.data import DataError, get_dataset, open_dataset
+def _test_images(
+    trained: "Run", data: Path | None, count: int, shape: tuple[int, int, int]
+) -> "npt.NDArray[np.float32]":
+    """At most ``count`` images of the run's data set or of any folder, preprocessed, for inputs of ``shape``."""
+    from bittern.cli._datasets import Consumer, folder_of_run, sample
+    from bittern.data import DataError
 
-    name = trained.info.dataset
-    if name is None:
-        raise ValueError(
-            f"{trained.folder} names no data set, as its weights are imported: compare noise with --random N"
-        )
+    info = trained.info
+    folder = data or folder_of_run(trained.folder)
     try:
-        size = trained.info.input_shape[1] if get_dataset(name).streamed else None
-        split = open_dataset(name, data, image_size=size, splits=("test",)).splits["test"].take(count)
+        found = sample(Consumer(info.model, shape, info.preprocessing, info.dataset), folder, "test", count)
     except DataError as error:
         if data is not None:
             raise
         raise ValueError(f"{error}; or compare noise with --random N") from error
-    return trained.info.preprocessing(split.images).numpy()
+    if found is None:
+        raise ValueError(
+            f"{trained.folder} names no data set that Bittern knows: name a folder of images by --data DIR, or compare "
+            "noise with --random N"
+        )
+    return found[0].numpy()
 
 
-def _noise(trained: "Run", count: int, seed: int) -> "npt.NDArray[np.float32]":
+def _noise(shape: tuple[int, int, int], count: int, seed: int) -> "npt.NDArray[np.float32]":
     """Inputs as the network sees them, without preprocessing: mean 0, standard deviation 1."""
     import numpy as np
 
-    return np.random.default_rng(seed).standard_normal((count, *trained.info.input_shape), np.float32)
+    return np.random.default_rng(seed).standard_normal((count, *shape), np.float32)
 
 
 def print_verification(result: "Verification") -> None:

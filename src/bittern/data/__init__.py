@@ -1,5 +1,7 @@
 """Data sets by name, in memory or streamed: ``open_dataset("cifar10", folder)``. Augmentation and mixing of tensors."""
 
+import bittern._torch  # noqa: F401
+from bittern._image_geometry import ImageGeometry as ImageGeometry
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.data import cifar10 as cifar10
 from bittern.data import digits as digits
@@ -18,4 +20,6 @@ from bittern.data.registry import get_dataset as get_dataset
 from bittern.data.registry import list_datasets as list_datasets
 from bittern.data.registry import load as load
 from bittern.data.registry import open_dataset as open_dataset
+from bittern.data.registry import register_dataset as register_dataset
 from bittern.data.stream import Stream as Stream
+from bittern.data.torch_dataset import from_torch as from_torch

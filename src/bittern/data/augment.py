@@ -16,6 +16,8 @@ from bittern.data.geometry import crop_and_flip, flip, resized_crop, rotate
 class Augmentation:
     """A sequence of steps, each on a whole batch on its device.
 
+    ``crops``: it shifts or crops, which streamed images are already when they arrive.
+
     Called with images [N, C, H, W], uint8 or floating-point with pixels 0..255, it returns new ones of the same shape
     and dtype; it draws from torch's global generator of the device.
     """
@@ -24,6 +26,7 @@ class Augmentation:
     steps: tuple[Callable[[Tensor], Tensor], ...]
     description: str
     source: str
+    crops: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
         for step in self.steps:
@@ -39,22 +42,28 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     row.name: row
     for row in (
         Augmentation("none", (), "images as they are", ""),
-        Augmentation("shift1", (partial(crop_and_flip, padding=1, flip=False),), "shifted by up to a pixel", ""),
+        Augmentation("shift1", (partial(crop_and_flip, padding=1, flip=False),), "shifted by up to a pixel", "", True),
         Augmentation(
-            "crop2-flip", (partial(crop_and_flip, padding=2, flip=True),), "shifted by up to 2 pixels, mirrored", ""
+            "crop2-flip",
+            (partial(crop_and_flip, padding=2, flip=True),),
+            "shifted by up to 2 pixels, mirrored",
+            "",
+            True,
         ),
-        Augmentation("crop4-flip", (_CROP4_FLIP,), "shifted by up to 4 pixels, mirrored", _RESNET),
+        Augmentation("crop4-flip", (_CROP4_FLIP,), "shifted by up to 4 pixels, mirrored", _RESNET, True),
         Augmentation(
             "rotate15-crop4-flip",
             (partial(rotate, degrees=15), _CROP4_FLIP),
             "rotated by up to 15 degrees, shifted by up to 4 pixels, mirrored",
             "Martinez et al. 2020, Real-to-Binary, arXiv:2003.11535, on CIFAR-100",
+            True,
         ),
         Augmentation(
             "crop4-flip-cutout16",
             (_CROP4_FLIP, partial(cutout, side=16)),
             "shifted by up to 4 pixels, mirrored, a square of 16 pixels painted over",
             "DeVries et al. 2017, arXiv:1708.04552, on CIFAR-10",
+            True,
         ),
         Augmentation("flip", (flip,), "mirrored", _INCEPTION),
         Augmentation(
@@ -62,6 +71,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
             (resized_crop, flip),
             "a box of 8 to 100 % of the image resized to its size, mirrored",
             _INCEPTION,
+            True,
         ),
         Augmentation(
             "flip-lighting",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bittern._image_geometry import MIDDLE_SQUARE
 from bittern._preprocessing import Preprocessing
 from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.parquet import ParquetSplit
@@ -27,7 +28,7 @@ CIFAR10 = DatasetInfo(
     name="cifar10",
     class_names=_CLASS_NAMES,
     input_shape=_SHAPE,
-    preprocessing=Preprocessing(scale=1 / 255, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
+    preprocessing=Preprocessing(1 / 255, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), MIDDLE_SQUARE),
     needs_folder=True,
     load=_load,
     description="60,000 colour images, 32x32, 10 classes",

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bittern._image_geometry import STRETCH
 from bittern._preprocessing import Preprocessing
 from bittern.data.dataset import DatasetInfo, Split
 from bittern.data.samples import Progress
@@ -34,7 +35,7 @@ DIGITS = DatasetInfo(
     name="digits",
     class_names=tuple("0123456789"),
     input_shape=(1, 8, 8),
-    preprocessing=Preprocessing(scale=1 / 255, mean=(0.305,), std=(0.376,)),
+    preprocessing=Preprocessing(1 / 255, (0.305,), (0.376,), STRETCH),
     needs_folder=False,
     load=_load,
     description="1,797 handwritten digits, 8x8 grey; a fixed stratified fifth is the test split",

@@ -9,14 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from bittern._files import open_file
+from bittern._image_files import convert, open_image
 from bittern.data.dataset import Split
-from bittern.data.decode import open_image
 from bittern.data.errors import DataError, holds
 from bittern.data.samples import Progress
 
 _SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
 _MODES = {1: "L", 3: "RGB"}
 _REPORT_EVERY = 500  # images
+_BATCH = 256  # rows that are held encoded: a small file may repeat a large image many times
 
 
 class ParquetSplit:
@@ -53,7 +55,8 @@ class ParquetSplit:
 
     def _open(self, path: Path) -> pq.ParquetFile:
         try:
-            file = pq.ParquetFile(path)
+            with open_file(path):  # a pipe would let Arrow wait for ever
+                file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is not a complete parquet file ({error}); download it again") from error
         schema = file.schema_arrow
@@ -68,12 +71,15 @@ class ParquetSplit:
     def decode(self, progress: Progress | None = None) -> Split:
         """Every image as uint8 [N, C, H, W]; DataError names the row that cannot be decoded."""
         channels, height, width = self._shape
-        images = np.empty((self.rows, height, width, channels), np.uint8)
-        labels = np.empty(self.rows, np.int64)
+        try:
+            images = np.empty((self.rows, height, width, channels), np.uint8)
+            labels = np.empty(self.rows, np.int64)
+        except (ValueError, MemoryError) as error:
+            raise DataError(f"{self._files[0][0]} and its like declare {self.rows} images: {error}") from error
         row = 0
         for path, file in self._files:
             try:
-                for batch in file.iter_batches(columns=list(self._columns)):
+                for batch in file.iter_batches(_BATCH, columns=list(self._columns)):
                     encoded, numbers = (batch.column(c).to_pylist() for c in self._columns)
                     for offset, (image, label) in enumerate(zip(encoded, numbers, strict=True)):
                         images[row + offset] = self._pixels(image).reshape(height, width, channels)
@@ -95,7 +101,7 @@ class ParquetSplit:
         with open_image(content) as image:
             if image.size != (width, height):
                 raise ValueError(f"an image of {image.width} x {image.height} pixels, expected {width} x {height}")
-            return np.asarray(image.convert(_MODES[channels]))
+            return np.asarray(convert(image, _MODES[channels]))
 
     def _label(self, label: object) -> int:
         if not isinstance(label, int) or not 0 <= label < len(self._class_names):

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bittern._lookup import find
+from bittern._image_geometry import STRETCH, ImageGeometry
+from bittern._lookup import OWN, find
 from bittern._preprocessing import IMAGENET_PIXELS
 from bittern.data.cifar10 import CIFAR10, CIFAR10_HELD_OUT
 from bittern.data.dataset import SPLITS, Dataset, DatasetInfo, ImageSource, Split
@@ -47,7 +48,16 @@ def list_datasets() -> list[str]:
 
 def get_dataset(name: str) -> DatasetInfo:
     """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
-    return find("data set", name, _DATASETS)
+    return find("data set", name, _DATASETS, OWN)
+
+
+def register_dataset(info: DatasetInfo) -> None:
+    """Makes ``info`` known by its name, to `open_dataset`, recipes and commands; ValueError if the name is taken."""
+    if info.name in _DATASETS:
+        raise ValueError(f"a data set called {info.name!r} exists already; choose another name")
+    if (info.load is None) == (info.index is None):
+        raise ValueError(f"data set {info.name!r} needs either load (into memory) or index (streamed)")
+    _DATASETS[info.name] = info
 
 
 def open_dataset(
@@ -57,6 +67,7 @@ def open_dataset(
     image_size: int | None = None,
     workers: int | None = None,
     splits: tuple[str, ...] = SPLITS,
+    geometry: ImageGeometry | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Data set ``name`` from ``folder``: decoded into memory or, if it is streamed, indexed.
@@ -64,6 +75,7 @@ def open_dataset(
     Args:
         image_size: height and width of the images of a streamed set; None takes 224.
         workers: decoding processes of each running epoch; None takes one for each CPU of this rank.
+        geometry: of the images of a streamed set, outside of training; None takes that of its preprocessing.
 
     Raises:
         DataError: the folder is missing, empty, incomplete or holds something else. All files are checked before any
@@ -89,11 +101,13 @@ def open_dataset(
         if value < 1:
             raise ValueError(f"{what} must be at least 1, got {value}")
     listing = info.index(path, splits, progress)
+    rule = info.preprocessing if geometry is None else replace(info.preprocessing, geometry=geometry)
     streams: dict[str, ImageSource] = {
-        split: Stream(samples, side, training=split == "train", workers=count)
+        split: Stream(samples, side, training=split == "train", workers=count, geometry=rule.geometry or STRETCH)
         for split, samples in listing.splits.items()
     }
-    return Dataset(replace(info, class_names=listing.class_names, input_shape=(3, side, side)), streams)
+    described = replace(info, class_names=listing.class_names, input_shape=(3, side, side), preprocessing=rule)
+    return Dataset(described, streams)
 
 
 def load(

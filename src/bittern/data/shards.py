@@ -12,12 +12,13 @@ import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from bittern._files import write_atomically
+from bittern._fields import short
+from bittern._files import open_file, write_atomically
 from bittern.data.errors import DataError, holds, some
 from bittern.data.images import TEST_NAMES
 from bittern.data.samples import ENCODINGS, Listing, Location, Progress
@@ -27,6 +28,12 @@ CLASSES_FILE = "classes.txt"
 
 _SHARD = re.compile(r"-(\d+)\.tar$")
 _MEMBER = re.compile(r"(?P<key>(?:.*/)?[^./][^./]*)\.(?P<suffix>[^/]+)")
+_NAME_LENGTH = 1000
+"""Longest name of an image in a shard; as many bytes are kept for every image."""
+_HEADER_LENGTH = 1 << 20
+"""More of a shard than an image's name and attributes can take is never read at once for them."""
+_INDEX_SHARE = 4
+"""An index is smaller than this multiple of its shards: an image takes at least three blocks of 512 bytes in them."""
 _LABEL = re.compile(rb"\s*(\d{1,9})\s*")
 _BLOCK = tarfile.BLOCKSIZE
 _VERSION = 1  # of the index file
@@ -92,7 +99,8 @@ def _class_names(folder: Path) -> tuple[str, ...] | None:
     if not path.exists():
         return None
     try:
-        names = tuple(path.read_text(encoding="utf-8").splitlines())
+        with open_file(path) as file:
+            names = tuple(file.read().decode().splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if not names or not all(name.strip() for name in names):
@@ -158,15 +166,20 @@ def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
     images: dict[str, tuple[str, int, int]] = {}
     labels: dict[str, int] = {}
     reason, end = "", 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
+            with tarfile.open(fileobj=cast(IO[bytes], _Headers(file)), mode="r:") as tar:
                 for member in tar:
                     if member.offset_data + member.size > length:
                         break
                     end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK
+                    if len(member.name) > _NAME_LENGTH:
+                        raise DataError(
+                            f"{path} has a member whose name is {len(member.name)} characters long, "
+                            f"{short(member.name)}; names may have {_NAME_LENGTH}"
+                        )
                     match = _MEMBER.fullmatch(member.name)
                     if match is None or not member.isfile() or member.issparse():
                         continue
@@ -201,6 +214,19 @@ def _scan(path: Path) -> tuple[list[tuple[bytes, int, int, int]], str | None]:
     return samples, None if whole else note
 
 
+class _Headers:
+    """A shard as ``tarfile`` reads it: headers, whose lengths are numbers in the file."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _HEADER_LENGTH:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+
 def _read_label(path: Path, member: tarfile.TarInfo, file: io.BufferedReader) -> int:
     file.seek(member.offset_data)
     text = file.read(min(member.size, 32))
@@ -214,15 +240,34 @@ def _read_index(path: Path, folder: Path, state: list[list[Any]]) -> ShardMember
     """The index in file ``path``; None if it is missing or damaged, or a shard's size or time has changed."""
     try:
         # np.load does not close a damaged file that it opened itself.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
+            if sum(entry.file_size for entry in stored.zip.infolist()) > _INDEX_SHARE * sum(
+                size for _, size, _ in state
+            ):
+                return None  # it would unpack to more than it can be
             head = json.loads(stored["head"].tobytes())
             if head["version"] != _VERSION or head["state"] != state:
                 return None
             notes = tuple((str(name), str(reason)) for name, reason in head["notes"])
             arrays = {column: stored[column] for column in _COLUMNS}
-            return ShardMembers(folder, tuple(name for name, *_ in state), notes=notes, **arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile):
         return None
+    return (
+        ShardMembers(folder, tuple(name for name, *_ in state), notes=notes, **arrays) if _fit(arrays, state) else None
+    )
+
+
+def _fit(arrays: dict[str, npt.NDArray[Any]], state: list[list[Any]]) -> bool:
+    """Whether stored columns can be an index of shards whose (name, size, time) are ``state``."""
+    keys, shard, offsets, sizes, labels = (arrays[c] for c in ("keys", "shard", "offsets", "sizes", "labels"))
+    if keys.dtype.kind != "S" or any(arrays[c].dtype != dtype for c, dtype in _COLUMNS.items() if dtype is not None):
+        return False
+    if any(a.shape != (len(keys),) for a in arrays.values()) or not len(keys):
+        return False
+    if shard.min() < 0 or shard.max() >= len(state) or min(offsets.min(), sizes.min(), labels.min()) < 0:
+        return False
+    ends = np.array([size for _, size, _ in state], np.int64)[shard]
+    return bool((sizes <= ends).all() and (offsets <= ends - sizes).all())
 
 
 def _write_index(path: Path, index: ShardMembers, state: list[list[Any]]) -> None:

@@ -3,14 +3,15 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from random import Random
 from time import perf_counter
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from bittern._image_geometry import TORCHVISION, ImageGeometry
 from bittern.data.dataset import ImageSource, Split
 from bittern.data.decode import Task
 from bittern.data.errors import DataError
@@ -38,15 +39,18 @@ class Stream(ImageSource):
 
     Args:
         training: random crops (`decode.random_resized_crop`), drawn from the epoch's seed and the image's index; else
-            the centre (`decode.centre_crop`).
+            what ``geometry`` makes of them.
     """
 
-    def __init__(self, samples: Samples, image_size: int, *, training: bool, workers: int) -> None:
+    def __init__(
+        self, samples: Samples, image_size: int, *, training: bool, workers: int, geometry: ImageGeometry = TORCHVISION
+    ) -> None:
         self._samples = samples
         self._labels = torch.from_numpy(samples.labels)
         self._side = image_size
         self._training = training
         self._workers = workers
+        self._view = astuple(geometry)
         self._skipped = dict(samples.notes)
         self._waited = 0.0
 
@@ -69,7 +73,7 @@ class Stream(ImageSource):
         return self._waited
 
     def take(self, count: int) -> Split:
-        """As `ImageSource.take`; the centre of each image, also for a training split."""
+        """As `ImageSource.take`; without random crops, also for a training split."""
         chosen = torch.tensor(evenly(len(self), count)).split(_TAKE_BATCH)
         read = list(self._decode(chosen, 0, training=False, refill=False))
         return Split(torch.cat([images for images, _ in read]), torch.cat([labels for _, labels in read]))
@@ -87,7 +91,9 @@ class Stream(ImageSource):
         # Two batches ahead of the consumer; more if they are too small to keep all workers busy.
         slots = min(len(chosen), 1 + max(2, -(-2 * _IMAGES_PER_TASK * self._workers // size)))
         with Workers(min(self._workers, slots * size), slots * size, self._side) as workers:
-            reading = _Reading(self._samples, workers, size, seed, training, refill, self._skipped)
+            reading = _Reading(
+                self._samples, workers, size, seed, None if training else self._view, refill, self._skipped
+            )
             for slot in range(slots):
                 reading.ask(slot, chosen[slot])
             for number in range(len(chosen)):
@@ -114,13 +120,16 @@ class _Batch:
 
 @dataclass
 class _Reading:
-    """Batches being decoded: each has a slot of ``size`` places in the memory of the workers."""
+    """Batches being decoded: each has a slot of ``size`` places in the memory of the workers.
+
+    ``view``: the fields of the geometry; None for random crops.
+    """
 
     samples: Samples
     workers: Workers
     size: int
     seed: int
-    training: bool
+    view: tuple[Any, ...] | None
     refill: bool
     skipped: dict[str, str]
     _batches: dict[int, _Batch] = field(default_factory=dict)
@@ -178,7 +187,7 @@ class _Reading:
         self.workers.send([self._task(place, other, batch.asked[at])])
 
     def _task(self, place: int, index: int, asked: int) -> Task:
-        return Task(place, *self.samples.locate(index), self._key(asked) if self.training else None)
+        return Task(place, *self.samples.locate(index), self._key(asked) if self.view is None else self.view)
 
     def _key(self, index: int) -> str:
         return f"{self.seed}/{index}"

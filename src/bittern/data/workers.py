@@ -10,17 +10,22 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import torch
 
+import bittern
 from bittern.data import decode
 from bittern.data.decode import CHANNELS, Task
 from bittern.data.errors import DataError
 
 _UNANSWERED = 64
 """Tasks sent ahead to a process: few enough that all answers fit into the connection, so it never blocks on one."""
+
+_PACKAGES = str(Path(bittern.__file__).parents[1])
+"""Where a worker finds this package, also if a script has changed ``sys.path``."""
 
 
 @dataclass
@@ -118,7 +123,11 @@ def _start(memory: int, side: int) -> _Worker:
         # -P: do not import from the program's folder.
         command = [sys.executable, "-P", decode.__file__, str(theirs.fileno()), str(memory), str(side)]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), memory), start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([_PACKAGES, os.environ.get("PYTHONPATH", "")])},
+            pass_fds=(theirs.fileno(), memory),
+            start_new_session=True,
         )
     return _Worker(process, Connection(ours.detach()))
 

@@ -12,6 +12,8 @@ Each stage is a function from one frozen value to the next; `to_pte` runs them a
 `explain`, `summary` and `predict` only read these values.
 """
 
+import bittern._torch  # noqa: F401
+from bittern.export.binary_weights import binary_weights as binary_weights
 from bittern.export.c import CExport as CExport
 from bittern.export.c import to_c as to_c
 from bittern.export.capture import Captured as Captured

@@ -131,16 +131,16 @@ class Deployed:
     @property
     def operators(self) -> tuple[Operator, ...]:
         """The calls of Bittern's operators, as metadata lists them."""
-        nodes = (node for node in self.nodes if node.is_bittern)
-        return tuple(operator_entry(node.operator, node.path, node.outputs) for node in nodes)
+        nodes = (node for node in self.graph.calls() if operator_name(node).startswith("bittern::"))
+        return tuple(operator_entry(operator_name(node), Provenance.of(node)) for node in nodes)
 
 
-def operator_entry(name: str, path: str, outputs: tuple[str | None, ...]) -> Operator:
+def operator_entry(name: str, provenance: Provenance) -> Operator:
     """The metadata's entry for a call of the operator ``bittern::...``."""
     op = name.removeprefix("bittern::")
     schema = getattr(torch.ops.bittern, op).default._schema
     activations = (i for i, argument in enumerate(schema.arguments) if argument.name in ("x", "residual", "a", "b"))
-    return Operator(op, path, outputs, tuple(activations))
+    return Operator(op, provenance.path, provenance.outputs, tuple(activations), provenance.flipped)
 
 
 def describe(captured: Captured, graph: Graph) -> Deployed:

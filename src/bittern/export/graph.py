@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch._dispatch.python import enable_python_dispatcher
 from torch.fx.node import Target
 
 from bittern.export.quiet import third_party_quiet
@@ -22,10 +23,11 @@ class Provenance:
     ``sources``: names of the training graph's nodes that this node stands for, in order.
     ``path``: the module that gave the node its weights, or that called it, such as ``layer1.0.conv``.
     ``outputs``: for each output, the training graph's node that it equals, or None.
+    ``flipped``: which filters of a packed layer have the opposite signs (`bittern.runtime.metadata.Operator`).
     """
 
-    def __init__(self, sources: Sequence[str], path: str, outputs: Sequence[str | None]) -> None:
-        self.sources, self.path, self.outputs = tuple(sources), path, tuple(outputs)
+    def __init__(self, sources: Sequence[str], path: str, outputs: Sequence[str | None], flipped: str = "") -> None:
+        self.sources, self.path, self.outputs, self.flipped = tuple(sources), path, tuple(outputs), flipped
 
     @staticmethod
     def of(node: fx.Node) -> "Provenance":
@@ -33,7 +35,7 @@ class Provenance:
         return Provenance(**entry)
 
     def attach(self, node: fx.Node) -> None:
-        entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs}
+        entry = {"sources": self.sources, "path": self.path, "outputs": self.outputs, "flipped": self.flipped}
         node.meta["custom"] = {**node.meta.get("custom", {}), _PROVENANCE: entry}
 
     def absorb(self, node: fx.Node) -> "Provenance":
@@ -139,7 +141,8 @@ class Graph:
         Views may need a copy meanwhile: `settle_views` sees to them in the end.
         """
         function = _function(torch.ops.aten.reshape.default if node.target in _VIEWS else node.target)
-        with self._fake_mode:
+        # Without the Python dispatcher, operators made of others ask for integers as sizes, which fixes the batch.
+        with self._fake_mode, enable_python_dispatcher():
             args, kwargs = fx.map_arg((node.args, node.kwargs), self._fake)
             node.meta["val"] = function(*args, **kwargs)
 

@@ -63,11 +63,15 @@ def _packed(deployed: Deployed) -> set[str]:
     return {name for node in deployed.nodes if node.is_binary for name in node.sources}
 
 
-def binary_parameters(captured: Captured) -> set[str]:
-    """Names of the parameters whose every value is binarized before use, perhaps normalized first."""
-    constants = _constants(captured.graph)
-    parameters = (node for node in constants if node.op == "get_attr")
-    return {str(node.target) for node in parameters if _is_binarized(captured.graph, node, constants)}
+def binary_parameters(deployed: Deployed) -> set[str]:
+    """Names of the parameters whose every value is one of two before use, whichever operators saw to that."""
+    graph = deployed.captured.graph
+    constants = _constants(graph)
+    on_bits = {name for node in deployed.nodes if node.is_bittern for name in node.sources}
+    weights = (each.weight for node, each in _products(deployed.captured).items() if node.name in on_bits)
+    found = {source for weight in weights for source in _value_by_value(graph, weight, constants)}
+    found |= {node for node in constants if _is_binarized(graph, node, constants)}
+    return {str(node.target) for node in found if node.op == "get_attr"}
 
 
 def module_paths(node: fx.Node) -> Iterator[str]:
@@ -98,6 +102,17 @@ def _is_binarized(graph: Graph, values: fx.Node, constants: set[fx.Node]) -> boo
     """Whether a constant goes through `binarize` or `sign` value by value, in arithmetic with other constants alone."""
     users = [user for user in values.users if user in constants and _numel(graph, user) == _numel(graph, values)]
     return any(user.target in _SIGNS or _is_binarized(graph, user, constants) for user in users)
+
+
+def _value_by_value(graph: Graph, values: fx.Node, constants: set[fx.Node]) -> set[fx.Node]:
+    """The constants from which ``values`` is computed, one number from one."""
+    found, waiting = {values}, [values]
+    while waiting:
+        sources = waiting.pop().all_input_nodes
+        fresh = {x for x in sources if x in constants and _numel(graph, x) == _numel(graph, values)} - found
+        found |= fresh
+        waiting += fresh
+    return found
 
 
 def _numel(graph: Graph, node: fx.Node) -> int | None:

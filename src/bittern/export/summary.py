@@ -168,7 +168,7 @@ class _Counting:
         self._deployed, self._captured = deployed, deployed.captured
         self._reasons, self._inputs = reasons(deployed), input_bits(deployed)
         self._values = _values_of(deployed)
-        binary = binary_parameters(self._captured)
+        binary = binary_parameters(deployed)
         named = module.named_parameters(remove_duplicate=False)
         self._binary = {id(parameter) for name, parameter in named if name in binary}
         self._last: dict[str, fx.Node] = {}  # module -> the node that computes its output

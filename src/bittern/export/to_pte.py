@@ -1,7 +1,9 @@
 """`to_pte`: a trained module becomes a file that the engine runs."""
 
+import json
 import os
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from bittern import __version__
 from bittern._files import write_atomically
+from bittern._text import listed
 from bittern.export import executorch
 from bittern.export.capture import Captured, capture
 from bittern.export.deployed import Deployed
@@ -20,6 +23,7 @@ from bittern.export.executorch import Lowered
 from bittern.export.explain import Explanation, explain
 from bittern.export.rewrite import rewrite
 from bittern.export.verify.run_once import check_program
+from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Preprocessing
 
 
@@ -31,6 +35,19 @@ class Export:
     size: int
     metadata: Metadata
     explanation: Explanation
+
+    def __str__(self) -> str:
+        card, counts = self.metadata, Counter(operator.op for operator in self.metadata.operators)
+        nodes = {runs: self.explanation.count(runs) for runs in ("bittern", "xnnpack", "fallback")}
+        return "\n".join(
+            (
+                f"{self.path}, {self.size} bytes: {card.model}",
+                f"{list(card.input_shape)} -> {list(card.output_shape)}{', int8' if card.int8 else ''}",
+                f"Bittern's operators: {listed(f'{count} {op}' for op, count in counts.items()) or 'none'}",
+                ", ".join(f"{count} nodes in {runs}" for runs, count in nodes.items()),
+                f"not packed: {listed(row.path or row.node for row in self.explanation.unpacked) or 'nothing'}",
+            )
+        )
 
 
 def to_pte(
@@ -121,6 +138,10 @@ class _Request:
                 f"{len(self.class_names)} class names for {deployed.output_shape[-1]} outputs: give one per output"
             )
         try:
+            Metadata.from_json(json.dumps(self._card(deployed).to_json()))
+        except (ModelFileError, TypeError) as error:
+            raise ExportError(f"the engine could not read what the file would say about itself: {error}") from error
+        try:
             if self.images is not None:
                 deployed = executorch.quantize(deployed, self.images)
             lowered, card, data = self._lowered(deployed)
@@ -136,9 +157,10 @@ class _Request:
         """Of a part of the program, whose outputs have no names."""
         return replace(self, class_names=None)._lowered(deployed)[-1]
 
-    def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
-        captured, lowered = deployed.captured, executorch.lower(deployed)
-        card = Metadata(
+    def _card(self, deployed: Deployed) -> Metadata:
+        """All but the operators, which lowering tells."""
+        captured = deployed.captured
+        return Metadata(
             bittern=__version__,
             executorch=version("executorch"),
             model=self.name,
@@ -146,10 +168,13 @@ class _Request:
             output_shape=deployed.output_shape,
             class_names=None if self.class_names is None else tuple(self.class_names),
             preprocessing=self.preprocessing,
-            operators=lowered.operators,
             dynamic_batch=captured.max_batch is not None and captured.max_batch > 1,
             int8=deployed.int8,
         )
+
+    def _lowered(self, deployed: Deployed) -> tuple[Lowered, Metadata, bytes]:
+        lowered = executorch.lower(deployed)
+        card = replace(self._card(deployed), operators=lowered.operators)
         return lowered, card, executorch.write(lowered, card)
 
 
@@ -180,7 +205,8 @@ def _warn(program: _Program) -> None:
     messages = list(program.deployed.warned)
     if all(operator.op == "binarize" for operator in program.lowered.operators):
         messages.append(
-            "nothing in this model is binary: it runs in XNNPACK alone (do its layers call bittern::binarize?)"
+            "nothing in this model is binary: it runs in XNNPACK alone. Signs are bittern.ops.binarize and what else "
+            "docs/export.md lists"
         )
     for row in program.explanation.fallbacks:
         where = f" in {row.path}" if row.path else ""

@@ -20,6 +20,8 @@ from bittern.importers.errors import CheckpointError
 from bittern.importers.tensor_file import LazyTensor, TensorFile
 
 _ROOM = 2**28
+_CONFIG = "model_config"
+_MAX_CONFIG = 2**24
 _WEIGHTS = "model_weights"  # the group of a saved model that has the layout of a weights file
 
 
@@ -64,8 +66,8 @@ def _checkpoint(file: Any, path: Path) -> TensorFile:
     for layer in _names(group.attrs, "layer_names", path):
         inside = group[_own(group, layer, path)]
         weights: list[str] = []
-        for name in _names(inside.attrs, "weight_names", path):
-            short = name.split("/")[-1].removesuffix(":0")
+        names = list(_names(inside.attrs, "weight_names", path))
+        for name, short in zip(names, _short(names), strict=True):
             where = f"{layer}/{short}"
             if where in tensors:
                 raise CheckpointError(f"{path} has {where} twice")
@@ -73,7 +75,28 @@ def _checkpoint(file: Any, path: Path) -> TensorFile:
             tensors[where] = LazyTensor(shape, _Reader(path, f"{prefix}{layer}/{name}"))
             weights.append(short)
         layers.append((layer, tuple(weights)))
-    return TensorFile(tensors, tuple(layers))
+    return TensorFile(tensors, tuple(layers), _config(file, path))
+
+
+def _short(names: list[str]) -> list[str]:
+    """Names within their layer; those of a nested model, whose layers have some in common, with their own layer's."""
+    parts = [name.removesuffix(":0").split("/") for name in names]
+    short, long = ["/".join(part[-1:]) for part in parts], ["/".join(part[-2:]) for part in parts]
+    return long if len(set(short)) < len(set(long)) else short
+
+
+def _config(file: Any, path: Path) -> str | None:
+    """The description of the network, if the file has it: one text of a length that the file can hold."""
+    if _CONFIG not in file.attrs:
+        return None
+    attribute = file.attrs.get_id(_CONFIG)
+    if prod(attribute.shape) != 1 or attribute.dtype.kind not in "SO":
+        raise CheckpointError(f"{path}: {_CONFIG} is not a text, as Keras writes it")
+    value = file.attrs[_CONFIG]
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    if len(text) > min(_MAX_CONFIG, path.stat().st_size):
+        raise CheckpointError(f"{path}: {_CONFIG} has {len(text)} characters, more than the file or {_MAX_CONFIG}")
+    return text
 
 
 class _Reader:

@@ -1,16 +1,19 @@
 """Larq's networks: those of Larq Zoo, and BinaryNet of Bop's authors. One function a family infers the options."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from bittern._preprocessing import Preprocessing
+from bittern._image_geometry import MIDDLE_SQUARE, TENSORFLOW
+from bittern._preprocessing import IMAGENET_PIXELS, Preprocessing
 from bittern.importers.keras_order import Order
 from bittern.importers.slots import Shape
 from bittern.importers.source import Options, Source
 from bittern.importers.tensor_file import TensorFile
 
 _ZOO = "Larq Zoo"
+_PIXELS = replace(IMAGENET_PIXELS, geometry=TENSORFLOW)
 
 
 def _kernels(file: TensorFile, weight: str = "kernel") -> Iterator[Shape]:
@@ -88,9 +91,10 @@ def _row(
     order: Order | None = None,
     *,
     name: str = _ZOO,
+    pixels: Preprocessing = _PIXELS,
     **more: Any,
 ) -> Source:
-    return Source(name, model, _with_classes(options), (order or Order()).match, **more)
+    return Source(name, model, _with_classes(options), (order or Order()).match, pixels=pixels, **more)
 
 
 SOURCES: tuple[Source, ...] = (
@@ -114,7 +118,7 @@ SOURCES: tuple[Source, ...] = (
         _alexnet,
         Order(flattened=("classifier.0",)),
         name="code of Bop's authors",
-        pixels=Preprocessing(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        pixels=Preprocessing(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), MIDDLE_SQUARE),
         dataset="cifar10",
     ),
 )

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bittern._text import listed
 from bittern.importers.errors import CheckpointError
 from bittern.importers.tensor_file import LazyTensor
 
 Shape = tuple[int, ...]
-_COUNTER = "num_batches_tracked"
+_COUNTER, _VARIANCE = "num_batches_tracked", "running_var"
 
 
 def unchanged(tensor: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Differences:
 
     def __str__(self) -> str:
         groups = (("missing", self.missing), ("surplus", self.surplus), ("misshapen", self.misshapen))
-        return "; ".join(f"{what} ({len(names)}): {', '.join(names)}" for what, names in groups if names)
+        return "; ".join(f"{what} ({len(names)}): {listed(names)}" for what, names in groups if names)
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,20 @@ def fill(model: nn.Module, pairs: Iterable[tuple[Slot, str]], found: Mapping[str
     ``num_batches_tracked`` is 0 where the source, such as Keras, does not count batches.
 
     Raises:
-        CheckpointError: a tensor does not hold floats, or holds numbers that are not finite.
+        CheckpointError: a tensor does not hold floats, or holds numbers that are not finite, or variances below 0.
     """
     parts: dict[str, dict[int, Tensor]] = {}
     for slot, name in pairs:
         places = parts.setdefault(slot.target, {})
         assert slot.part not in places, f"{slot.target} is filled twice"
-        places[slot.part] = slot.convert(_numbers(found[name].read(), name, counter=slot.target.endswith(_COUNTER)))
+        values = _numbers(found[name].read(), name, counter=slot.target.endswith(_COUNTER))
+        if slot.target.endswith(_VARIANCE) and bool((values < 0).any()):
+            raise CheckpointError(f"{name} holds variances below 0, such as {values.min():g}: the file is damaged")
+        places[slot.part] = slot.convert(values)
     state = {name: torch.zeros((), dtype=torch.long) for name in model.state_dict() if name.endswith(_COUNTER)}
     for target, places in parts.items():
-        values = [places[part] for part in sorted(places)]
-        state[target] = (values[0] if len(values) == 1 else torch.cat(values)).contiguous()
+        parts_of = [places[part] for part in sorted(places)]
+        state[target] = (parts_of[0] if len(parts_of) == 1 else torch.cat(parts_of)).contiguous()
     model.load_state_dict(state, assign=True)  # strict: it raises if anything is left out or of another shape
 
 

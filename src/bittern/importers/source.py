@@ -29,7 +29,7 @@ class Source:
         match: assigns the file's tensors to those of the network.
         step: of two-step training; 0 if there is only one.
         zero_stays: the source's sign of 0 is 0, where ours is +1.
-        pixels: the source's preprocessing; Larq Zoo's and that of the authors' PyTorch code are the same.
+        pixels: the source's preprocessing.
         dataset: our data set that the published network was trained on, if we have it.
     """
 

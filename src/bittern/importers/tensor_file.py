@@ -20,7 +20,10 @@ class TensorFile:
 
     ``layers``: for Keras, which identifies weights by the order of their layers, the name of every layer, also of those
     without weights, and its tensors' names without that prefix. Empty for PyTorch.
+
+    ``config``: of Keras files that have it, the JSON that describes the whole network.
     """
 
     tensors: Mapping[str, LazyTensor]
     layers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    config: str | None = None

@@ -3,9 +3,11 @@
 Nothing in the file is executed: ``weights_only`` refuses every pickle with more than tensors and plain containers.
 """
 
+import logging
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,21 +46,57 @@ def read_torch(path: Path) -> TensorFile:
 def _read(path: Path) -> dict[str, Tensor]:
     zipped = _check_zip(path)
     try:
-        with FakeTensorMode():  # shapes and sizes, without allocating them
+        with _quiet(), FakeTensorMode():  # shapes and sizes, without allocating them
             declared = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's pickle may raise any kind
         raise CheckpointError(_refusal(path, error)) from error
-    storages = {s._cdata: s.nbytes() for s in (t.untyped_storage() for t in _tensors(declared))}
-    if sum(storages.values()) > path.stat().st_size:
-        raise CheckpointError(
-            f"{path} of {path.stat().st_size} bytes declares tensors of {sum(storages.values())} bytes: "
-            "it is damaged or truncated"
-        )
+    _check_sizes(declared, path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:
         raise CheckpointError(_refusal(path, error)) from error
-    return _state_dict(content, path)
+    state = _state_dict(content, path)
+    for name, tensor in state.items():
+        if tensor.device.type != "cpu":
+            raise CheckpointError(
+                f"{path}: {name} is on device {tensor.device}, without its numbers: save it on the CPU"
+            )
+    return state
+
+
+def _check_sizes(declared: Any, path: Path) -> None:
+    """CheckpointError unless every tensor is an ordinary one, and none has more numbers than the file."""
+    size, every = path.stat().st_size, _tensors(declared)
+    for tensor in every:
+        if tensor.layout is not torch.strided:
+            raise CheckpointError(f"{path} holds a tensor that is {tensor.layout}: save dense ones, tensor.to_dense()")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{path} holds a tensor {tuple(tensor.shape)} that repeats its numbers (strides {tensor.stride()}): "
+                "save it as tensor.contiguous()"
+            )
+    storages = {s._cdata: s.nbytes() for s in (tensor.untyped_storage() for tensor in every)}
+    if sum(storages.values()) > size:
+        raise CheckpointError(
+            f"{path} of {size} bytes declares tensors of {sum(storages.values())} bytes: it is damaged or truncated"
+        )
+    total = sum(tensor.numel() * tensor.element_size() for tensor in _state_dict(declared, path).values())
+    if total > size:
+        raise CheckpointError(
+            f"{path} of {size} bytes holds tensors of {total} bytes, because they share memory: save a copy of each, "
+            "tensor.clone()"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, torch logs no traceback of an error that is then raised."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _identity(tensor: Tensor) -> Tensor:
@@ -73,7 +111,7 @@ def _check_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # a stranger's archive may raise any kind
         raise CheckpointError(f"{path} is damaged or truncated: {error}") from error
     if packed:
         raise CheckpointError(f"{path} is compressed ({packed[0]}), which torch.save never does: unpack it first")

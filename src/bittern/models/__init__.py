@@ -1,5 +1,6 @@
 """Architectures by name: ``create("digits-resnet")``, ``list_models()``. `bittern.export.summary` has their costs."""
 
+import bittern._torch  # noqa: F401
 from bittern.models import bi_real_net as bi_real_net
 from bittern.models import binary_alexnet as binary_alexnet
 from bittern.models import binary_densenet as binary_densenet

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar
 
 from torch import nn
 
-from bittern._lookup import find
+from bittern._lookup import OWN, find
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -111,7 +111,7 @@ def list_models() -> list[str]:
 
 def get_model(name: str) -> ModelInfo:
     """The row of ``name``; ValueError with the known names and the nearest one if there is none."""
-    return find("model", name, _MODELS)
+    return find("model", name, _MODELS, OWN)
 
 
 def create(

@@ -3,7 +3,10 @@
 The exporter does not depend on these classes: your own module that calls ``bittern.ops.binarize`` exports as well.
 """
 
+import bittern._torch  # noqa: F401
+from bittern.nn.conv import BinaryConv1d as BinaryConv1d
 from bittern.nn.conv import BinaryConv2d as BinaryConv2d
+from bittern.nn.conv_transpose import BinaryConvTranspose2d as BinaryConvTranspose2d
 from bittern.nn.gate import Gate as Gate
 from bittern.nn.linear import BinaryLinear as BinaryLinear
 from bittern.nn.norm import UnscaledBatchNorm1d as UnscaledBatchNorm1d

@@ -1,21 +1,14 @@
-"""``BinaryConv2d``: ``torch.nn.Conv2d`` on signs."""
-
-from typing import Literal
+"""``BinaryConv2d`` and ``BinaryConv1d``: ``torch.nn.Conv2d`` and ``Conv1d`` on signs."""
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from bittern.nn.binary_layer import BinaryLayer
-from bittern.nn.channels import Scale, per_channel
-from bittern.nn.same import pad_same
+from bittern.nn.binary_conv import BinaryConv, PaddingMode, check_border
+from bittern.nn.channels import Scale
 from bittern.nn.weights import WeightTransform
 
-PAD_VALUES = (0, 1, -1)
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
-
-class BinaryConv2d(BinaryLayer, nn.Conv2d):
+class BinaryConv2d(BinaryConv, nn.Conv2d):
     """2-D convolution of signs by signs::
 
         y = a * conv2d(binarize(x), binarize(W)) + b
@@ -63,15 +56,7 @@ class BinaryConv2d(BinaryLayer, nn.Conv2d):
         binarize_weight: bool = True,
         weight_transform: WeightTransform = "none",
     ) -> None:
-        if pad_value not in PAD_VALUES:
-            raise ValueError(f"pad_value must be 0, +1 or -1, got {pad_value!r}")
-        if pad_value and padding_mode != "zeros":
-            raise ValueError(
-                f"pad_value {pad_value:+d} and padding_mode {padding_mode!r} both set the border's value; give one"
-            )
-        strided_same = padding == "same" and stride not in (1, (1, 1))  # which torch refuses
-        if strided_same and padding_mode != "zeros":
-            raise ValueError(f"padding 'same' with a stride goes with padding_mode 'zeros', got {padding_mode!r}")
+        strided_same = check_border(pad_value, padding_mode, padding, stride)
         super().__init__(
             in_channels,
             out_channels,
@@ -85,28 +70,54 @@ class BinaryConv2d(BinaryLayer, nn.Conv2d):
             device=device,
             dtype=dtype,
         )
-        if strided_same:
-            self.padding = "same"
-        self.strided_same = strided_same
-        self.pad_value = pad_value
+        self._set_border(strided_same, pad_value)
         self._set_up(scale, estimator, weight_estimator, binarize_input, binarize_weight, weight_transform)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x, weight, scale = self._operands(x)
-        if scale is None:
-            return self._convolve(x, weight, self.bias)
-        y = self._convolve(x, weight, None)
-        y = y * per_channel(scale, y)
-        return y if self.bias is None else y + per_channel(self.bias, y)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.strided_same:
-            x, padding = pad_same(x, self.kernel_size, self.stride, self.dilation, float(self.pad_value))
-            return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
-        if self.pad_value == 0:
-            return self._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
-        x = F.pad(x, self._reversed_padding_repeated_twice, value=float(self.pad_value))
-        return F.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
+class BinaryConv1d(BinaryConv, nn.Conv1d):
+    """1-D convolution of signs by signs, of signals [N, C, L]::
 
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, pad_value={self.pad_value}"
+        y = a * conv1d(binarize(x), binarize(W)) + b
+
+    The positional arguments are those of ``torch.nn.Conv1d``, except that ``bias`` is False by default. The keyword
+    arguments, and ``padding="same"`` with a stride, mean the same as in ``BinaryConv2d``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: str | int | tuple[int] = 0,
+        dilation: int | tuple[int] = 1,
+        groups: int = 1,
+        bias: bool = False,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        scale: Scale = "none",
+        estimator: str = "approx_sign",
+        weight_estimator: str = "ste",
+        pad_value: int = 0,
+        binarize_input: bool = True,
+        binarize_weight: bool = True,
+        weight_transform: WeightTransform = "none",
+    ) -> None:
+        strided_same = check_border(pad_value, padding_mode, padding, stride)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            "valid" if strided_same else padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+        self._set_border(strided_same, pad_value)
+        self._set_up(scale, estimator, weight_estimator, binarize_input, binarize_weight, weight_transform)

@@ -16,20 +16,24 @@ def same_padding(size: int, kernel: int, stride: int = 1, dilation: int = 1) -> 
 
 
 def pad_same(
-    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1), value: float = 0.0
-) -> tuple[Tensor, tuple[int, int]]:
-    """``x`` [N, C, H, W] padded with ``value``, and the padding that is left for the layer to add, on both sides.
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...] | None = None,
+    value: float = 0.0,
+) -> tuple[Tensor, tuple[int, ...]]:
+    """``x`` [N, C, H, W] or [N, C, L] padded with ``value``, and the padding left for the layer to add on both sides.
 
-    An even border of zeros is left to the layer, which needs no copy of the image for it.
+    An even border of zeros is left to the layer, which needs no copy of the image for it. ``dilation``: None for 1.
     """
-    rows, columns = (
-        same_padding(size, k, s, d) for size, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
-    )
-    if value == 0 and rows[0] == rows[1] and columns[0] == columns[1]:
-        return x, (rows[0], columns[0])
-    if not any((*rows, *columns)):
-        return x, (0, 0)
-    return F.pad(x, (*columns, *rows), value=value), (0, 0)
+    borders = [
+        same_padding(size, k, s, d)
+        for size, k, s, d in zip(x.shape[2:], kernel, stride, dilation or (1,) * len(kernel), strict=True)
+    ]
+    if value == 0 and all(before == after for before, after in borders):
+        return x, tuple(before for before, _ in borders)
+    widths = [width for border in reversed(borders) for width in border]
+    return (F.pad(x, widths, value=value) if any(widths) else x), (0,) * len(borders)
 
 
 class Conv2dSame(nn.Conv2d):

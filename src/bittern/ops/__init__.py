@@ -3,6 +3,7 @@
 Importing this package registers all of them with torch.
 """
 
+import bittern._torch  # noqa: F401
 from bittern.ops import channels as channels
 from bittern.ops import conv2d as conv2d
 from bittern.ops import conv2d_weight_only as conv2d_weight_only

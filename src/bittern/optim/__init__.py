@@ -4,6 +4,7 @@ On latent weights: ``LatentSGD``, ``LatentAdam``, ``BAMSProd`` (a reconstruction
 ``Bop2ndOrder``, ``CEMA``, ``Diode``.
 """
 
+import bittern._torch  # noqa: F401
 from bittern.optim.bamsprod import BAMSProd as BAMSProd
 from bittern.optim.bamsprod import bamsprod as bamsprod
 from bittern.optim.bop import Bop as Bop

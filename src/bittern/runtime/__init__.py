@@ -11,24 +11,31 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bittern._image_geometry import ImageGeometry
 from bittern._preprocessing import Preprocessing
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import Metadata, Operator
-from bittern.runtime.preprocess import preprocess
+from bittern.runtime.preprocess import preprocess, read_pixels
 from bittern.runtime.timing import Timing, interleaved
+from bittern.runtime.weights import BinaryWeights
 
 if TYPE_CHECKING:
     from bittern.runtime.child_process import Results, run_in_process
     from bittern.runtime.engine import Engine, NodeTime, OperatorCall, load
+    from bittern.runtime.isolated import IsolatedEngine
 
 _NATIVE = {
     **dict.fromkeys(("Engine", "NodeTime", "OperatorCall", "load"), "bittern.runtime.engine"),
     **dict.fromkeys(("Results", "run_in_process"), "bittern.runtime.child_process"),
+    "IsolatedEngine": "bittern.runtime.isolated",
 }
 """Names whose modules need the native extension."""
 
 __all__ = [
+    "BinaryWeights",
     "Engine",
+    "ImageGeometry",
+    "IsolatedEngine",
     "Kernel",
     "Metadata",
     "ModelFileError",
@@ -43,6 +50,7 @@ __all__ = [
     "kernels",
     "load",
     "preprocess",
+    "read_pixels",
     "run_in_process",
     "supported_isas",
 ]

@@ -7,6 +7,7 @@ values that depend on the images: inputs as ``i.in.POSITION``, outputs as ``i.ou
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,29 +40,42 @@ def run_in_process(
     trace: bool = False,
     threads: int = 1,
     batches: Sequence[int] | None = None,
+    seconds: float | None = None,
 ) -> Results:
     """Runs ``images`` through the file at ``path`` in a new process, with ``BITTERN_ISA`` set to ``isa`` if given.
 
     Args:
         batches: how many images each call of the engine gets, in turn, the sum of which is the number of images. None:
             all in one call.
+        seconds: after which the process is killed; None waits for it.
 
     Raises:
-        RuntimeError: the process failed; the message is its error output.
+        RuntimeError: the process failed, crashed or took too long; the message is its error output.
     """
     environment = {**os.environ, **({} if isa is None else {"BITTERN_ISA": isa})}
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder, "images.npy"), Path(folder, "results.npz")
         np.save(inputs, images)
-        command = [sys.executable, "-m", "bittern.runtime", os.fspath(path), str(inputs), str(outputs)]
-        command += ["--threads", str(threads), *(["--trace"] if trace else [])]
+        command = [sys.executable, "-m", "bittern.runtime", "--threads", str(threads), *(["--trace"] if trace else [])]
         command += [] if batches is None else ["--batches", ",".join(map(str, batches))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command += ["--", os.fspath(path), str(inputs), str(outputs)]  # a file's name may begin with a dash
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"the engine's process did not end within {seconds:g} s") from None
         if done.returncode != 0:
-            raise RuntimeError(done.stderr.strip() or f"the engine's process ended with status {done.returncode}")
+            raise RuntimeError(done.stderr.strip() or ended(done.returncode))
         with np.load(outputs, allow_pickle=False) as arrays:
             calls = _calls(path, images, arrays) if trace else ()
             return Results(arrays["logits"], calls, str(arrays["isa"]))
+
+
+def ended(status: int) -> str:
+    """How a process ended that did not say why."""
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return f"the engine's process {how}"
 
 
 def _calls(

@@ -18,6 +18,7 @@ import os
 import struct
 from pathlib import Path
 
+from bittern._files import open_file
 from bittern.runtime.errors import ModelFileError
 
 FORMAT_VERSION = 1
@@ -25,6 +26,7 @@ MAGIC = b"BITTERN\0"
 
 _HEAD = struct.Struct("<8sIIQ")  # magic, version, reserved, program length
 _FOOTER_SIZE = 64
+_AGAIN = "Copy or export it again"
 _PROGRAM_MARK = b"ET12"  # file identifier of ExecuTorch's flatbuffer schema, at byte 4
 
 
@@ -37,43 +39,68 @@ def append_footer(program: bytes) -> bytes:
 def read_program(path: str | os.PathLike[str]) -> bytes:
     """The program in the model file at ``path``, after checking the file.
 
+    The footer is read first: memory is taken only for what may be a model file, once.
+
     Raises:
-        ModelFileError: the file is not a model file, is damaged, or has a newer format.
+        ModelFileError: the file is not a model file, is damaged, has a newer format, or does not fit into memory.
         OSError: the file cannot be read.
     """
     path = Path(path)
     if path.is_dir():
         raise ModelFileError(f"{path} is a directory, not a model file")
-    return parse(path.read_bytes(), name=str(path))
+    with open_file(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _FOOTER_SIZE))
+        footer = file.read(_FOOTER_SIZE)
+        file.seek(0)
+        head = file.read(8)
+        length = _program_length(head, footer, size, str(path))
+        file.seek(0)
+        try:
+            program = file.read(length)
+        except MemoryError:
+            raise ModelFileError(f"{path} does not fit into memory: its program has {length} bytes") from None
+    return _checked(program, footer, str(path))
 
 
 def parse(data: bytes, *, name: str) -> bytes:
     """The program in the content of a model file, called ``name`` in messages. See :func:`read_program`."""
-    if not data:
-        raise ModelFileError(f"{name} is empty")
     footer = data[-_FOOTER_SIZE:]
-    if len(data) < _FOOTER_SIZE or footer[-len(MAGIC) :] != MAGIC or footer[: len(MAGIC)] != MAGIC:
-        raise ModelFileError(f"{name} {_what_else(data)}")
-    head = footer[: _HEAD.size]
-    _, version, _, length = _HEAD.unpack(head)
-    program = data[:-_FOOTER_SIZE]
+    return _checked(data[: _program_length(data[:8], footer, len(data), name)], footer, name)
+
+
+def _program_length(head: bytes, footer: bytes, size: int, name: str) -> int:
+    """As the footer of a file of ``size`` bytes that begins with ``head`` says; ModelFileError unless it may be so."""
+    if not size:
+        raise ModelFileError(f"{name} is empty")
+    if len(footer) < _FOOTER_SIZE or footer[-len(MAGIC) :] != MAGIC or footer[: len(MAGIC)] != MAGIC:
+        raise ModelFileError(f"{name} {_what_else(head, footer)}")
+    _, version, _, length = _HEAD.unpack(footer[: _HEAD.size])
     # The version is checked first: a newer format may digest other bytes.
     if version > FORMAT_VERSION:
         raise ModelFileError(
             f"{name} is of format version {version}, this Bittern reads up to {FORMAT_VERSION}: upgrade Bittern"
         )
-    if length != len(program) or footer[_HEAD.size : -len(MAGIC)] != _digest(program, head):
-        raise ModelFileError(f"{name} is damaged: its SHA-256 does not match its contents. Copy or export it again")
+    if length != size - _FOOTER_SIZE:
+        raise ModelFileError(f"{name} is damaged: its length is not the one that it was written with. {_AGAIN}")
+    return int(length)
+
+
+def _checked(program: bytes, footer: bytes, name: str) -> bytes:
+    if footer[_HEAD.size : -len(MAGIC)] != _digest(program, footer[: _HEAD.size]):
+        raise ModelFileError(f"{name} is damaged: its SHA-256 does not match its contents. {_AGAIN}")
     return program
 
 
 def _digest(program: bytes, head: bytes) -> bytes:
-    return hashlib.sha256(program + head).digest()
+    digest = hashlib.sha256(program)  # not of their sum, which would be a copy
+    digest.update(head)
+    return digest.digest()
 
 
-def _what_else(data: bytes) -> str:
+def _what_else(head: bytes, footer: bytes) -> str:
     """What a file without a footer appears to be."""
-    if data[4:8] == _PROGRAM_MARK or MAGIC in data[-_FOOTER_SIZE:]:
+    if head[4:8] == _PROGRAM_MARK or MAGIC in footer:
         return (
             "has no Bittern footer at its end: it is truncated, or an ExecuTorch program of another exporter. "
             "Export it again with bittern.export.to_pte"

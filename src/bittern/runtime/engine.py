@@ -5,14 +5,18 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bittern.runtime import _engine, container
+from bittern.runtime.agreement import contradiction
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import METADATA_METHOD, Metadata
+from bittern.runtime.program import calls as program_calls
+from bittern.runtime.tap import tapped
+from bittern.runtime.weights import BinaryWeights, weights_of
 
 FloatArray = npt.NDArray[np.float32]
 Result = TypeVar("Result")
@@ -89,16 +93,19 @@ class Engine:
         except ModelFileError as error:
             raise ModelFileError(f"{self.path}: {error}") from error
         self._input_shape = tuple(self._engine.input_sizes)
-        if self.metadata.input_shape != self._input_shape:
-            raise ModelFileError(
-                f"{self.path}: the metadata says input_shape {list(self.metadata.input_shape)}, "
-                f"the program takes {list(self._input_shape)}"
-            )
+        reason = contradiction(
+            self.metadata,
+            input_shape=self._input_shape,
+            output_shape=self._engine.output_sizes,
+            calls=program_calls(program),
+        )
+        if reason is not None:
+            raise ModelFileError(f"{self.path}: {reason}; export it again")
 
     def __repr__(self) -> str:
         return f"Engine({str(self.path)!r}, model={self.metadata.model!r}, threads={self.threads})"
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
+    def __call__(self, images: npt.NDArray[np.float32], *, tap: Sequence[str] | None = None) -> Any:
         """The network's output for ``images``, ``[N, ...]``.
 
         The program computes a fixed number of images at a time: more run in slices, the last one padded with zeros. A
@@ -109,17 +116,33 @@ class Engine:
             images: float32 ``[N, C, H, W]``, N at least 1, C, H and W as exported, any strides. NaN is valid: it
                 binarizes to +1, or to -1 behind a decreasing step such as a negative BatchNorm gamma
                 (docs/conventions.md, also for infinities).
+            tap: module paths of Bittern's operators (``metadata.operators``). The result is then the output and a
+                dictionary of what left these: float32, or int8 of -1 and +1 where only bits leave the operator. It
+                includes the steps that were folded into the operator. The images run twice.
 
         Raises:
             TypeError: not a numpy array.
-            ValueError: another dtype or shape, or an empty batch.
+            ValueError: another dtype or shape, an empty batch, or a path of ``tap`` at which no operator runs.
             ModelFileError: the program fails.
         """
         count = self._check(images).shape[0]
         results = [self._run(self._engine.run, batch)[:n] for batch, n in self._batches(images)]
         result = results[0] if len(results) == 1 else np.concatenate(results)
         assert result.shape[0] == count
-        return np.ascontiguousarray(result)
+        result = np.ascontiguousarray(result)
+        if tap is None:
+            return result
+        calls = [(call.inputs, call.outputs) for call in self.trace(images)]
+        return result, tapped(self.metadata.operators, calls, tap)
+
+    def weights(self) -> dict[str, BinaryWeights]:
+        """The binary weights of the packed layers by module path, and the scales that the file keeps apart.
+
+        A module that runs as several packed layers that differ (weights of three values, a transposed convolution) has
+        an entry "path#i" for each, in the order in which they run. To see the constants, it runs an image of zeros.
+        """
+        zeros = np.zeros((1, *self._input_shape[1:]), np.float32)
+        return weights_of(self.metadata.operators, [call.inputs for call in self.trace(zeros)])
 
     def profile(self, images: npt.NDArray[np.float32], runs: int = 20) -> list[NodeTime]:
         """Times every node of the program on the first batch of ``images``, in the order of execution.

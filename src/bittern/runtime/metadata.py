@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bittern._fields import Fields, short
+from bittern._fields import Fields, parse_json, short
 from bittern._preprocessing import Preprocessing as Preprocessing
 from bittern.runtime.errors import ModelFileError
 
@@ -18,13 +18,15 @@ class Operator:
 
     ``op``: its name, such as ``conv2d_packed``. ``path``: the module it came from, such as ``layer1.0.conv``.
     ``outputs``: for each output, the node of the training graph with the same value, or None. ``activations``:
-    positions of the arguments that depend on the images; all others are constants of the program.
+    positions of the arguments that depend on the images; all others are constants of the program. ``flipped``: filters
+    whose weights have the opposite signs in the file, so that bits are ``dot < t``: bit o of a number in hexadecimal.
     """
 
     op: str
     path: str
     outputs: tuple[str | None, ...]
     activations: tuple[int, ...]
+    flipped: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Metadata:
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         # Files that use neither are the same as before these fields existed.
         unused = {name for name in ("dynamic_batch", "int8") if not fields[name]}
+        for entry in fields["operators"]:
+            if not entry["flipped"]:
+                del entry["flipped"]
         return {"format": METADATA_FORMAT, **{name: value for name, value in fields.items() if name not in unused}}
 
     @staticmethod
@@ -64,12 +69,7 @@ class Metadata:
             ModelFileError: the text is not such an object, or has a newer format.
         """
         try:
-            value = json.loads(text)
-            json.dumps(value, ensure_ascii=False).encode()  # refuses lone surrogates, which cannot be printed
-        except (ValueError, RecursionError) as error:
-            raise ModelFileError(f"the metadata is not JSON: {error}") from error
-        try:
-            return _read(Fields(value, "metadata"))
+            return _read(parse_json(text, "metadata"))
         except ValueError as error:
             raise ModelFileError(str(error)) from error
 
@@ -101,6 +101,8 @@ def _read(fields: Fields) -> Metadata:
 
 
 def _operator(fields: Fields) -> Operator:
-    return Operator(
-        fields.text("op"), fields.text("path"), fields.optional_texts("outputs"), fields.integers("activations")
-    )
+    flipped = fields.text("flipped") if fields.has("flipped") else ""
+    if flipped.strip("0123456789abcdef"):
+        raise ValueError(f"metadata: operators: flipped must be a hexadecimal number, is {short(flipped)}")
+    operands = (fields.optional_texts("outputs"), fields.integers("activations"))
+    return Operator(fields.text("op"), fields.text("path"), *operands, flipped)

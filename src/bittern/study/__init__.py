@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import bittern._torch  # noqa: F401
 from bittern.study.errors import StudyError as StudyError
 from bittern.study.instruments import Instrument as Instrument
 from bittern.study.instruments import Measure as Measure

@@ -136,14 +136,14 @@ def landscape_of_run(
     batch_size: int = 500,
     **options: Any,
 ) -> Landscape:
-    """The landscape of a finished run on the first ``images`` training images; saved in the run's ``study`` folder.
+    """The landscape of a finished run on ``images`` training images, evenly spread; saved in its ``study`` folder.
 
     ``options`` are those of ``landscape``.
 
     Raises:
         ValueError: the run is not finished (RunError), it was imported, or the data cannot be read (DataError).
     """
-    from bittern.data import load
+    from bittern.data import get_dataset, open_dataset
     from bittern.train import load_run
 
     run = load_run(run_folder)
@@ -152,10 +152,11 @@ def landscape_of_run(
             f"{run_folder} does not say which data set it was trained on, which a landscape needs; call "
             "bittern.study.landscape.landscape(model, batches) instead"
         )
-    split = load(run.info.dataset, data_dir, ("train",))["train"]
+    size = run.info.input_shape[1] if get_dataset(run.info.dataset).streamed else None
+    split = open_dataset(run.info.dataset, data_dir, image_size=size, splits=("train",)).splits["train"].take(images)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    x = run.info.preprocessing(split.images[:images].to(device)).contiguous(memory_format=torch.channels_last)
-    labels = split.labels[:images].to(device)
+    x = run.info.preprocessing(split.images.to(device)).contiguous(memory_format=torch.channels_last)
+    labels = split.labels.to(device)
     parts = list(zip(x.split(batch_size), labels.split(batch_size), strict=True))
     found = landscape(run.model.to(device), lambda: iter(parts), **options)
     folder = Path(run_folder) / STUDY_FOLDER

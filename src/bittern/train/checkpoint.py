@@ -1,7 +1,7 @@
 """Checkpoints to resume from: safetensors and JSON, no pickle.
 
-``checkpoint.json`` names its tensor file and that file's SHA-256. It is written last and replaced by a rename, so a
-process that dies at any moment leaves either the previous checkpoint or the new one.
+``checkpoint.json`` names its tensor file, and holds the SHA-256 of that file and of the state beside it. It is written
+last and replaced by a rename: a process that dies at any moment leaves either the previous checkpoint or the new one.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from bittern._fields import Fields, parse_json
+from bittern._files import open_file
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
 
-FORMAT = 3
+FORMAT = 4
 _INDEX = "checkpoint.json"
 _TENSORS = "state-{step:08d}-{digest:.8}.safetensors"
 """The digest keeps two checkpoints of one step apart: at the end of a stage, and at the start of the next."""
@@ -50,7 +52,13 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
     content = save_tensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
     digest = hashlib.sha256(content).hexdigest()
     name = _TENSORS.format(step=step, digest=digest)
-    index = {"format": FORMAT, "tensors": name, "sha256": digest, "state": checkpoint.state}
+    index = {
+        "format": FORMAT,
+        "tensors": name,
+        "sha256": digest,
+        "state_sha256": digest_of(checkpoint.state),
+        "state": checkpoint.state,
+    }
     for partial in folder.glob(".*.tmp"):  # of a process that was killed while writing
         partial.unlink()
     write_atomically(folder / name, content)
@@ -62,35 +70,52 @@ def save(folder: Path, checkpoint: Checkpoint, step: int) -> None:
 
 def load(folder: Path) -> Checkpoint:
     """The checkpoint in ``folder``; RunError if it is damaged or of another format."""
-    path = folder / _INDEX
+    name, digest, state = _read_index(folder / _INDEX)
+    path = folder / Path(name).name
     try:
-        index = json.loads(path.read_bytes())
-        version, name, digest, state = (index[key] for key in ("format", "tensors", "sha256", "state"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path} is not a checkpoint of Bittern ({error!r}); start a new run in another folder"
-        ) from error
+        with open_file(path) as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RunError(
+                f"{path} is damaged: its SHA-256 is not the one in {_INDEX}; start a new run in another folder"
+            )
+        return Checkpoint(load_tensors(content), state)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read ({error}); start a new run in another folder") from error
+
+
+def describe(folder: Path) -> str:
+    """How far the run was, e.g. ``"step 120 (step1: 3 epochs and 12 batches done)"``."""
+    try:
+        state = Fields(_read_index(folder / _INDEX)[-1], "state")
+        done = f"{state.integer('epoch')} epochs and {state.integer('batch')} batches done"
+        return f"step {state.integer('step')} ({state.text('stage_name')}: {done})"
+    except ValueError:
+        return "an unknown step"
+
+
+def _read_index(path: Path) -> tuple[str, str, dict[str, Any]]:
+    """Name and SHA-256 of the tensor file, and the state; RunError if they are not those that ``save`` wrote."""
+    try:
+        with open_file(path) as file:
+            index = parse_json(file.read(), str(path))
+        version = index.integer("format")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not a checkpoint of Bittern ({error}); start a new run in another folder") from error
     if version != FORMAT:
         raise RunError(
             f"{path} has format {version}, this version of Bittern reads format {FORMAT}; resume with the version that "
             "wrote it, or start a new run in another folder"
         )
     try:
-        content = (folder / Path(name).name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise RunError(
-                f"{folder / name} is damaged: its SHA-256 is not the one in {_INDEX}; start a new run in another folder"
-            )
-        return Checkpoint(load_tensors(content), state)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{folder / name} cannot be read ({error}); start a new run in another folder") from error
+        name, digest, state = index.text("tensors"), index.text("sha256"), index.mapping("state")
+        if index.text("state_sha256") != digest_of(state):
+            raise ValueError("the SHA-256 of its state does not fit")
+    except ValueError as error:
+        raise RunError(f"{path} is damaged or was edited ({error}); start a new run in another folder") from error
+    return name, digest, state
 
 
-def describe(folder: Path) -> str:
-    """How far the run was, e.g. ``"step 120 (step1: 3 epochs and 12 batches done)"``."""
-    try:
-        state = json.loads((folder / _INDEX).read_bytes())["state"]
-        done = f"{state['epoch']} epochs and {state['batch']} batches done"
-        return f"step {state['step']} ({state['stage_name']}: {done})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "an unknown step"
+def digest_of(state: dict[str, Any]) -> str:
+    """SHA-256 of ``state`` as JSON, in hex."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from bittern._fields import Fields, short
+from bittern._text import short_text
 from bittern.data import Dataset
 from bittern.train import weights
 from bittern.train.errors import RunError
@@ -14,13 +16,16 @@ from bittern.train.recipe import Recipe
 from bittern.train.settings import settings_of
 
 
-def run_identity(recipe: Recipe, seed: int, **given: Mapping[str, Tensor] | None) -> dict[str, Any]:
-    """Recipe, seed and settings as JSON holds them, with a digest of each state dict in ``given``."""
-    settings = json.loads(json.dumps(settings_of(recipe)))
+def run_identity(recipe: Recipe, seed: int, dataset: str, **given: Mapping[str, Tensor] | None) -> dict[str, Any]:
+    """Recipe, seed and settings as JSON holds them, with a digest of each state dict in ``given``.
+
+    ``dataset``: the name of the set, which need not be the recipe's.
+    """
+    settings = json.loads(json.dumps(settings_of(recipe) | {"dataset": dataset}))
     for name, tensors in given.items():
         if tensors is not None:
             settings[f"{name}.sha256"] = weights.digest(tensors)
-    return {"recipe": recipe.name, "dataset": recipe.dataset, "model": recipe.model, "seed": seed, "settings": settings}
+    return {"recipe": recipe.name, "dataset": dataset, "model": recipe.model, "seed": seed, "settings": settings}
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:
@@ -33,7 +38,8 @@ def check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, An
     """RunError unless ``before`` agrees with ``now`` on every key of ``now``, single settings included."""
 
     def flat(side: Mapping[str, Any]) -> dict[str, Any]:
-        return {**{key: side.get(key) for key in now if key != "settings"}, **side.get("settings", {})}
+        settings = Fields(side, "the run").mapping("settings")
+        return {**{key: side.get(key) for key in now if key != "settings"}, **settings}
 
     changed = differences(flat(before), flat(now))
     if changed:
@@ -45,7 +51,10 @@ def check_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, An
 
 def check_data(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """RunError unless two of ``data_identity`` are equal."""
-    changed = _data_differences(before, now)
+    try:
+        changed = _data_differences(before, now) if before != now else []
+    except (LookupError, TypeError):
+        changed = [f"{short(before)} -> {short(now)}"]
     if changed:
         raise RunError(
             f"the run in {folder} was started with different data ({'; '.join(changed)}); resume it with the data it "
@@ -56,7 +65,11 @@ def check_data(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """``"key: a -> b"`` for each key whose values differ, in order."""
     keys = sorted({*before, *after})
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    return [
+        f"{key}: {short_text(str(before.get(key)))} -> {short_text(str(after.get(key)))}"
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
 
 
 def _data_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bittern._fields import Fields
+
 
 @dataclass
 class Position:
@@ -27,4 +29,14 @@ class Position:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> "Position":
-        return Position(**{name: value[name] for name in Position.__dataclass_fields__})
+        """Reads what ``to_json`` returned; ValueError names the field that is missing or wrong."""
+        fields = Fields(value, "the position")
+        counts = {name: fields.integer(name) for name in ("stage", "epoch", "batch", "step")}
+        if min(counts.values()) < 0:
+            raise ValueError(f"the position has a number below 0: {counts}")
+        return Position(
+            **counts,
+            seconds=fields.number("seconds"),
+            waited=fields.number("waited"),
+            history=[dict(row.entries) for row in fields.objects("history")],
+        )

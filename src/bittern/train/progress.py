@@ -1,13 +1,16 @@
 """Progress of a training run, for the user. A reporter that does nothing is the quiet mode."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from bittern._text import printable
 
 
 class Reporter:
@@ -42,10 +45,13 @@ class Reporter:
 class RichReporter(Reporter):
     """A progress bar with loss, accuracy, flip rate, speed and time left, and a line per epoch.
 
-    If the console is not a terminal but, say, a file, it prints a line with the same every ``line_seconds`` instead.
+    If the console is not a terminal but, say, a file, it prints a line with the same every ``line_seconds`` instead. A
+    terminal that is closed, or a pipe that nobody reads, ends the printing and not the run.
     """
 
     def __init__(self, console: Console | None = None, *, line_seconds: float = 60.0) -> None:
+        console = console or Console()
+        console.file = cast(IO[str], _Lasting(console.file))
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -92,7 +98,7 @@ class RichReporter(Reporter):
         )
 
     def message(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False)
+        self._progress.console.print(printable(text), highlight=False, markup=False)
 
     def _update(self, what: str, done: int, total: int, figures: str) -> None:
         if not self._progress.console.is_terminal:
@@ -112,3 +118,22 @@ class RichReporter(Reporter):
         left = timedelta(seconds=round((now - began) / (done - first) * (total - done))) if done > first else None
         parts = (f"{what} {done}/{total}", figures, f"{left} left" if left is not None else "")
         self._progress.console.print("  ".join(filter(None, parts)), highlight=False, soft_wrap=True)
+
+
+class _Lasting:
+    """A stream that drops what it cannot write."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()

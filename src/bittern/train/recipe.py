@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from bittern._lookup import find
-from bittern.data import get_augmentation, get_dataset
+from bittern.data import AUGMENTATIONS, get_augmentation, get_dataset
 from bittern.models import Precision, get_model
 from bittern.models.precision import check_precision
 from bittern.optim import get_optimizer, get_schedule
@@ -126,7 +126,12 @@ class Recipe:
     def __post_init__(self) -> None:
         get_dataset(self.dataset)
         get_model(self.model)
-        get_augmentation(self.augmentation)
+        if get_augmentation(self.augmentation).crops and get_dataset(self.dataset).streamed:
+            fitting = ", ".join(name for name, row in AUGMENTATIONS.items() if not row.crops)
+            raise ValueError(
+                f"augmentation must not crop: images of {self.dataset!r} are random crops already; got "
+                f"{self.augmentation!r}, choose one of {fitting}"
+            )
         find("mixed_precision", self.mixed_precision, MIXED_PRECISIONS)
         if not self.stages:
             raise ValueError(f"recipe {self.name!r} needs at least one stage")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bittern._lookup import find
+from bittern._lookup import OWN, find
 from bittern.train.recipe import Recipe, Stage, Teacher
 
 _ADAMBNN = "AdamBNN (Liu et al. 2021, arXiv:2106.11309)"
@@ -224,6 +224,30 @@ _RECIPES: dict[str, Recipe] = {
             expected=f"{_NO_FIGURE} for the reconstruction ({_NOT_RUN})",
             **_BINARYNET,
         ),
+        Recipe(
+            "images",
+            model="quicknet-small",
+            stages=_two_steps((20, 40), 2e-3, 5e-6),
+            batch_size=64,
+            augmentation="flip-jitter",
+            label_smoothing=0.1,
+            dataset="images",
+            description="binary network on images of your own, in a folder for each class",
+            source=_TWO_STEP,
+            expected=f"{_NO_FIGURE}: the images decide ({_NOT_RUN})",
+        ),
+        Recipe(
+            "new-head",
+            model="quicknet",
+            stages=_one_step(10, 5e-4, schedule="cosine"),
+            batch_size=64,
+            augmentation="flip-jitter",
+            label_smoothing=0.1,
+            dataset="images",
+            description="imported network with a new head (--from), on images of your own",
+            source="usual fine-tuning of all weights with Adam",
+            expected=f"{_NO_FIGURE}: the images decide ({_NOT_RUN})",
+        ),
     )
 }
 """Images of ``images`` are also cropped at random (8 to 100 % of the area) while they are decoded."""
@@ -236,4 +260,11 @@ def list_recipes() -> list[str]:
 
 def get_recipe(name: str) -> Recipe:
     """The recipe called ``name``; ValueError with the known names and the nearest if there is none."""
-    return find("recipe", name, _RECIPES)
+    return find("recipe", name, _RECIPES, OWN)
+
+
+def register_recipe(recipe: Recipe) -> None:
+    """Makes ``recipe`` known by its name, to `get_recipe` and ``bittern train``; ValueError if the name is taken."""
+    if recipe.name in _RECIPES:
+        raise ValueError(f"a recipe called {recipe.name!r} exists already; choose another name")
+    _RECIPES[recipe.name] = recipe

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from bittern._distributed import launched
-from bittern._run_files import CHECKPOINT_FOLDER, SKIPPED_FILE
+from bittern._run_files import CHECKPOINT_FOLDER, LOCK_FILE, SKIPPED_FILE
 from bittern.data import Dataset, ImageSource, Split, get_dataset, open_dataset
-from bittern.train import checkpoint, runs, state, weights
+from bittern.train import checkpoint, lock, runs, state, weights
 from bittern.train.context import Context
 from bittern.train.divergence import broken_state, describe_divergence
 from bittern.train.errors import RunError, TrainingError, TrainingInterrupted
 from bittern.train.evaluation import evaluate
 from bittern.train.identity import check_data, check_settings, data_identity, run_identity
+from bittern.train.launch import Launch
 from bittern.train.log import EpochLog
 from bittern.train.means import EpochMeans
 from bittern.train.observer import Observer
@@ -34,6 +35,7 @@ from bittern.train.stages import ActiveStage, enter_stage
 from bittern.train.step import train_step
 from bittern.train.stop import StopRequest
 from bittern.train.teachers import check_teacher, find_teacher
+from bittern.train.threads import beside_decoding
 
 _NAMED = 5
 """A message names at most this many of the images that cannot be read."""
@@ -53,7 +55,7 @@ class RunResult:
 
 def run(
     recipe: str | Recipe,
-    data_dir: str | Path | None,
+    data: str | Path | Dataset | None,
     out: str | Path,
     *,
     epochs: int | None = None,
@@ -66,6 +68,7 @@ def run(
     workers: int | None = None,
     teacher: str | Path | nn.Module | None = None,
     start: str | Path | None = None,
+    modules: Sequence[str] = (),
     observers: Sequence[Observer] = (),
 ) -> RunResult:
     """Trains ``recipe`` and leaves in ``out`` the model (``load_run``), ``log.csv`` and a checkpoint.
@@ -74,21 +77,24 @@ def run(
     ``torchrun`` the processes share the batches; all call this with the same arguments.
 
     Args:
-        data_dir: the data set's folder; None for one that needs none.
+        data: the data set's folder, None for one that needs none; or any data set, such as one that
+            `bittern.data.from_torch` made, in place of the recipe's.
         epochs: epochs of every stage, instead of the recipe's.
         overrides: other settings by key (``bittern.train.settings_of`` lists them); values may be strings.
-        resume: continue from the checkpoint in ``out``, or start if there is none yet.
+        resume: continue from the checkpoint in ``out``, or start if there is none yet. The function `resume` takes
+            the settings from there too.
         checkpoint_seconds: a checkpoint is written at the end of each epoch, and when the last one is older than this.
         accelerator: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for the fastest that there is.
         workers: processes that decode the images of a streamed data set; None for as many as there are cores to spare.
         teacher: a run folder, or any network that maps the same input to logits [N, classes]; for recipes with one.
         start: a run folder whose weights the first stage starts from; those of its checkpoint if it is not finished.
+        modules: names of modules that register the recipe's own model or data set, for whoever resumes the run.
         observers: called at every step, in this order; they are no part of the run's settings.
 
     Raises:
         ValueError: unknown recipe or setting, value out of range, unusable data (DataError) or run folder (RunError).
         TrainingError: training diverged, or the disk is full; earlier checkpoints are intact.
-        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint is saved.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGHUP came; a checkpoint is saved.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     recipe = with_overrides(recipe, {**({} if epochs is None else {"epochs": epochs}), **(overrides or {})})
@@ -99,26 +105,35 @@ def run(
     network = given.model if isinstance(given, runs.Run) else given
     first_weights = None if start is None else runs.load_weights(start)
     teacher_weights = None if network is None else network.state_dict()
-    identity = run_identity(recipe, seed, teacher=teacher_weights, start=first_weights)
-    saved = _open_folder(folder, identity, resume)
-    if isinstance(saved, runs.RunInfo):
-        reporter.message(f"{folder} is already finished")
-        return RunResult(folder, saved, launched()[0] == 0)
-    with reporter, StopRequest() as stop, _own_random_stream():
+    given_data = data.info.name if isinstance(data, Dataset) else recipe.dataset
+    identity = run_identity(recipe, seed, given_data, teacher=teacher_weights, start=first_weights)
+    with ExitStack() as entered:
+        if launched()[0] == 0:
+            entered.enter_context(lock.hold(folder))
+        saved = _open_folder(folder, identity, resume)
+        if isinstance(saved, runs.RunInfo):
+            reporter.message(f"{folder} is already finished")
+            return RunResult(folder, saved, launched()[0] == 0)
+        entered.enter_context(reporter)
+        stop = entered.enter_context(StopRequest())
+        entered.enter_context(_own_random_stream())
         ranks = Ranks(accelerator)
-        data = _open_data(recipe, data_dir, ranks, reporter, workers)
+        streamed = not isinstance(data, Dataset) and get_dataset(recipe.dataset).streamed
+        if streamed and ranks.device.type == "cpu":
+            entered.enter_context(beside_decoding())
+        opened = data if isinstance(data, Dataset) else _open_data(recipe, data, ranks, reporter, workers)
         if isinstance(given, runs.Run):
-            check_teacher(given, data.info)
-        images = data_identity(data)
+            check_teacher(given, opened.info)
+        images = data_identity(opened)
         if saved:
-            check_data(folder, saved.state["data"], images)
-        train, test = (_on_device(data.splits[name], ranks.device) for name in ("train", "test"))
+            check_data(folder, saved.state.get("data", {}), images)
+        train, test = (_on_device(opened.splits[name], ranks.device) for name in ("train", "test"))
         context = Context(
             recipe=recipe,
             seed=seed,
             folder=folder,
             ranks=ranks,
-            info=data.info,
+            info=opened.info,
             train=train,
             test=test,
             identity=identity,
@@ -126,10 +141,17 @@ def run(
             teacher=None if network is None else network.to(ranks.device),
             start=first_weights,
         )
+        if ranks.rank == 0 and not saved:
+            Launch.of(recipe, seed, data, teacher, start, modules).save(folder)
         training = _Run(context, reporter, stop, observers, checkpoint_seconds)
         if saved:
             training.restore(saved)
             reporter.message(f"resuming from {checkpoint.describe(folder / CHECKPOINT_FOLDER)}")
+            if (before := saved.state.get("threads")) != (now := torch.get_num_threads()):
+                reporter.message(
+                    f"started on {before} threads, resumed on {now}: sums are rounded otherwise, so the weights will "
+                    f"not be bit for bit those of a run without a stop; OMP_NUM_THREADS={before} makes them so"
+                )
         info, result = training.train()
         if ranks.rank == 0:
             runs.save_run(folder, result, info)
@@ -139,11 +161,11 @@ def run(
 
 def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkpoint.Checkpoint | runs.RunInfo | None:
     """The checkpoint to resume from, what a finished run says, or None to start; RunError where neither may be done."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give the run a folder of its own")
     if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty; choose another folder, or resume the run in it with --resume")
+        if folder.is_dir() and any(path.name != LOCK_FILE for path in folder.iterdir()):
+            raise RunError(
+                f"{folder} is not empty; choose another folder, or resume the run in it with --resume {folder}"
+            )
         return None
     if runs.is_finished(folder):
         info, _ = runs.read_info(folder)
@@ -157,12 +179,12 @@ def _open_folder(folder: Path, identity: dict[str, Any], resume: bool) -> checkp
 
 
 def _open_data(
-    recipe: Recipe, data_dir: str | Path | None, ranks: Ranks, reporter: Reporter, workers: int | None
+    recipe: Recipe, folder: str | Path | None, ranks: Ranks, reporter: Reporter, workers: int | None
 ) -> Dataset:
     # Where an index is kept, one process makes it, and the others find it.
     with ranks.first_alone() if get_dataset(recipe.dataset).keeps_index else nullcontext():
         return open_dataset(
-            recipe.dataset, data_dir, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
+            recipe.dataset, folder, image_size=recipe.image_size or None, workers=workers, progress=reporter.data
         )
 
 
@@ -212,7 +234,7 @@ class _Run:
                     log.write(at.history)
                     self._save(stage)
                 at.stage, at.epoch = at.stage + 1, 0
-            return self._info(), weights.single(stage.result.state_dict())
+            return self._info(len(stages) - 1), weights.single(stage.result.state_dict())
         finally:
             log.close()
             for observer in self._observers:
@@ -308,7 +330,7 @@ class _Run:
         if stop:
             where = checkpoint.describe(context.folder / CHECKPOINT_FOLDER)
             signal = self._stop.received or "a signal to another process"
-            raise TrainingInterrupted(f"stopped by {signal} at {where}; resume with --resume --out {context.folder}")
+            raise TrainingInterrupted(f"stopped by {signal} at {where}; resume with --resume {context.folder}")
 
     def _save(self, stage: ActiveStage) -> None:
         """Writes a checkpoint. All processes together.
@@ -324,8 +346,14 @@ class _Run:
             raise self._diverged(f"{broken[0]!r} is not finite after step {at.step} ({stage.settings.name})")
         self._saved_at = time.monotonic()
         if context.ranks.rank == 0:
-            where = {**at.to_json(), "stage_name": stage.settings.name, "processes": context.ranks.world}
-            saved = checkpoint.Checkpoint(tensors, {**context.identity, "data": context.data_identity, **where})
+            where = {
+                **at.to_json(),
+                "stage_name": stage.settings.name,
+                "processes": context.ranks.world,
+                "threads": torch.get_num_threads(),
+            }
+            known = {"data": context.data_identity, "network": self._info(at.stage).to_json()}
+            saved = checkpoint.Checkpoint(tensors, {**context.identity, **known, **where})
             checkpoint.save(context.folder / CHECKPOINT_FOLDER, saved, at.step)
 
     def _failure(self, stage: ActiveStage, loss: float, images: Tensor) -> TrainingError:
@@ -345,21 +373,23 @@ class _Run:
             f"{start}"
         )
 
-    def _info(self) -> runs.RunInfo:
+    def _info(self, stage: int) -> runs.RunInfo:
+        """What is known of the network of ``stage``, and what was measured last."""
         context, history = self._context, self._position.history
-        last = history[-1]
+        last = history[-1] if history else {}
+        measured = {
+            "test_accuracy": last.get("test_accuracy"),
+            "test_loss": last.get("test_loss"),
+            "train_accuracy": last.get("accuracy"),
+            "train_loss": last.get("loss"),
+            "seconds": round(sum(row["seconds"] for row in history), 3),
+        }
         return runs.RunInfo(
             **context.identity,
-            options=context.model_options(context.recipe.stages[-1]),
+            options=context.model_options(context.recipe.stages[stage]),
             class_names=context.info.class_names,
             input_shape=context.info.input_shape,
             preprocessing=context.info.preprocessing,
-            metrics={
-                "test_accuracy": last["test_accuracy"],
-                "test_loss": last["test_loss"],
-                "train_accuracy": last["accuracy"],
-                "train_loss": last["loss"],
-                "seconds": round(sum(row["seconds"] for row in history), 3),
-            },
+            metrics={name: value for name, value in measured.items() if value is not None},
             versions=runs.versions(),
         )

@@ -5,9 +5,12 @@
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 import bittern
+from bittern._fields import Fields, parse_json, short
+from bittern._files import open_file
 from bittern._run_files import CHECKPOINT_FOLDER, MODEL_FILE, MODEL_INFO_FILE
+from bittern._text import short_text
 from bittern.data import Preprocessing
-from bittern.models import create
+from bittern.models import create, list_models
+from bittern.models.graph import GraphNetwork, LayerGraph
 from bittern.train import checkpoint
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
@@ -41,8 +49,8 @@ class Origin:
     sha256: str
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Origin":
-        return Origin(str(value["source"]), str(value["file"]), str(value["sha256"]))
+    def from_json(fields: Fields) -> "Origin":
+        return Origin(fields.text("source"), fields.text("file"), fields.text("sha256"))
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,16 @@ class RunInfo:
     """What ``model.json`` says. ``dataset``, ``recipe`` and ``seed`` are None for weights that Bittern did not train.
 
     Args:
-        options: every keyword of ``bittern.models.create``, ``precision`` included.
+        options: every keyword of ``bittern.models.create``, ``precision`` included; of a network with ``graph``, its
+            ``num_classes`` if it gives rows of logits.
         input_shape: (C, H, W).
         versions: of Bittern, PyTorch and Python.
         class_names: None if they are not known.
         settings: the recipe's settings as trained, overrides included (``bittern.train.settings_of``).
         metrics: measured on the final weights; ``test_accuracy`` is a share, 0..1. Empty if nothing was measured.
         origin: None for weights that Bittern trained.
+        graph: the layers of a network that is none of ``bittern.models``, as ``LayerGraph.to_json`` gives them;
+            ``model`` is then its name in the source.
     """
 
     model: str
@@ -71,33 +82,48 @@ class RunInfo:
     seed: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     origin: Origin | None = None
+    graph: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "preprocessing": self.preprocessing.to_json()}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "RunInfo":
-        """KeyError, TypeError or ValueError if ``value`` is not what ``to_json`` returned.
+        """Reads what ``to_json`` returned; ValueError names the field that is missing or wrong.
 
         Fields that this version added may be missing.
         """
-        given = {f.name: value[f.name] for f in fields(RunInfo) if f.name in value or f.name not in _ADDED}
-        channels, height, width = (int(v) for v in given["input_shape"])
-        names, origin = given["class_names"], given.get("origin")
+        missing = [f.name for f in fields(RunInfo) if f.name not in value and f.name not in _ADDED]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}")
+        given = Fields(value, "it")
+        shape = given.sizes("input_shape")
+        if len(shape) != 3 or math.prod(shape) > _MAX_INPUT:
+            raise ValueError(f"input_shape must be [C, H, W] of at most {_MAX_INPUT} values, is {list(shape)}")
+        versions, metrics = given.object("versions"), given.object("metrics")
         return RunInfo(
-            **given
-            | {
-                "class_names": None if names is None else tuple(map(str, names)),
-                "input_shape": (channels, height, width),
-                "preprocessing": Preprocessing.from_json(given["preprocessing"]),
-                "options": dict(given["options"]),
-                "origin": None if origin is None else Origin.from_json(origin),
-            }
+            model=given.text("model"),
+            options=given.mapping("options"),
+            input_shape=(shape[0], shape[1], shape[2]),
+            preprocessing=Preprocessing.from_json(given.value("preprocessing")),
+            versions={name: versions.text(name) for name in versions.entries},
+            class_names=given.texts("class_names") if given.has("class_names") else None,
+            dataset=given.text("dataset") if given.has("dataset") else None,
+            recipe=given.text("recipe") if given.has("recipe") else None,
+            settings=given.mapping("settings"),
+            seed=given.integer("seed") if given.has("seed") else None,
+            metrics={name: metrics.number(name) for name in metrics.entries},
+            origin=Origin.from_json(given.object("origin")) if given.has("origin") else None,
         )
 
 
-_ADDED = {"origin"}
+_ADDED = {"origin", "graph"}
 """Fields that files of earlier versions lack."""
+
+_MAX_SIDE = 1 << 16
+"""Of an image, which may be larger than a small network has weights."""
+_MAX_INPUT = 1 << 28
+"""Values of an input, 1 GB: networks for larger images would not run, and a damaged shape must not take all memory."""
 
 
 @dataclass(frozen=True)
@@ -133,26 +159,50 @@ def save_run(folder: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None
         write_atomically(folder / name, content)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, unfinished: bool = False) -> Run:
     """Reads a run folder.
+
+    Args:
+        unfinished: of a run that is not finished, take the network of its last checkpoint.
 
     Raises:
         RunError: a file is missing, truncated, foreign or of a newer format, or the tensors are not the model's; the
             message lists them.
     """
     folder = Path(path)
+    if unfinished and not is_finished(folder) and checkpoint.exists(folder / CHECKPOINT_FOLDER):
+        return _build(folder, *_read_checkpoint(folder / CHECKPOINT_FOLDER))
     info, digest = read_info(folder)
-    tensors = _read_tensors(folder / MODEL_FILE, digest)
+    return _build(folder, info, _read_tensors(folder / MODEL_FILE, digest))
+
+
+def _build(folder: Path, info: RunInfo, tensors: Mapping[str, Tensor]) -> Run:
+    if info.graph is None and info.model not in list_models():
+        raise RunError(
+            f"the run in {folder} is of the model {info.model!r}, which nobody has registered here: import the module "
+            "that does (--import MODULE)"
+        )
     try:
-        with torch.device("meta"):  # shapes only: the weights come from the file
-            model = create(info.model, **info.options)
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{folder / MODEL_INFO_FILE} describes a model that cannot be built: {error}") from error
+        _check_size(info.options, max(_MAX_SIDE, sum(tensor.numel() for tensor in tensors.values())))
+        # Shapes only: the weights come from the file.
+        with torch.device("meta"), _at_most(len(tensors)):
+            model = _network(info)
+    except Exception as error:  # options that somebody edited can raise any kind
+        raise RunError(f"{folder} describes a model that cannot be built: {short_text(str(error))}") from error
     wrong = mismatches(model.state_dict(), tensors)
     if wrong:
-        raise RunError(f"{folder / MODEL_FILE} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
+        raise RunError(f"{folder} does not hold the weights of {info.model!r}: {'; '.join(wrong)}")
     model.load_state_dict(tensors, assign=True)
     return Run(folder, info, model.eval())
+
+
+def _network(info: RunInfo) -> nn.Module:
+    if info.graph is None:
+        return create(info.model, **info.options)
+    graph = LayerGraph.from_json(info.graph)
+    if graph.input_shape != info.input_shape:
+        raise ValueError(f"graph takes {graph.input_shape}, input_shape is {info.input_shape}")
+    return GraphNetwork(graph)
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
@@ -164,8 +214,21 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     folder = Path(path)
     if is_finished(folder) or not checkpoint.exists(folder / CHECKPOINT_FOLDER):
         return load_run(folder).model.state_dict()
-    saved = checkpoint.load(folder / CHECKPOINT_FOLDER)
+    return _weights(checkpoint.load(folder / CHECKPOINT_FOLDER))
+
+
+def _weights(saved: checkpoint.Checkpoint) -> dict[str, Tensor]:
     return single(saved.under("average.module") or saved.under("model"))
+
+
+def _read_checkpoint(folder: Path) -> tuple[RunInfo, dict[str, Tensor]]:
+    saved = checkpoint.load(folder)
+    try:
+        return RunInfo.from_json(saved.state["network"]), _weights(saved)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"the checkpoint in {folder} does not describe its network: {error!r}; finish the run"
+        ) from error
 
 
 def read_info(folder: Path) -> tuple[RunInfo, str]:
@@ -176,28 +239,62 @@ def read_info(folder: Path) -> tuple[RunInfo, str]:
     if not path.is_file():
         if checkpoint.exists(folder / CHECKPOINT_FOLDER):
             where = checkpoint.describe(folder / CHECKPOINT_FOLDER)
-            raise RunError(f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume")
+            raise RunError(
+                f"the run in {folder} is not finished (it stopped at {where}); finish it with --resume {folder}, or "
+                "take the network of its last checkpoint with --checkpoint"
+            )
         raise RunError(
             f"{folder} has neither {MODEL_INFO_FILE} nor a checkpoint; give a folder that `bittern train` or "
             "`bittern import` wrote"
         )
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RunError(f"{path} is truncated or not JSON ({error}); train or import again") from error
-    if not isinstance(value, dict) or not isinstance(value.get("format"), int):
+        with open_file(path) as file:
+            content = parse_json(file.read(), "it")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is truncated or was not written by Bittern ({error}); train or import again") from error
+    if not content.has("format"):
         raise RunError(f"{path} was not written by Bittern: it has no format number; give a run folder")
-    if value["format"] > FORMAT:
-        raise RunError(f"{path} has format {value['format']}, this version reads up to {FORMAT}; upgrade Bittern")
     try:
-        return RunInfo.from_json(value), str(value["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} has a missing or invalid field: {error!r}; train or import again") from error
+        version = content.integer("format")
+        if version <= FORMAT:
+            return RunInfo.from_json(content.entries), content.text("sha256")
+    except ValueError as error:
+        raise RunError(f"{path} has a missing or invalid field: {error}; train or import again") from error
+    raise RunError(f"{path} has format {short(version)}, this version reads up to {FORMAT}; upgrade Bittern")
+
+
+def _check_size(value: Any, largest: int) -> None:
+    """ValueError for an integer above ``largest`` anywhere in options: neither a width nor a depth has as many."""
+    if isinstance(value, int) and value > largest:
+        raise ValueError(f"an option is {short(value)}, more than a network of these weights can have")
+    for item in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        _check_size(item, largest)
+
+
+@contextmanager
+def _at_most(tensors: int) -> Iterator[None]:
+    """ValueError once a network has more parameters than a file with so many tensors can fill.
+
+    A number that somebody edited would otherwise build layers for hours.
+    """
+    parameters = count(1)
+
+    def check(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        # Some layers replace a parameter of their base class.
+        if parameter is not None and next(parameters) > 2 * tensors:
+            raise ValueError(f"it has more parameters than the {tensors} tensors in {MODEL_FILE}")
+
+    handle = register_module_parameter_registration_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     try:
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
         tensors = load_tensors(content)
     except FileNotFoundError:
         raise RunError(f"{path} is missing; train or import again") from None

@@ -9,7 +9,7 @@ from bittern.models import get_model
 from bittern.train.optimizers import keywords
 from bittern.train.recipe import Recipe, Stage
 
-_NO_SETTINGS = ("name", "model", "stages", "model_options", "description", "source", "expected")
+_NO_SETTINGS = ("name", "stages", "model_options", "description", "source", "expected")
 _RECIPE_KEYS = tuple(f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS)
 _OPTIONS = {"options": "optimizer", "binary_options": "binary_optimizer", "binary_schedules": "binary_optimizer"}
 """Fields of ``Stage`` that hold keywords, and the field with the name of the optimizer that takes them."""
@@ -35,11 +35,13 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """``recipe`` with other values, which may be strings, as from a command line.
 
     A stage's key without the stage's name, such as ``epochs`` or ``binary_options.gamma``, applies to every stage; a
-    key with the name takes precedence. Another optimizer starts from its own defaults.
+    key with the name takes precedence. Another model or optimizer starts from its own defaults.
 
     Raises:
         ValueError: a key is unknown, or a value is not of its type or out of its range.
     """
+    if overrides.get("model", recipe.model) != recipe.model:
+        recipe = replace(recipe, model=overrides["model"], model_options={})
     recipe = replace(recipe, stages=tuple(_with_optimizers(stage, overrides) for stage in recipe.stages))
     known = settings_of(recipe)
     for stage in reversed(recipe.stages):

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from bittern._text import short_text
 from bittern.train import weights
 from bittern.train.checkpoint import Checkpoint
 from bittern.train.context import Context
+from bittern.train.errors import RunError
 from bittern.train.means import EpochMeans
 from bittern.train.position import Position
 from bittern.train.stages import ActiveStage, build_stage, create_network
@@ -33,7 +35,20 @@ def collect(context: Context, stage: ActiveStage, means: EpochMeans) -> dict[str
 
 
 def restore(context: Context, saved: Checkpoint) -> tuple[Position, ActiveStage, EpochMeans]:
-    """Puts back what ``collect`` returned: the next step is the one that would have come. Sets torch's generators."""
+    """Puts back what ``collect`` returned: the next step is the one that would have come. Sets torch's generators.
+
+    RunError if the checkpoint is of another run, or was edited.
+    """
+    try:
+        return _restore(context, saved)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:  # torch's, of tensors that do not fit
+        raise RunError(
+            f"the checkpoint in {context.folder} does not fit this run ({short_text(str(error))}); start a new run in "
+            "another folder"
+        ) from error
+
+
+def _restore(context: Context, saved: Checkpoint) -> tuple[Position, ActiveStage, EpochMeans]:
     at, ranks = Position.from_json(saved.state), context.ranks
     previous = None
     if context.recipe.stages[at.stage].teacher == "previous":

@@ -1,17 +1,18 @@
-"""Ctrl-C and SIGTERM end a run after the current step, not in the middle of it."""
+"""Ctrl-C, SIGTERM and a terminal that closes end a run after the current step, not in the middle of it."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """While entered, SIGINT and SIGTERM set ``received`` to the signal's name. A second one acts as it did before.
+    """While entered, SIGINT, SIGTERM and SIGHUP set ``received`` to the signal's name. A second one acts as before.
 
-    Outside the main thread, where Python does not allow signal handlers, it receives none.
+    Signals that are ignored stay so, such as SIGHUP under ``nohup``. Outside the main thread, where Python does not
+    allow signal handlers, it receives none.
     """
 
     def __init__(self) -> None:
@@ -20,7 +21,8 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(

@@ -1,10 +1,11 @@
 """The network that a recipe with ``teacher=given`` learns from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from bittern.data import DatasetInfo
+from bittern.data import DatasetInfo, Preprocessing
 from bittern.train.errors import RunError
 from bittern.train.recipe import Recipe
 from bittern.train.runs import Run, load_run
@@ -33,8 +34,8 @@ def check_teacher(teacher: Run, data: DatasetInfo) -> None:
     other = next((pair for pair in zip(names, classes, strict=False) if pair[0] != pair[1]), ("", ""))
     for what, found, expected in (
         ("input shape", info.input_shape, data.input_shape),
-        ("preprocessing", info.preprocessing, data.preprocessing),
-        ("number of classes", info.options["num_classes"], len(classes)),
+        ("preprocessing", _values(info.preprocessing), _values(data.preprocessing)),
+        ("number of classes", info.options.get("num_classes"), len(classes)),
         ("class", *other),
     ):
         if found != expected:
@@ -42,3 +43,8 @@ def check_teacher(teacher: Run, data: DatasetInfo) -> None:
                 f"the teacher in {teacher.folder} has {what} {found}, the data {expected}; they must be equal: train "
                 "the teacher on the same data"
             )
+
+
+def _values(rule: Preprocessing) -> Preprocessing:
+    """Without the geometry: teacher and student see the same pixels in training."""
+    return replace(rule, geometry=None)

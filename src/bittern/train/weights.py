@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bittern._text import listed
 from bittern.train.errors import RunError
 
 
@@ -30,7 +31,7 @@ def mismatches(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> l
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     return [
-        f"{what}: {', '.join(names)}"
+        f"{what}: {listed(names)}"
         for what, names in (("missing", missing), ("unexpected", unexpected), ("mismatched", mismatched))
         if names
     ]

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bittern.export.c.arena import plan
-from bittern.export.c.program import ARENA, Buffer, Call, Struct
+from bittern.export.c.program import ARENA, Buffer, KernelCall, Struct
 
 
 @st.composite
-def programs(draw: st.DrawFn) -> list[Call]:
+def programs(draw: st.DrawFn) -> list[KernelCall]:
     """Calls that each write one tensor and read some of those before, in place or not."""
     buffers: list[Buffer] = []
     calls = []
@@ -21,14 +21,14 @@ def programs(draw: st.DrawFn) -> list[Call]:
         count = reads[0].count if in_place else draw(st.integers(1, 40))
         result = Buffer(f"buffer_{index}", count, torch.float32, ARENA)
         shared = ((reads[0], result),) if in_place else ()
-        calls.append(Call("f", Struct("t", {}), (*reads, result), (result,), f"node_{index}", "", shared=shared))
+        calls.append(KernelCall("f", Struct("t", {}), (*reads, result), (result,), f"node_{index}", "", shared=shared))
         buffers.append(result)
     return calls
 
 
 @settings(max_examples=200, deadline=None)
 @given(programs())
-def test_no_tensor_is_overwritten_before_its_last_reader(calls: list[Call]) -> None:
+def test_no_tensor_is_overwritten_before_its_last_reader(calls: list[KernelCall]) -> None:
     offsets, size = plan(calls, [], [])
     first = {call.writes[0]: index for index, call in enumerate(calls)}
     last = {buffer: max(i for i, call in enumerate(calls) if buffer in call.operands) for buffer in first}
@@ -44,9 +44,9 @@ def test_no_tensor_is_overwritten_before_its_last_reader(calls: list[Call]) -> N
 def test_a_chain_takes_two_buffers_and_one_where_calls_work_in_place() -> None:
     chain = [Buffer(f"buffer_{i}", 10, torch.float32, ARENA) for i in range(5)]
 
-    def calls(*, in_place: bool) -> list[Call]:
+    def calls(*, in_place: bool) -> list[KernelCall]:
         return [
-            Call("f", Struct("t", {}), pair, pair[1:], pair[1].name, "", shared=(pair,) if in_place else ())
+            KernelCall("f", Struct("t", {}), pair, pair[1:], pair[1].name, "", shared=(pair,) if in_place else ())
             for pair in pairwise(chain)
         ]
 

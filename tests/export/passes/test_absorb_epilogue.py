@@ -85,7 +85,7 @@ LEFT: list[tuple[Callable[[Tensor, Tensor], Tensor], list[str]]] = [
     (lambda y, x: F.relu(y) * y, ["aten::relu", "aten::mul"]),
     (lambda y, x: y + ROW, ["aten::add"]),
     (lambda y, x: torch.sigmoid(y), ["aten::sigmoid"]),
-    (lambda y, x: torch.add(y, x, alpha=2), ["aten::add"]),
+    (lambda y, x: torch.add(y, x, alpha=2), ["aten::mul"]),
     (lambda y, x: 2 / y, ["aten::reciprocal", "aten::mul"]),
 ]
 

@@ -53,6 +53,10 @@ REWRITES: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "negative padding": (lambda x: F.pad(F.relu(x), (-1, 2, -2, -1), value=3.0), (2, 5, 9, 7)),
     "a crop": (lambda x: F.pad(F.relu(x), (-1, -1)), (2, 5, 9, 7)),
     "a crop of channels": (lambda x: F.pad(F.relu(x), (0, 0, 0, 0, -2, 1)), (2, 5, 9, 7)),
+    "PReLU of rows": (lambda x: F.prelu(x, torch.linspace(-0.5, 0.5, 24)), (5, 24)),
+    "PReLU of rows with one slope": (lambda x: F.prelu(x * 2, torch.tensor([0.2])), (5, 24)),
+    "PReLU of tokens": (lambda x: F.prelu(x, torch.linspace(-0.5, 0.5, 7)), (2, 7, 24)),
+    "PReLU of images": (lambda x: F.prelu(x, torch.linspace(-0.5, 0.5, 5)), (2, 5, 9, 7)),
     "integers": (lambda x: (x * 2 + 1) / 3 - 7, (2, 8, 1, 1)),
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bittern.export.c.program import ARENA, Buffer, Call, Port
+from bittern.export.c.program import ARENA, Buffer, KernelCall, Port
 
 ALIGNMENT = 4
 """Bytes."""
@@ -11,7 +11,7 @@ ALIGNMENT = 4
 class _Lifetimes:
     """From which call to which a buffer is in use; buffers that share memory are one."""
 
-    def __init__(self, calls: Sequence[Call], outputs: Sequence[Port], inputs: Sequence[Port]) -> None:
+    def __init__(self, calls: Sequence[KernelCall], outputs: Sequence[Port], inputs: Sequence[Port]) -> None:
         self.first: dict[Buffer, int] = {port.buffer: -1 for port in inputs}
         self.last: dict[Buffer, int] = dict(self.first)
         for index, call in enumerate(calls):
@@ -30,7 +30,7 @@ class _Lifetimes:
             buffer = self._owner[buffer]
         return buffer
 
-    def _share(self, index: int, call: Call) -> None:
+    def _share(self, index: int, call: KernelCall) -> None:
         for read, written in call.shared:
             sole = sum(each is read for each in call.operands) == 1 and self._last_reader[read] == index
             fresh = self.first[written] == index
@@ -41,10 +41,10 @@ class _Lifetimes:
                 return
 
 
-def plan(calls: Sequence[Call], inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[dict[Buffer, int], int]:
+def plan(calls: Sequence[KernelCall], inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[dict[Buffer, int], int]:
     """Offsets of the arena's buffers, in bytes, and its size.
 
-    A call's result takes the memory of what it reads for the last time, where the kernel allows it (`Call.shared`).
+    A result takes the memory of what its call reads for the last time, where the kernel allows it (`KernelCall.shared`).
     """
     lifetimes = _Lifetimes(calls, outputs, inputs)
     buffers = [buffer for buffer in lifetimes.first if buffer.kind == ARENA]

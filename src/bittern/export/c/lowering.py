@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, fx
 
 from bittern.export.c import memory
-from bittern.export.c.program import ARENA, CONSTANT, Buffer, Call, Struct
+from bittern.export.c.program import ARENA, CONSTANT, Buffer, KernelCall, Struct
 from bittern.export.errors import ExportError
 from bittern.export.graph import Graph, Provenance, operator_name, shape
 
@@ -19,7 +19,7 @@ class Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.calls: list[Call] = []
+        self.calls: list[KernelCall] = []
         self.buffers: dict[fx.Node, tuple[Buffer, ...]] = {}
 
     def read(self, node: fx.Node) -> Buffer:
@@ -61,7 +61,7 @@ class Lowering:
     ) -> None:
         path = Provenance.of(node).path
         self.calls.append(
-            Call(function, layer, tuple(operands), tuple(writes), node.name, path, tuple(scratch), tuple(shared))
+            KernelCall(function, layer, tuple(operands), tuple(writes), node.name, path, tuple(scratch), tuple(shared))
         )
 
     def copy(

@@ -46,7 +46,7 @@ class Struct:
 
 
 @dataclass(frozen=True)
-class Call:
+class KernelCall:
     """``function(&layer, *operands)``.
 
     Args:
@@ -94,7 +94,7 @@ class CNetwork:
         values: name of a node of the deployed graph -> buffers of its tensors, for those that are computed.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[KernelCall, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     offsets: Mapping[Buffer, int]

@@ -11,7 +11,7 @@ from torch import Tensor
 from bittern import __version__
 from bittern._preprocessing import Preprocessing
 from bittern.export.c import memory, text
-from bittern.export.c.program import ARENA, CONSTANT, Buffer, Call, CNetwork, Port, Struct
+from bittern.export.c.program import ARENA, CONSTANT, Buffer, CNetwork, KernelCall, Port, Struct
 
 _HERE = Path(__file__).parent
 KERNELS_HEADER, KERNELS_SOURCE = "bittern_kernels.h", "bittern_kernels.c"
@@ -144,7 +144,7 @@ def _layer(index: int, layer: Struct, constants: text.Constants) -> str:
     return f"static const {layer.type} layer_{index} = {text.struct(layer, constants)};"
 
 
-def _call(index: int, call: Call, network: CNetwork, constants: text.Constants) -> str:
+def _call(index: int, call: KernelCall, network: CNetwork, constants: text.Constants) -> str:
     operands = [f"&layer_{index}", *(_operand(buffer, network, constants) for buffer in call.operands)]
     return f"{call.function}({', '.join(operands)});"
 

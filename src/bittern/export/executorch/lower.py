@@ -13,7 +13,7 @@ from torch import fx
 from bittern.export.capture import dynamic_shapes
 from bittern.export.deployed import Deployed, operator_entry
 from bittern.export.errors import ExportError
-from bittern.export.executorch.memory_order import order_fallbacks, order_operands
+from bittern.export.executorch.memory_order import order_fallbacks, order_operands, remove_idle_copies
 from bittern.export.graph import Graph, Provenance, operator_name
 from bittern.export.quiet import third_party_quiet
 from bittern.export.refusals import first_line
@@ -60,7 +60,9 @@ def lower(deployed: Deployed) -> Lowered:
         order_operands(graph)
         shapes = dynamic_shapes(captured.max_batch)
         program = torch.export.export(graph.module, (captured.trace,), dynamic_shapes=shapes)
-        edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], compile_config=_config())
+        edge = to_edge_transform_and_lower(
+            program, [remove_idle_copies], partitioner=[XnnpackPartitioner()], compile_config=_config()
+        )
         if order_fallbacks(edge.exported_program().graph_module):
             edge = edge.to_backend(XnnpackPartitioner())
         exported = edge.exported_program()
@@ -100,7 +102,9 @@ def _lowering(deployed: Deployed) -> Iterator[None]:
         try:
             import executorch.exir  # noqa: F401
         except ImportError as error:
-            raise ExportError(f"the exporter needs ExecuTorch: pip install 'bittern[export]' ({error})") from error
+            raise ExportError(
+                f"the exporter needs ExecuTorch: pip install '.[export]' in Bittern's folder ({error})"
+            ) from error
         try:
             yield
         except Exception as error:
@@ -142,7 +146,7 @@ def _where(module: fx.GraphModule) -> tuple[dict[str, tuple[str, str]], tuple[Op
         provenance = Provenance.of(node)
         if name.startswith("bittern::"):
             short = name.removeprefix("bittern::")
-            operators.append(operator_entry(name, provenance.path, provenance.outputs))
+            operators.append(operator_entry(name, provenance))
             placements |= dict.fromkeys(provenance.sources, ("bittern", short))
         elif "::" in name:
             where = "view" if name == "aten::view_copy" else "fallback"

@@ -13,8 +13,8 @@ the first such reader. XNNPACK makes the copies of float images, by blocks; Exec
 A tensor of one channel or of one pixel is in both orders at once. XNNPACK's delegate calls it contiguous, so everybody
 does; with two names for one order of memory the program fails with sizes out of order.
 
-`order_operands` runs before XNNPACK takes its parts, `order_fallbacks` after, when it is known what is left to
-ExecuTorch, and `name_orders` when the tensors of the program are described.
+`order_operands` and `remove_idle_copies` run before XNNPACK takes its parts, `order_fallbacks` after, when it is known
+what is left to ExecuTorch, and `name_orders` when the tensors of the program are described.
 """
 
 import operator
@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch._dispatch.python import enable_python_dispatcher
 from torch._guards import detect_fake_mode
 from torch.utils._pytree import tree_leaves
 
@@ -77,6 +78,27 @@ def _is_alias(value: fx.Node) -> bool:
     """Whether ``value`` is a view to torch. ExecuTorch has none: it makes a contiguous tensor, whatever the strides."""
     returns = value.target._schema.returns if hasattr(value.target, "_schema") else ()
     return any(result.alias_info is not None for result in returns)
+
+
+def remove_idle_copies(module: fx.GraphModule) -> Any:
+    """Removes copies of what is in the order that they give, from a program in ExecuTorch's dialect; a `PassResult`.
+
+    What is a view to torch, in the order of its source, ExecuTorch computes as a contiguous tensor. Behind one of one
+    channel no copy is left to do, and XNNPACK refuses a part without work.
+    """
+    from torch.fx.passes.infra.pass_base import PassResult
+
+    idle = [node for node in module.graph.nodes if operator_name(node) in _COPIES and _is_idle(node)]
+    for node in idle:
+        node.replace_all_uses_with(node.all_input_nodes[0])
+        module.graph.erase_node(node)
+    module.recompile()
+    return PassResult(module, bool(idle))
+
+
+def _is_idle(copy: fx.Node) -> bool:
+    before, after = copy.all_input_nodes[0].meta["val"], copy.meta["val"]
+    return before.dtype == after.dtype and before.is_contiguous(memory_format=_format(after))
 
 
 def order_fallbacks(module: fx.GraphModule) -> bool:
@@ -154,7 +176,8 @@ class _Fallbacks:
 def _result(node: fx.Node) -> Any:
     """The fake result of ``node``, from those of its arguments as they are now."""
     args, kwargs = fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
-    with detect_fake_mode((args, kwargs)) or nullcontext():
+    # As in `Graph.revalue`, the Python dispatcher leaves a dynamic batch open.
+    with detect_fake_mode((args, kwargs)) or nullcontext(), enable_python_dispatcher():
         return node.target(*args, **kwargs)  # type: ignore[operator]
 
 

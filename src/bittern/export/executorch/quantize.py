@@ -88,7 +88,9 @@ def quantize(deployed: Deployed, images: Tensor) -> Deployed:
             )
             from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
         except ImportError as error:
-            raise ExportError(f"int8 needs ExecuTorch and torchao: pip install 'bittern[export]' ({error})") from error
+            raise ExportError(
+                f"int8 needs ExecuTorch and torchao: pip install '.[export]' in Bittern's folder ({error})"
+            ) from error
 
         class Quantizer(XNNPACKQuantizer):  # type: ignore[misc]
             SUPPORTED_PATTERNS = tuple(p for p in XNNPACKQuantizer.SUPPORTED_PATTERNS if p.name not in _LEFT_OUT)

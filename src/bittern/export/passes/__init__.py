@@ -17,7 +17,9 @@ from bittern.export.passes.lower_max_pool import lower_max_pool
 from bittern.export.passes.lower_positive_signs import lower_positive_signs
 from bittern.export.passes.lower_weight_only import lower_weight_only
 from bittern.export.passes.merge_concats import merge_concats
+from bittern.export.passes.pack_before_interleave import pack_before_interleave
 from bittern.export.passes.pack_before_slice import pack_before_slice
+from bittern.export.passes.recognise_clamps import recognise_clamps
 from bittern.export.passes.recognise_signs import recognise_signs
 from bittern.export.passes.remove_copies import remove_copies
 from bittern.export.passes.rewrite_alpha import rewrite_alpha
@@ -29,8 +31,10 @@ from bittern.export.passes.rewrite_interpolate import rewrite_interpolate
 from bittern.export.passes.rewrite_layer_norm import rewrite_layer_norm
 from bittern.export.passes.rewrite_matmul import rewrite_matmul
 from bittern.export.passes.rewrite_max import rewrite_max
+from bittern.export.passes.rewrite_nearest import rewrite_nearest
 from bittern.export.passes.rewrite_pad import rewrite_pad
 from bittern.export.passes.rewrite_pooling import rewrite_pooling
+from bittern.export.passes.rewrite_prelu import rewrite_prelu
 from bittern.export.passes.rewrite_products import rewrite_products
 from bittern.export.passes.rewrite_round import rewrite_round
 from bittern.export.passes.rewrite_scalars import rewrite_scalars
@@ -42,6 +46,7 @@ from bittern.export.passes.settle_views import settle_views
 from bittern.export.passes.sink_binarize import sink_binarize
 from bittern.export.passes.sink_scales import sink_scales
 from bittern.export.passes.slice_concat import slice_concat
+from bittern.export.passes.split_conv_transpose import split_conv_transpose
 from bittern.export.passes.split_sets import split_sets
 from bittern.export.passes.unwrap_batch_norm import unwrap_batch_norm
 from bittern.export.passes.widen_conv1d import widen_conv1d
@@ -56,14 +61,17 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_pad,
     rewrite_products,
     unwrap_batch_norm,
+    recognise_clamps,
     recognise_signs,
     fold_batch_norm,
+    widen_conv1d,
     rewrite_pooling,
+    rewrite_nearest,
     rewrite_split,
     slice_concat,
-    widen_conv1d,
     sink_scales,
     sink_binarize,
+    split_conv_transpose,
     split_sets,
     lower_layers,
     lower_weight_only,
@@ -71,6 +79,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     distribute_steps,
     absorb_epilogue,
     distribute_pack,
+    pack_before_interleave,
     pack_before_slice,
     merge_concats,
     fuse_pack,
@@ -83,6 +92,7 @@ PIPELINE: tuple[Callable[[Graph], None], ...] = (
     rewrite_batch_norm,
     rewrite_layer_norm,
     rewrite_matmul,
+    rewrite_prelu,
     rewrite_round,
     separate_weights,
     rewrite_strided_slice,

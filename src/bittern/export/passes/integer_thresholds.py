@@ -48,15 +48,28 @@ def integer_thresholds(graph: Graph) -> None:
         weight = graph.add_constant(layout.pack_weight(signs, geometry.groups), node)
         args = (layer.input, weight, *node.args[2:], graph.add_constant(integers, node))
         own = Provenance.of(node)
-        bits = graph.call(node, form, args, own if negate is None else own.absorb(negate))
+        own.flipped = hex_of(flipped)
+        bits = graph.call(node, form, args, own if negate is None else _absorbed(own, negate))
         if negate is not None:
             graph.replace(negate, bits)
         graph.replace(node, bits)
 
 
+def hex_of(flags: Tensor) -> str:
+    """``flags`` bool [O] as a number in hexadecimal, flag o in bit o; "" for none."""
+    value = sum(1 << int(o) for o in flags.nonzero().flatten())
+    return f"{value:x}" if value else ""
+
+
 def why_not(layer: PackedLayer) -> str | None:
     """None if the bits of ``layer`` depend on its dot product alone, else why not."""
     return "a residual is added before its bits are taken" if "residual" in layer.epilogue else None
+
+
+def _absorbed(own: Provenance, negate: fx.Node) -> Provenance:
+    absorbed = own.absorb(negate)
+    absorbed.flipped = own.flipped
+    return absorbed
 
 
 def _negation(graph: Graph, layer: PackedLayer) -> tuple[fx.Node | None, Tensor | None]:

@@ -140,5 +140,5 @@ def _constant_signs(positive: fx.Node) -> str:
     where = f" in {path}" if path else ""
     return (
         f"every sign is +1: {operator_name(positive)}{where} gives no negative values; "
-        "binarize its input instead, or shift it first"
+        "binarize its input instead, or shift it first (docs/binary.md)"
     )

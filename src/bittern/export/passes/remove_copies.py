@@ -1,7 +1,8 @@
 """Removes copies that change nothing: what is left of dropout in evaluation mode, calls of `contiguous`, expansions to
-the same shape.
+the same shape, casts to the type that a tensor has.
 
-A copy that changes the order of memory stays, in the spelling that XNNPACK takes.
+A cast to the type of another tensor reads none of its values, and becomes one to that type. That a copy may change the
+order of memory is no matter: a back end chooses its own.
 """
 
 import torch
@@ -10,6 +11,7 @@ from torch import fx
 from bittern.export.graph import Graph, Provenance, shape
 
 aten = torch.ops.aten
+_CASTS = (aten.type_as.default, aten.to.other)
 _COPIES = (aten.clone.default, aten.alias.default, aten.detach.default)
 
 
@@ -22,11 +24,12 @@ def remove_copies(graph: Graph) -> None:
         new = node.args[1]
         if isinstance(new, fx.Node) and shape(new) == shape(node) and new.meta["val"].dtype == node.meta["val"].dtype:
             graph.replace(node, new)  # what `x.data = y` becomes
-    for node in graph.calls(*_COPIES):
-        source = node.all_input_nodes[0]
-        order = node.kwargs.get("memory_format")
-        if order is None:
+    for node in graph.calls(*_CASTS):
+        source, dtype = node.all_input_nodes[0], node.meta["val"].dtype
+        if source.meta["val"].dtype == dtype:
             graph.replace(node, source)
         else:
-            kwargs = {"memory_format": order}
-            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), Provenance.of(node), kwargs))
+            own = Provenance.of(node)
+            graph.replace(node, graph.call(node, aten._to_copy.default, (source,), own, {"dtype": dtype}))
+    for node in graph.calls(*_COPIES):
+        graph.replace(node, node.all_input_nodes[0])

@@ -9,9 +9,10 @@ y = R(H) @ x @ R(W)^T        R[i, floor(s)] = 1 - (s - floor(s)),   R[i, floor(s
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from bittern.export.graph import Graph, Provenance, arguments, shape
+from bittern.export.graph import Graph, arguments, shape
+from bittern.export.passes.per_axis import multiply_axes
 
 aten = torch.ops.aten
 
@@ -26,26 +27,14 @@ def rewrite_interpolate(graph: Graph) -> None:
             continue
         exact = (size * factor == result for size, factor, result in zip(sizes, factors, results, strict=True))
         if not all(exact):
-            _replace(graph, node, factors)
+            matrices = (_matrix(*axis) for axis in zip(sizes, results, factors, strict=True))
+            multiply_axes(graph, node, node.all_input_nodes[0], *matrices)
 
 
 def _factors(named: dict[str, Any]) -> tuple[float, ...] | None:
     """The factors that the result is computed with, if not those of its size."""
     given = named["scale_factors"] if "scale_factors" in named else (named["scales_h"], named["scales_w"])
     return None if given is None or any(factor is None for factor in given) else tuple(map(float, given))
-
-
-def _replace(graph: Graph, node: fx.Node, factors: tuple[float, ...]) -> None:
-    own, x = Provenance.of(node), node.all_input_nodes[0]
-    part = own.intermediate()
-
-    def resized(image: fx.Node, axis: int) -> fx.Node:
-        weight = graph.add_constant(_matrix(shape(x)[axis], shape(node)[axis], factors[axis - 2]), node)
-        return graph.call(node, aten.linear.default, (image, weight), part)
-
-    rows = graph.call(node, aten.permute.default, (resized(x, 3), [0, 1, 3, 2]), part)
-    result = graph.call(node, aten.permute.default, (resized(rows, 2), [0, 1, 3, 2]), own)
-    graph.replace(node, result)
 
 
 def _matrix(size: int, result: int, factor: float) -> Tensor:

@@ -106,6 +106,11 @@ def scaling(graph: Graph, node: fx.Node) -> ShiftedSigns | None:
     return ShiftedSigns(step.input, 1.0 if factor is None else float(factor), 0.0 if addend is None else float(addend))
 
 
+def two_values(weight: Tensor) -> bool:
+    """Whether each filter takes two values that are not +-s."""
+    return _middle(weight) is not None
+
+
 def _middle(weight: Tensor) -> Tensor | None:
     """The middle of each filter's two values, float64 [O]; None if they are +-s, or more than two."""
     filters = weight.double().flatten(1)

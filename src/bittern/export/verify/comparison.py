@@ -16,14 +16,12 @@ from bittern.export.passes.signs import BINARIZE, holds_signs
 from bittern.export.refusals import first_line
 from bittern.export.verify.decisions import decisions, turned
 from bittern.export.verify.result import MARGIN, LayerCheck, Verification, Where
+from bittern.export.verify.rounding import Interpreter
 from bittern.ops import layout
 from bittern.runtime.metadata import Operator
 
 if TYPE_CHECKING:
     from bittern.runtime import OperatorCall
-
-
-_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,13 @@ class ReferenceCall:
     inputs: tuple[object, ...] = ()
 
 
-class _Values(fx.Interpreter):
+class _Values(Interpreter):
     """Runs a captured model and keeps the values of the nodes called ``names``."""
 
     def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
         super().__init__(module)
         self.names = names
         self.values: dict[str, Any] = {}
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        # Torch foresees another order of memory than it computes in where an image has one channel.
-        return super().call_function(torch.ops.aten.reshape.default if target in _VIEWS else target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -166,16 +160,20 @@ class Comparison:
     ) -> None:
         value = values[name]
         value = _like_an_image((value[0] if isinstance(value, (tuple, list)) else value)[: len(actual)], actual)
-        if actual.dtype != torch.int32:
+        if actual.dtype != torch.int32 and not holds_signs(self.nodes[name]):
             largest, share, worst = difference(actual[~diverged], value[~diverged])
             row["largest_difference"] = max(row.get("largest_difference") or 0.0, largest)
             if worst is not None and share > row["margin"]:
                 row["margin"] = share
                 row["model_where"] = self._where(worst, channel_dim=1 if worst.dim() == 4 else -1, images=~diverged)
             return
-        channel_dim = 1 if value.dim() == 4 and value.movedim(1, -1).shape[:-1] == actual.shape[:-1] else -1
-        value = value.movedim(channel_dim, -1)
-        different = layout.unpack_bits(actual, value.shape[-1]) != (value < 0)
+        if actual.dtype == torch.int32:
+            channel_dim = 1 if value.dim() == 4 and value.movedim(1, -1).shape[:-1] == actual.shape[:-1] else -1
+            bits = layout.unpack_bits(actual, value.shape[channel_dim])
+        else:
+            channel_dim = 1 if value.dim() == 4 else -1
+            bits = actual.movedim(channel_dim, -1) < 0
+        different = bits != (value.movedim(channel_dim, -1) < 0)
         row["model_differences"] = row.get("model_differences", 0) + int(different.sum())
         images = different.flatten(1).any(1) & ~diverged
         if bool(images.any()):

@@ -21,6 +21,15 @@ _DECIDE = {"bittern::binarize", *(f"aten::{name}" for name in (*_SIGNS, *_STEPS)
 """Operators whose result jumps where their operands move a little; in-place forms have a `_` more."""
 
 
+def decides(operator: Any) -> bool:
+    """Whether the result of ``operator`` jumps where its operands move a little."""
+    return _name(operator) in _DECIDE
+
+
+def _name(operator: Any) -> str:
+    return operator._schema.name.removesuffix("_") if hasattr(operator, "_schema") else ""
+
+
 @dataclass(frozen=True)
 class Decision:
     """A call of such an operator: its name, its tensor operands, and its result."""
@@ -36,12 +45,11 @@ class _Recorder(TorchDispatchMode):
         self.made: list[Decision] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name.removesuffix("_") if hasattr(func, "_schema") else ""
-        if name not in _DECIDE:
+        if not decides(func):
             return func(*args, **(kwargs or {}))
         operands = tuple(value.clone() for value in args if isinstance(value, Tensor))
         result = func(*args, **(kwargs or {}))
-        self.made.append(Decision(name, operands, result))
+        self.made.append(Decision(_name(func), operands, result))
         return result
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bittern._text import listed
+
 MARGIN = 1e-4
 """How far apart floats may be, and how close to its threshold a differing bit must lie, as a share of the layer's
 largest value: about 1000 roundings of 2^-24 each, which is what a sum of a thousand products may lose."""
@@ -82,6 +84,20 @@ class Verification:
     capture_margin: float = 0.0
     int8: bool = False
     steps: bool = False
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "failed"
+        failed = [layer.path or layer.operator for layer in self.layers if not self.layer_passed(layer)]
+        equal = f"{self.equal_predictions} of {self.images} predictions are equal" if self.predictions else "no classes"
+        return "\n".join(
+            (
+                f"{verdict} on {self.images} images, {len(self.layers)} layers, kernels: {self.isa}",
+                f"layers that fail: {listed(failed) or 'none'}",
+                f"differ from the references: {self.reference_differences} values",
+                f"differ from the trained network: {self.model_differences} bits",
+                f"{equal}; logits differ by at most {self.largest_logit_difference:.2g}",
+            )
+        )
 
     @property
     def equal_predictions(self) -> int:

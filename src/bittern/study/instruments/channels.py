@@ -1,10 +1,15 @@
 """Dead channels: signs that are the same whatever the image, and whether they come back."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
 from bittern.study.instruments.base import Instrument, Measure, Readings, revived
 from bittern.study.look import Look
+
+_MIN_SIGNS = 64
+"""Fewer signs than these may all be +1 by chance."""
 
 
 class Channels(Instrument):
@@ -26,6 +31,7 @@ class Channels(Instrument):
     def __init__(self) -> None:
         self._window: dict[str, Tensor] = {}
         self._dead: dict[str, Tensor] = {}
+        self._checked: set[str] = set()
 
     def observe(self, module: nn.Module, x: Tensor, snapshot: bool) -> Tensor:
         last = isinstance(module, nn.Linear) or x.dim() < 3
@@ -36,6 +42,9 @@ class Channels(Instrument):
     def read(self, look: Look, snapshot: bool) -> Readings:
         for site, sums in look.sums(self.name).items():
             self._window[site] = self._window[site] + sums if site in self._window else sums
+            if site not in self._checked:
+                self._checked.add(site)
+                _warn_if_constant(site, sums)
         if not look.window_ends:
             return {}
         readings: Readings = {measure.name: {} for measure in self.measures}
@@ -49,3 +58,14 @@ class Channels(Instrument):
             self._dead[site] = dead
         self._window = {}
         return readings
+
+
+def _warn_if_constant(site: str, sums: Tensor) -> None:
+    """In the first sample, before hours are spent: not one sign of a layer is -1."""
+    if sums[-1] * (len(sums) - 1) >= _MIN_SIGNS and not sums[:-1].any():
+        warnings.warn(
+            f"every sign that enters {site} is +1: what stands in front of it gives no negative values (ReLU, sigmoid, "
+            "softmax, abs, max pooling of these), so the layer sees nothing of the image; binarize what comes before "
+            "that, or put BatchNorm in between (docs/binary.md)",
+            stacklevel=2,
+        )

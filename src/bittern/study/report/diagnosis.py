@@ -32,28 +32,39 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """``passed``: rules that were checked and do not apply; ``unchecked``: those whose measure is missing."""
+    """``passed``: rules that were checked and do not apply; ``unchecked``: those whose measure is missing.
+
+    ``early``: those that would apply, had the last stage as many steps as they need.
+    """
 
     findings: tuple[Finding, ...]
     passed: tuple[str, ...]
     unchecked: tuple[str, ...]
+    early: tuple[str, ...] = ()
 
 
 def diagnose(run: StudyData, rules: tuple[Rule, ...] = RULES) -> Diagnosis:
     """Every rule on ``run``, at its end; problems first."""
-    findings, passed, unchecked = [], [], []
+    findings, passed, unchecked, early = [], [], [], []
+    first = run.stages[-1]["step"] if run.stages else 0
     for rule in rules:
         if not _is_for(rule, run):
             continue
         layers, steps, values = _judged(rule, run)
         if not len(steps):
             unchecked.append(rule.name)
-        elif (finding := _find(rule, run, layers, steps, values)) is not None:
-            findings.append(finding)
-        else:
+        elif (finding := _find(rule, run, layers, steps, values)) is None:
             passed.append(rule.name)
+        elif _last_step(run, steps) - first < rule.min_steps:
+            early.append(f"{rule.name} (after {rule.min_steps:,} steps)")
+        else:
+            findings.append(finding)
     findings.sort(key=lambda finding: finding.kind != "problem")
-    return Diagnosis(tuple(findings), tuple(passed), tuple(unchecked))
+    return Diagnosis(tuple(findings), tuple(passed), tuple(unchecked), tuple(early))
+
+
+def _last_step(run: StudyData, judged: Floats) -> float:
+    return float(max(judged[-1], run.ff[-1, 0] if len(run.ff) else 0))
 
 
 def _is_for(rule: Rule, run: StudyData) -> bool:

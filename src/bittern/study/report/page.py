@@ -62,6 +62,7 @@ class Report:
                     "findings": [finding.to_json() for finding in diagnosis.findings],
                     "passed": list(diagnosis.passed),
                     "unchecked": list(diagnosis.unchecked),
+                    "early": list(diagnosis.early),
                     "cost": run.info.get("cost", {}).get("share"),
                     "missing": run.missing,
                 }

@@ -59,9 +59,9 @@ def plot_series(measure: str, dashed: str | None = None) -> Plot:
     def plot(axes: Axes, runs: Runs) -> None:
         for run, colour in with_colours(runs):
             steps, means = run.mean(measure)
-            if not np.isfinite(means).any():
+            if np.isfinite(means).sum() < 2:  # a lone dot shows nothing
                 continue
-            axes.plot(steps, means, color=colour, marker="o" if len(steps) == 1 else "")
+            axes.plot(steps, means, color=colour)
             series = run.series(measure)
             if len(runs) <= 2 and len(series.layers) > 1:
                 known = np.isfinite(series.values).all(1)

@@ -33,6 +33,7 @@ class Rule:
         weights: which runs it is for.
         total: the mean over the layers is judged instead of each layer.
         continued: only where the last stage started from the weights of another.
+        min_steps: of the last stage; in a shorter one the measure says nothing yet.
     """
 
     name: str
@@ -44,7 +45,12 @@ class Rule:
     total: bool = False
     continued: bool = False
     kind: Literal["problem", "note"] = "problem"
+    min_steps: int = 0
 
+
+_FLIPPED_ONCE = 1000
+"""Steps after which a sign has flipped once in the mean, at the 1e-3 flips a step that a training starts with: chance
+alone leaves a share of 1/e = 37 % without a flip then, and nearly all of them before."""
 
 RULES = (
     Rule(
@@ -60,8 +66,9 @@ RULES = (
         "dead channels",
         Limit("dead_channels", "above", 0.10),
         "{value} of the channels that enter the sign of {layer} have the same sign for every image, {since}{others}.",
-        "They carry no information. A learned threshold per channel (RSign), a lower learning rate, or Adam instead of "
-        "SGD bring channels back.",
+        "They carry no information. If they are all, what stands in front of the sign is never negative, such as a "
+        "ReLU: docs/binary.md. A learned threshold per channel (RSign), a lower learning rate, or Adam instead of SGD "
+        "bring channels back.",
         f"{_ADAMBNN}, section 3.2; {_OURS}",
     ),
     Rule(
@@ -91,6 +98,7 @@ RULES = (
         f"{_ADAMBNN}, table 1: 2.33e-3 with weight decay 1e-5",
         weights="latent",
         total=True,
+        min_steps=_FLIPPED_ONCE,
     ),
     Rule(
         "flips do not settle",
@@ -101,6 +109,7 @@ RULES = (
         f"{_BOP}, section 5.1 and figure 1; {_OURS}",
         weights="latent-free",
         total=True,
+        min_steps=_FLIPPED_ONCE,
     ),
     Rule(
         "lost initialization",
@@ -120,6 +129,7 @@ RULES = (
         "threshold; negative weight decay also causes this.",
         f"{_ADAMBNN}, table 1: 0.974 and 26 % accuracy with weight decay -1e-4",
         total=True,
+        min_steps=_FLIPPED_ONCE,
     ),
     Rule(
         "silent weights",
@@ -128,6 +138,7 @@ RULES = (
         "Scale the gradients of such filters up (OvSW's adaptive gradient scaling), or let silent weights decay.",
         f"{_OVSW}: more than half of the weights in plain training",
         kind="note",
+        min_steps=_FLIPPED_ONCE,
     ),
     Rule(
         "oscillating weights",

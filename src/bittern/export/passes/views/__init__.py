@@ -18,6 +18,7 @@ from bittern.export.passes.views.aten import PRelu as PRelu
 from bittern.export.passes.views.aten import Slice as Slice
 from bittern.export.passes.views.aten import match_layer as match_layer
 from bittern.export.passes.views.aten import matching as matching
+from bittern.export.passes.views.interleave import Interleave as Interleave
 from bittern.export.passes.views.packed import LayerForms as LayerForms
 from bittern.export.passes.views.packed import Pack as Pack
 from bittern.export.passes.views.packed import PackedLayer as PackedLayer

@@ -20,6 +20,7 @@ Padding = tuple[int, int, int, int]
 """Top, bottom, left, right."""
 
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
+CONV_TRANSPOSE = aten.conv_transpose2d.input
 LINEAR = aten.linear.default
 NATIVE_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
 """As captured: it returns a tuple."""

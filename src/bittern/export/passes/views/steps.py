@@ -40,8 +40,6 @@ _POINTWISE = (
     aten.prelu.default,
 )
 """One number in, one number out, though torch does not tag all of them so."""
-_CASTS = (aten.type_as.default, aten.to.other)
-"""They read the type of their second operand, not its values."""
 _FILLS = {
     aten.ones_like.default: 1,
     aten.zeros_like.default: 0,
@@ -203,9 +201,8 @@ class StepFunctions:
             return cut
         if not _is_pointwise(node):
             return None
-        read = node.all_input_nodes[:1] if node.target in _CASTS else node.all_input_nodes
-        known = [each for x in read if (each := self._known[x]) is not None]
-        if len(known) < len(read):
+        known = [each for x in node.all_input_nodes if (each := self._known[x]) is not None]
+        if len(known) < len(node.all_input_nodes):
             return None
         sources = {each.source for each in known if each.source is not None}
         if not sources:
@@ -280,7 +277,7 @@ def _is_pointwise(node: fx.Node) -> bool:
         index = named["indices"][0]
         same = isinstance(index, fx.Node) and shape(index) == shape(node)
         return same and index.meta["val"].dtype == torch.bool and not named["accumulate"]
-    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or node.target in (*_POINTWISE, *_CASTS)
+    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or node.target in _POINTWISE
 
 
 def _is_float(node: fx.Node) -> bool:

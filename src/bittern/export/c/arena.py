@@ -44,7 +44,7 @@ class _Lifetimes:
 def plan(calls: Sequence[KernelCall], inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[dict[Buffer, int], int]:
     """Offsets of the arena's buffers, in bytes, and its size.
 
-    A result takes the memory of what its call reads for the last time, where the kernel allows it (`KernelCall.shared`).
+    A result takes the memory of what its call reads for the last time, where the kernel allows it (`shared`).
     """
     lifetimes = _Lifetimes(calls, outputs, inputs)
     buffers = [buffer for buffer in lifetimes.first if buffer.kind == ARENA]

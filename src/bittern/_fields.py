@@ -38,9 +38,6 @@ class Fields:
             raise ValueError(f"{name} must be an object, is {short(value)}")
         self.entries, self._name = value, name
 
-    def keys(self) -> tuple[str, ...]:
-        return tuple(map(str, self._entries))
-
     def has(self, key: str) -> bool:
         """Whether ``key`` is there and not null."""
         return self.entries.get(key) is not None

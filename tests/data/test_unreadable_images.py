@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bittern._image_files import MAX_BYTES
 from bittern.data import DataError, ImageSource
-from bittern.data.decode import MAX_BYTES
 from bittern.data.order import batches
 from data.image_files import members, numbers, write_folder, write_shard, write_shards
 from data.streams import COUNT, number_at, opened, seen

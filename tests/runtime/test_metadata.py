@@ -16,7 +16,7 @@ FULL = Metadata(
     output_shape=(1, 10),
     class_names=("cat", "dog"),
     preprocessing=Preprocessing(1 / 255, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)),
-    operators=(Operator("conv2d", "layer1.0", ("relu", None), (0, 17)),),
+    operators=(Operator("conv2d", "layer1.0", ("relu", None), (0, 17), "8a"),),
 )
 
 
@@ -55,6 +55,11 @@ def test_unknown_fields_are_ignored() -> None:
         ("operators", None, "operators must be a list of objects"),
         ("operators", [{"op": "conv2d", "path": ""}], r"operators\[0\]: outputs must be a list"),
         ("operators", [3], r"operators\[0\] must be an object"),
+        (
+            "operators",
+            [{"op": "conv2d", "path": "", "outputs": [], "activations": [], "flipped": "0x8"}],
+            "flipped must be a hexadecimal number, is '0x8'",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: Any, message: str) -> None:

@@ -100,15 +100,15 @@ def _read_layer(fields: Fields) -> GraphNode:
     inputs, given = fields.texts("inputs"), Fields(fields.value("weights"), f"{where}: weights")
     if len(inputs) != row.inputs and not (row.inputs is None and inputs):
         raise ValueError(f"{where}: {operator} takes {row.inputs or 'at least 1'} inputs, got {len(inputs)}")
-    weights = {key: given.sizes(key) for key in given.keys()}  # noqa: SIM118
+    weights = {key: given.sizes(key) for key in given.entries}
     _check_keys(f"{where}: weights of {operator}", weights, row.weights)
     attributes = Fields(fields.value("attributes"), f"{where}: attributes")
     required = {key: argument.required for key, argument in row.attributes.items()}
-    _check_keys(f"{where}: attributes of {operator}", attributes.keys(), required)
+    _check_keys(f"{where}: attributes of {operator}", attributes.entries, required)
     for key, shape in weights.items():
         if prod(shape) > MAX_NUMBERS:
             raise ValueError(f"{where}: {key} has the shape {list(shape)}, which is more than {MAX_NUMBERS} numbers")
-    read = {key: row.attributes[key].read(attributes, key) for key in attributes.keys()}  # noqa: SIM118
+    read = {key: row.attributes[key].read(attributes, key) for key in attributes.entries}
     return GraphNode(layer, operator, inputs, weights, read)
 
 

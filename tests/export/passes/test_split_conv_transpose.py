@@ -85,6 +85,18 @@ def test_bits_between_transposed_layers_are_interleaved_as_bits() -> None:
     deployed.check_equal()
 
 
+def test_pixels_that_are_joined_in_another_order_are_not_taken_for_images_in_turn() -> None:
+    def network(x: Tensor) -> Tensor:
+        line = torch.cat([x.permute(0, 3, 2, 1), x.relu().permute(0, 3, 2, 1)], 3).view(2, 4, 40)
+        image = torch.cat([line, -line], 2).view(2, 8, 8, 5).permute(0, 3, 1, 2)
+        return F.conv2d(binarize(image), SIGNS[:, :4].transpose(0, 1).sign())
+
+    deployed = Deployed(Apply(network), quarters(2, 5, 4, 4))
+    assert deployed.operators.count("pack") == 1
+    assert "cat" not in deployed.operators
+    deployed.check_equal()
+
+
 def test_what_reads_other_pixels_stays_behind_the_whole_image() -> None:
     def network(x: Tensor) -> Tensor:
         y = F.conv_transpose2d(binarize(x), SIGNS, None, 2)

@@ -98,7 +98,7 @@ def remove_idle_copies(module: fx.GraphModule) -> Any:
 
 def _is_idle(copy: fx.Node) -> bool:
     before, after = copy.all_input_nodes[0].meta["val"], copy.meta["val"]
-    return before.dtype == after.dtype and before.is_contiguous(memory_format=_format(after))
+    return bool(before.dtype == after.dtype and before.is_contiguous(memory_format=_format(after)))
 
 
 def order_fallbacks(module: fx.GraphModule) -> bool:

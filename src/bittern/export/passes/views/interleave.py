@@ -39,21 +39,19 @@ class Interleave:
 
     @staticmethod
     def match(node: object) -> "Interleave | None":
-        rows = _source(_source(node, aten.permute.default), aten.view.default)
-        joined = Concat.match(rows)
-        if joined is None or joined.dim != 2 or len(shape(joined.node)) != 3:
+        joined = Concat.match(_source(_permuted(node, _CHANNELS_FIRST), aten.view.default))
+        if not isinstance(node, fx.Node) or joined is None or joined.dim != 2 or len(shape(joined.node)) != 3:
             return None
         lines = [Concat.match(_source(line, aten.view.default)) for line in joined.parts]
         found = [line for line in lines if line is not None and line.dim == 3]
-        parts = [_source(pixel, aten.permute.default) for line in found for pixel in line.parts]
+        parts = [_permuted(pixel, _PIXELS_LAST) for line in found for pixel in line.parts]
         sw = len(found[0].parts) if found else 0
         if len(found) != len(lines) or any(len(line.parts) != sw for line in found):
             return None
         images = tuple(part for part in parts if part is not None)
-        made = isinstance(node, fx.Node) and node.args[1] == _CHANNELS_FIRST and len(images) == len(parts)
-        if not made or not isinstance(node, fx.Node):
+        if len(images) != len(parts) or not _fits(node, images, sw) or shape(joined.node)[1] != shape(images[0])[2]:
             return None
-        return Interleave(node, images, sw) if _fits(node, images, sw) else None
+        return Interleave(node, images, sw)
 
 
 def join_pixels(
@@ -81,6 +79,12 @@ def _source(node: object, target: object) -> fx.Node | None:
     """What ``node``, a call of ``target``, reads."""
     found = call_of(node, target)  # type: ignore[arg-type]
     return None if found is None else found[0].all_input_nodes[0]
+
+
+def _permuted(node: object, axes: list[int]) -> fx.Node | None:
+    """What ``node``, a permutation in the order ``axes``, reads."""
+    source = _source(node, aten.permute.default)
+    return source if isinstance(node, fx.Node) and source is not None and node.args[1] == axes else None
 
 
 def _fits(node: fx.Node, parts: tuple[fx.Node, ...], sw: int) -> bool:

@@ -4,12 +4,16 @@
 #
 #     g++-aarch64-linux-gnu, qemu-user    the operators' tests on aarch64 (docs/arm.md)
 #     clang, libclang-rt-dev              the fuzz target (docs/testing.md)
+#     gcc-arm-none-eabi, libnewlib-arm-none-eabi, qemu-system-arm
+#                                         networks in C on Cortex-M (docs/small.md)
 #     chromium                            reports in a browser (docs/study.md)
 set -uo pipefail
 
 missing=()
 command -v aarch64-linux-gnu-g++ >/dev/null || missing+=(g++-aarch64-linux-gnu)
 command -v qemu-aarch64 >/dev/null || missing+=(qemu-user)
+command -v arm-none-eabi-gcc >/dev/null || missing+=(gcc-arm-none-eabi libnewlib-arm-none-eabi)
+command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
 command -v clang++ >/dev/null || missing+=(clang)
 fuzzer=libclang_rt.fuzzer-$(uname -m).a
 [ -e "$(clang++ -print-file-name="$fuzzer" 2>/dev/null)" ] || missing+=(libclang-rt-dev)

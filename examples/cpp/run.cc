@@ -19,7 +19,8 @@ using executorch::extension::make_tensor_ptr;
 using executorch::extension::Module;
 
 // ExecuTorch reports also what is no error, such as a file that this machine's kernel lacks.
-void log_errors(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message, size_t) {
+void log_errors(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, size_t, const char* message,
+                size_t) {
   if (level == kError || level == kFatal) std::fprintf(stderr, "%s\n", message);
 }
 

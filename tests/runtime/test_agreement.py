@@ -9,7 +9,7 @@ import pytest
 
 from bittern.runtime import Metadata, ModelFileError, container, load
 from bittern.runtime.agreement import contradiction
-from bittern.runtime.program import Call, calls
+from bittern.runtime.program import ProgramCall, calls
 from runtime.programs import METADATA
 
 OPERATORS = METADATA.operators
@@ -52,7 +52,7 @@ def test_the_metadata_of_a_file_agrees_with_its_program(program: bytes) -> None:
     assert [call.operator for call in found[:5]] == [f"bittern::{operator.op}" for operator in OPERATORS]
     shapes = {"input_shape": METADATA.input_shape, "output_shape": METADATA.output_shape}
     assert contradiction(METADATA, calls=found, **shapes) is None
-    other = (Call("aten::add", 4), *found)  # ExecuTorch's own operators are not listed
+    other = (ProgramCall("aten::add", 4), *found)  # ExecuTorch's own operators are not listed
     assert contradiction(METADATA, calls=other, **shapes) is None
 
 

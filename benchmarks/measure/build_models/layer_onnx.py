@@ -53,7 +53,7 @@ def _int8(layer: LayerCase) -> tuple[Any, list[Any]]:
     if linear:
         names.insert(6, "")  # no bias
         return helper.make_node("QGemm", names, ["y"], domain=_DOMAIN), constants
-    options = {"channels_last": 1, "pads": [layer.padding] * 4, "strides": [layer.stride] * 2}
+    options: dict[str, Any] = {"channels_last": 1, "pads": [layer.padding] * 4, "strides": [layer.stride] * 2}
     return helper.make_node("QLinearConv", names, ["y"], domain=_DOMAIN, **options), constants
 
 

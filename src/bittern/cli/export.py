@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bittern._lookup import find
 from bittern.cli._errors import say
 from bittern.cli._layers import print_layers
 from bittern.cli._output import Json, bytes_text, plain, print_json, print_line
@@ -23,7 +24,8 @@ def command(
     source: Annotated[
         str, typer.Argument(metavar="RUN|NAME", help="Folder of `bittern train` or `import`, or a model's name.")
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.pte", help="The model file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.pte|OUT/", help="The model file, or with --target c the folder.")],
+    target: Annotated[str, typer.Option("--target", metavar="pte|c", help="A model file, or C99 in a folder.")] = "pte",
     image_size: Annotated[
         int | None, typer.Option(min=1, metavar="S", help="Height and width of the images, if not the model's own.")
     ] = None,
@@ -50,12 +52,19 @@ def command(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Run the file once and compare it with the network first.")
     ] = True,
+    flash: Annotated[
+        int | None, typer.Option(min=1, metavar="BYTES", help="With --target c: the most bytes of weights.")
+    ] = None,
+    ram: Annotated[
+        int | None, typer.Option(min=1, metavar="BYTES", help="With --target c: the most bytes of memory for a run.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Export a trained run to a model file that the engine runs, or an untrained model by its name."""
     from bittern.cli._calibration import calibration_images
     from bittern.cli._datasets import folder_of_run
     from bittern.cli._deploy import SEED, check_target, export_network, find_network
+    from bittern.cli._export_c import TARGETS, export_c
 
     if batch is not None and max_batch is not None:
         raise typer.BadParameter(
@@ -63,6 +72,16 @@ def command(
         )
     if data is not None and not int8:
         raise typer.BadParameter("--data is for --int8, whose scales come from images: add --int8, or leave --data out")
+    find("target", target, TARGETS)
+    if target == "c":
+        if max_batch is not None or int8 or explain:
+            raise typer.BadParameter(
+                "--max-batch, --int8 and --explain are for model files: leave out --target c or these"
+            )
+        export_c(find_network(source, image_size), out, batch=batch or 1, flash=flash, ram=ram, check=check, json=json)
+        return
+    if flash is not None or ram is not None:
+        raise typer.BadParameter("--flash and --ram limit a network in C: add --target c, or leave them out")
     check_target(out)
     network = find_network(source, image_size, unfinished=checkpoint)
     folder = data or (folder_of_run(Path(source)) if int8 else None)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `bittern train` or `bittern import`.")],
-    model: Annotated[Path, typer.Argument(metavar="MODEL.pte", help="The model file exported from it.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL.pte|FOLDER", help="What was exported from it.")],
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="Folder of the data set, or of any images. [default: the run's]"),
@@ -42,17 +42,23 @@ def command(
     rounding explains.
     """
     from bittern.export import verify
+    from bittern.export.c import verify_folder
     from bittern.runtime import load
     from bittern.train import load_run
 
     if random is not None and data is not None:
         raise ValueError("--random N compares noise, --data DIR the images of a data set: give one of them")
-    trained, engine = load_run(run, unfinished=checkpoint), load(model)
-    check_takes_images(engine, "compare it from Python, bittern.export.verify(module, path, inputs), or call it")
-    channels, height, width = engine.metadata.input_shape[1:]
+    trained = load_run(run, unfinished=checkpoint)
+    in_c = model.is_dir()
+    if in_c:
+        channels, height, width = trained.info.input_shape
+    else:
+        engine = load(model)
+        check_takes_images(engine, "compare it from Python, bittern.export.verify(module, path, inputs), or call it")
+        channels, height, width = engine.metadata.input_shape[1:]
     shape = (channels, height, width)  # of the file, which may be exported for images of another size than the run's
     inputs = _test_images(trained, data, images, shape) if random is None else _noise(shape, random, seed)
-    result = verify(trained.model, model, inputs)
+    result = verify_folder(trained.model, model, inputs) if in_c else verify(trained.model, model, inputs)
     if json:
         what = {"random": random, "seed": seed} if random is not None else {"dataset": trained.info.dataset}
         print_json({"run": str(run), "model": str(model), **what, **result.to_json()})

@@ -6,6 +6,7 @@ Each stage is a function from one frozen value to the next; `to_pte` runs them a
     rewrite(captured)            -> Deployed     binary layers on packed bits, by `passes`      rewrite.py, deployed.py
     executorch.lower(deployed)   -> Lowered      the program, and what runs where in it         executorch/
     executorch.write(lowered, card) -> bytes     the model file
+    to_c(module, example, folder)                the second back end: the same graph as C99         c/
     verify(module, file, images) -> Verification the file against the module                    verify/
 
 `explain`, `summary` and `predict` only read these values.
@@ -13,6 +14,8 @@ Each stage is a function from one frozen value to the next; `to_pte` runs them a
 
 import bittern._torch  # noqa: F401
 from bittern.export.binary_weights import binary_weights as binary_weights
+from bittern.export.c import CExport as CExport
+from bittern.export.c import to_c as to_c
 from bittern.export.capture import Captured as Captured
 from bittern.export.capture import capture as capture
 from bittern.export.deployed import Deployed as Deployed

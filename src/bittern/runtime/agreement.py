@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bittern._text import short_text
 from bittern.runtime.metadata import Metadata
-from bittern.runtime.program import Call
+from bittern.runtime.program import ProgramCall
 
 _NAMESPACE = "bittern::"
 Tensor = tuple[Sequence[int], Sequence[int], str]
@@ -12,7 +12,7 @@ Tensor = tuple[Sequence[int], Sequence[int], str]
 
 
 def contradiction(
-    metadata: Metadata, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], calls: Sequence[Call]
+    metadata: Metadata, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], calls: Sequence[ProgramCall]
 ) -> str | None:
     """In what ``metadata`` and a program of these tensors and calls differ, in words; None if they agree."""
     signature = metadata.signature

@@ -17,14 +17,14 @@ _CALL_OPERATOR, _CALL_ARGUMENTS = 0, 1
 
 
 @dataclass(frozen=True)
-class Call:
+class ProgramCall:
     """One call of an operator, such as ``bittern::pack``, with the number of its arguments, outputs included."""
 
     operator: str
     arguments: int
 
 
-def calls(program: bytes, method: str = "forward") -> tuple[Call, ...]:
+def calls(program: bytes, method: str = "forward") -> tuple[ProgramCall, ...]:
     """The calls of operators in ``method``, in the order of execution.
 
     Raises:
@@ -36,14 +36,14 @@ def calls(program: bytes, method: str = "forward") -> tuple[Call, ...]:
         raise ModelFileError(f"the program's list of operators cannot be read: {error}") from error
 
 
-def _calls(root: "_Table", method: str) -> Iterator[Call]:
+def _calls(root: "_Table", method: str) -> Iterator[ProgramCall]:
     plan = next(plan for plan in root.tables(_PLANS) if plan.text(_PLAN_NAME) == method)
     names = [operator.text(0) for operator in plan.tables(_PLAN_OPERATORS)]
     for chain in plan.tables(_PLAN_CHAINS):
         for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
             if instruction.byte(_INSTRUCTION_KIND) == _KERNEL_CALL:
                 call = instruction.table(_INSTRUCTION_ARGUMENTS)
-                yield Call(names[call.integer(_CALL_OPERATOR)], call.length(_CALL_ARGUMENTS))
+                yield ProgramCall(names[call.integer(_CALL_OPERATOR)], call.length(_CALL_ARGUMENTS))
 
 
 class _Table:

@@ -250,7 +250,7 @@ def test_a_program_with_other_inputs_or_outputs_is_refused(tmp_path: Path) -> No
     path = tmp_path / "m.pte"
     refuse(path, lower(TwoInputs(), example(), example()), "names 1 inputs, the program has 2")
     refuse(path, lower(TwoOutputs(), example()), "names 1 outputs, the program has 2")
-    refuse(path, lower(Integers(), example().to(torch.int32)), r"float32 for 'x', the program takes \[.*\] of int32")
+    refuse(path, lower(Integers(), example().to(torch.int32)), r"float32 for 'x', the program has \[.*\] of int32")
     refuse(path, lower(Integers(), example().to(torch.int16)), "input 0 is of a type that the engine does not take")
 
 

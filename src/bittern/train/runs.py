@@ -114,6 +114,7 @@ class RunInfo:
             seed=given.integer("seed") if given.has("seed") else None,
             metrics={name: metrics.number(name) for name in metrics.entries},
             origin=Origin.from_json(given.object("origin")) if given.has("origin") else None,
+            graph=given.mapping("graph") if given.has("graph") else None,
         )
 
 

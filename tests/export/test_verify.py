@@ -283,7 +283,7 @@ def test_an_output_that_is_no_row_of_logits_has_no_predictions(
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (torch.zeros(2, 3, 8, 8), TypeError, r"got Tensor: give images\.numpy\(\)"),
+        ("photo.jpg", TypeError, "must be .*, got str"),
         (np.zeros((2, 3, 8, 8)), ValueError, "must be float32, got float64"),
         (np.zeros((0, 3, 8, 8), np.float32), ValueError, "at least one image"),
         (np.ones((), np.float32), ValueError, "at least one image"),
@@ -296,3 +296,8 @@ def test_images_of_another_kind_are_refused(
         verify(module, path, images)
     with pytest.raises(error, match=message):
         verify_reference(module, images)
+
+
+def test_tensors_are_compared_as_arrays_are(module: nn.Module, path: Path, images: np.ndarray) -> None:
+    assert verify(module, path, torch.from_numpy(images[:3])) == verify(module, path, images[:3])
+    assert verify_reference(module, torch.from_numpy(images[:3])).passed

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_map
 
 from bittern import runtime
 from bittern.export.capture import Captured, capture, channels_last
@@ -46,24 +47,24 @@ _CHUNK_VALUES = _CHUNK * 3 * 32 * 32
 
 
 def verify(
-    module: nn.Module, path: str | os.PathLike[str], images: "Inputs", results: "Results | None" = None
+    module: nn.Module, path: str | os.PathLike[str], images: "Inputs | Example", results: "Results | None" = None
 ) -> Verification:
     """Compares the file at ``path`` with ``module``, from which it was exported, on ``images``.
 
     Args:
-        images: float32 ``[N, C, H, W]``, preprocessed; of a network of several inputs a tuple of arrays, or a dict by
-            their names.
+        images: float32 ``[N, C, H, W]``, preprocessed, an array or a tensor; of a network of several inputs a tuple of
+            such, or a dict by their names.
         results: what the engine gave for these images elsewhere, with a trace (`bittern.runtime.run_in_process`). The
             engine runs here if it is None.
 
     Raises:
         ExportError: the file was exported from another model.
-        TypeError, ValueError: ``images`` is no numpy array, of another dtype or shape, or empty.
+        TypeError, ValueError: ``images`` is no array or tensor, of another dtype or shape, or empty.
         ModelFileError: the file is damaged or no Bittern file.
     """
     engine = runtime.load(path)
     card, signature = engine.metadata, engine.signature
-    inputs = _given(signature, images)
+    inputs = _given(signature, tree_map(_array, images))
     # A dynamic batch gives the nodes other names.
     max_batch = signature.batch if card.dynamic_batch else None
     example = tensors(rows_of(signature, inputs, slice(_chunk(signature, inputs))))
@@ -72,10 +73,14 @@ def verify(
     return compare(captured, deployed, engine, inputs, results)
 
 
+def _array(value: object) -> object:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+
+
 def _given(signature: Signature, images: "Inputs") -> "tuple[Array, ...]":
     """The arrays of a call, checked; one array alone as images."""
     if signature.is_single and not isinstance(images, (Mapping, tuple, list)):
-        _check(images)
+        _images(images)
     if isinstance(images, Mapping):
         return bind(signature, (), images)
     return bind(signature, images if isinstance(images, (tuple, list)) else (images,), {})
@@ -124,7 +129,7 @@ def compare(
     return replace(result, int8=engine.metadata.int8)
 
 
-def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
+def verify_reference(module: nn.Module, images: "np.ndarray | Tensor") -> Verification:
     """Compares the deployed graph of ``module``, run in PyTorch by the operators' references, with ``module`` itself.
 
     This is :func:`verify` without engine and file: a difference is an error of the exporter's passes.
@@ -134,9 +139,9 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
 
     Raises:
         ExportError: the module cannot be captured.
-        TypeError, ValueError: ``images`` is no numpy array, of another dtype, or empty.
+        TypeError, ValueError: ``images`` is no array or tensor, of another dtype, or empty.
     """
-    _check(images)
+    images = _images(images)
     whole = Signature((TensorSpec("images", images.shape),), (), None)
     chunk = _chunk(whole, (images,))
     captured = capture(module, torch.zeros(chunk, *images.shape[1:]))
@@ -152,13 +157,15 @@ def verify_reference(module: nn.Module, images: np.ndarray) -> Verification:
     return comparison.result("reference")
 
 
-def _check(images: object) -> None:
+def _images(images: object) -> np.ndarray:
+    images = _array(images)
     if not isinstance(images, np.ndarray):
-        raise TypeError(f"images must be a float32 numpy array, got {type(images).__name__}: give images.numpy()")
+        raise TypeError(f"images must be a float32 array or tensor, got {type(images).__name__}")
     if images.dtype != np.float32:
         raise ValueError(f"images must be float32, got {images.dtype}: convert them with images.astype(np.float32)")
     if images.ndim == 0 or images.size == 0:
         raise ValueError(f"images must hold at least one image, got shape {list(images.shape)}")
+    return images
 
 
 def _chunk(signature: Signature, inputs: "Sequence[Array]") -> int:

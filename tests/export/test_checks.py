@@ -59,7 +59,7 @@ def test_the_operator_that_the_back_end_gets_wrong_is_named(tmp_path: Path, monk
     monkeypatch.setattr(passes, "PIPELINE", tuple(p for p in passes.PIPELINE if p is not passes.rewrite_interpolate))
     resize = nn.Upsample(scale_factor=0.7, mode="bilinear")
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), resize, nn.Conv2d(4, 2, 1), nn.Sigmoid())
-    with pytest.raises(ExportError, match=r"from aten::upsample_bilinear2d in 2 on\. Use operators that XNNPACK takes"):
+    with pytest.raises(ExportError, match=r"from aten::upsample_bilinear2d in 2 on\. .*Use operators that XNNPACK"):
         to_pte(net, torch.zeros(1, 3, 8, 8), tmp_path / "m.pte")
 
 

@@ -75,18 +75,18 @@ def test_a_module_of_the_users_own_counts_by_its_operators() -> None:
 
 
 def test_a_product_of_signs_that_has_no_packed_form_counts_as_float() -> None:
-    class Transposed(nn.Module):
+    class Volumes(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.weight = nn.Parameter(torch.randn(6, 4, 2, 2))
+            self.weight = nn.Parameter(torch.randn(4, 6, 1, 2, 2))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return nn.functional.conv_transpose2d(binarize(x), binarize(self.weight), stride=2)
+            return nn.functional.conv3d(binarize(x).unsqueeze(2), binarize(self.weight)).squeeze(2)
 
-    layer = rows(nn.Sequential(Transposed()), (6, 3, 3))["0"]
-    assert (layer.input_bits, layer.binary_macs, layer.float_macs) == (1, 0, 6 * 9 * 4 * 4)
+    layer = rows(nn.Sequential(Volumes()), (6, 3, 3))["0"]
+    assert (layer.input_bits, layer.binary_macs, layer.float_macs) == (1, 0, 4 * 2 * 2 * 6 * 4)
     assert layer.not_binary is not None
-    assert "aten::conv_transpose2d has no packed form" in layer.not_binary
+    assert "aten::conv3d has no packed form" in layer.not_binary
 
 
 def test_a_layer_that_does_not_run_is_listed_without_a_shape() -> None:

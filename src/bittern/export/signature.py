@@ -266,7 +266,8 @@ def _growing(module: nn.Module, call: Call) -> set[int]:
             before, after = (tensors_of(module(*x)) for x in ([t.clone() for t in call.tensors], inputs))
     except Exception:
         return set()  # it takes batches of one size only
-    return {i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a.dim() > 0 and len(b) == len(a) + 1}
+    pairs = enumerate(zip(before, after, strict=True))  # a module may return something else, which is refused later
+    return {i for i, (a, b) in pairs if isinstance(a, Tensor) and a.dim() > 0 and len(b) == len(a) + 1}
 
 
 def _depending(graph: Graph, batched: Sequence[bool]) -> set[fx.Node]:

@@ -8,6 +8,7 @@
 #
 # Variables:
 #   PYTHON         the Python (>= 3.11) that .venv is made from
+#   JOBS           how many test processes run at once: one a core (auto) if it is not given
 #   TORCH_INDEX    a package index that offers PyTorch's CPU build. Used where the default index would bring CUDA packages
 #                  to a machine without a GPU.
 
@@ -25,11 +26,15 @@ NATIVE_SOURCES := $(shell find native -type f -not -path '*/tests/*' -not -path 
 demo: $(NATIVE)
 	@$(BIN)/bittern demo $(DEMO_FLAGS)
 
+# One test process a core; a file's tests share one, and what its fixtures make. JOBS=0: all in one process.
+JOBS ?= auto
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+
 test: lint
-	@$(BIN)/pytest
+	@$(PYTEST)
 
 test-fast: lint
-	@$(BIN)/pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 lint: $(NATIVE)
 	@$(BIN)/ruff check .

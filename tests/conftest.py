@@ -1,9 +1,12 @@
 """Fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it for its workers, and commands would print as for a terminal
 
 
 @pytest.fixture(scope="session", autouse=True)

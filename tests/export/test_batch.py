@@ -11,7 +11,7 @@ from test_to_pte import images, small_net
 from torch import Tensor, nn
 
 import bittern
-from bittern.export import ExportError, to_pte
+from bittern.export import ExportError, ExportWarning, to_pte
 from bittern.nn import BinaryConv2d, BinaryLinear
 from bittern.runtime import load
 
@@ -165,7 +165,9 @@ def test_a_module_that_fixes_the_batch_is_told_how_not_to(tmp_path: Path) -> Non
     assert not (tmp_path / "x.pte").exists()
 
 
-def test_what_xnnpack_takes_of_fixed_batch_alone_is_told(tmp_path: Path) -> None:
-    module = Apply(lambda x: F.relu(x[:, :2]).flatten(1))
-    with pytest.raises(ExportError, match=r"aten::slice in the model itself.*It exports without a dynamic batch"):
+@pytest.mark.filterwarnings("ignore:nothing in this model is binary")
+def test_what_xnnpack_takes_of_fixed_batch_alone_runs_in_a_kernel_for_any(tmp_path: Path) -> None:
+    module, x = Apply(lambda x: F.relu(x[:, :2]).flatten(1)), images(3)
+    with pytest.warns(ExportWarning, match="runs in ExecuTorch's slow aten::slice_copy"):
         to_pte(module, images(1), tmp_path / "x.pte", max_batch=4)
+    np.testing.assert_array_equal(load(tmp_path / "x.pte")(x.numpy()), module(x).numpy())

@@ -74,9 +74,9 @@ def replay(program: Path) -> int:
 
 def _calls(program: Path, *arguments: str) -> int:
     environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}
-    done = subprocess.run(
-        [str(program), *arguments], stderr=subprocess.PIPE, text=True, errors="replace", check=False, env=environment
-    )
+    # libFuzzer's limit of memory counts what the process that starts it has had, which here is a small one.
+    command = ["sh", "-c", '"$@"; exit $?', "sh", str(program), *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False, env=environment)
     report = [
         line for line in done.stderr.splitlines() if not re.match(r"#\d+\t(NEW|REDUCE|pulse|RELOAD)|\tNEW_FUNC", line)
     ]

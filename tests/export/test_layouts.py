@@ -29,7 +29,7 @@ def check(path: Path, net: nn.Module, channels: int, size: tuple[int, int] = IMA
     x = torch.randn(2, channels, *size, generator=torch.Generator().manual_seed(1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        to_pte(net, x[:1], path, **settings)  # type: ignore[arg-type]
+        to_pte(net, x[:1], path, **{"check": False, **settings})  # type: ignore[arg-type]
     result = torch.from_numpy(bittern.runtime.load(path)(x.numpy()))
     with torch.no_grad():
         expected: Tensor = net(x)
@@ -77,6 +77,7 @@ INT8: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("case", INT8)
 def test_layers_on_integers_give_what_their_simulation_gives(case: str, channels: int, tmp_path: Path) -> None:

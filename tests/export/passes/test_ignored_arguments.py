@@ -128,6 +128,7 @@ def check(function: Callable[[Tensor], Tensor], x: Tensor, path: Path, max_batch
     return [row.operator for row in export.explanation.fallbacks]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_argument_counts_as_in_pytorch(case: str, tmp_path: Path) -> None:
     function, shape = CASES[case]

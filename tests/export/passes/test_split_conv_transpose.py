@@ -28,6 +28,7 @@ SLOPE = powers_of_two(8).abs()
 NORM = exact_batch_norm(8).eval().requires_grad_(False)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     groups=st.integers(1, 3),

@@ -162,6 +162,28 @@ def test_pooled_bits_have_the_channels_of_the_layer_that_wrote_them(engine: Engi
     assert set(np.unique(values["pool"])) <= {-1, 1}
 
 
+def test_equal_bits_of_another_layer_are_not_taken_for_those_of_the_layer_that_was_pooled(tmp_path: Path) -> None:
+    class Twins(nn.Module):
+        """Two layers whose every output is +1, in words of the same number and of other channels."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = (nn.Sequential(BinaryConv2d(32, n, 1), nn.BatchNorm2d(n)) for n in (33, 40))
+            for layer in (self.one, self.two):
+                nn.init.constant_(layer[1].bias, 1000.0)
+            self.pool_one, self.pool_two = nn.MaxPool2d(2), nn.MaxPool2d(2)
+            self.ends = nn.ModuleList([BinaryConv2d(33, 4, 1), BinaryConv2d(40, 4, 1)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            one, two = self.one(x), self.two(x)
+            return self.ends[0](self.pool_one(one)) + self.ends[1](self.pool_two(two))
+
+    bittern.export.to_pte(Twins().eval(), torch.randn(1, 32, 4, 4), tmp_path / "net.pte", check=False)
+    paths = ["pool_one", "pool_two"]
+    _, values = load(tmp_path / "net.pte")(np.zeros((1, 32, 4, 4), np.float32), tap=paths)
+    assert [values[path].shape for path in paths] == [(1, 33, 2, 2), (1, 40, 2, 2)]
+
+
 def test_an_unknown_path_is_refused_with_the_known_ones(engine: Engine) -> None:
     with pytest.raises(ValueError, match=r"did you mean 'second'\? Known are .*second"):
         engine(np.zeros((1, 3, 10, 9), np.float32), tap=["scond"])

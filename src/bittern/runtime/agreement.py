@@ -28,15 +28,20 @@ def contradiction(
     names, lengths = metadata.class_names, [spec.shape[-1] for spec in signature.outputs if spec.shape]
     if names is not None and len(names) not in lengths:
         return f"the metadata has {len(names)} class names, the program has outputs {lengths}"
-    own = [call for call in calls if call.operator.startswith(_NAMESPACE)]
+    own = own_calls(calls)
     if len(own) != len(metadata.operators):
         return f"the metadata lists {len(metadata.operators)} operators, the program calls {len(own)} of Bittern's"
     for place, (operator, call) in enumerate(zip(metadata.operators, own, strict=True)):
         if _NAMESPACE + operator.op != call.operator:
             return f"the metadata calls operator {place} {short_text(operator.op)}, the program {call.operator}"
-        if any(not 0 <= at < call.arguments for at in operator.activations):
+        if any(not 0 <= at < len(call.arguments) for at in operator.activations):
             return (
                 f"the metadata says that operator {place} depends on its arguments "
-                f"{short_text(str(list(operator.activations)))}, it has {call.arguments}"
+                f"{short_text(str(list(operator.activations)))}, it has {len(call.arguments)}"
             )
     return None
+
+
+def own_calls(calls: Sequence[ProgramCall]) -> list[ProgramCall]:
+    """The calls of Bittern's operators, which metadata lists in this order."""
+    return [call for call in calls if call.operator.startswith(_NAMESPACE)]

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bittern.runtime import _engine, container
-from bittern.runtime.agreement import contradiction
+from bittern.runtime.agreement import contradiction, own_calls
 from bittern.runtime.arguments import Array, bind, joined, slices, zeros
 from bittern.runtime.errors import ModelFileError
 from bittern.runtime.metadata import METADATA_METHOD, Metadata
 from bittern.runtime.program import calls as program_calls
-from bittern.runtime.tap import tapped
+from bittern.runtime.tap import TracedCall, tapped
 from bittern.runtime.weights import BinaryWeights, weights_of
 
 Result = TypeVar("Result")
@@ -98,9 +98,9 @@ class Engine:
         self.signature = self.metadata.signature
         """What the network takes and gives."""
         self._orders = [order for _, order, _ in self._engine.inputs]
-        reason = contradiction(
-            self.metadata, inputs=self._engine.inputs, outputs=self._engine.outputs, calls=program_calls(program)
-        )
+        calls = program_calls(program)
+        self._own_calls = own_calls(calls)
+        reason = contradiction(self.metadata, inputs=self._engine.inputs, outputs=self._engine.outputs, calls=calls)
         if reason is not None:
             raise ModelFileError(f"{self.path}: {reason}; export it again")
 
@@ -137,8 +137,8 @@ class Engine:
         outputs = self.signature.nest(joined(self.signature, results))
         if tap is None:
             return outputs
-        calls = [(call.inputs, call.outputs) for call in self.trace(*inputs, **named)]
-        return outputs, tapped(self.metadata.operators, calls, tap)
+        traces = zip(self.metadata.operators, self.trace(*inputs, **named), self._own_calls, strict=True)
+        return outputs, tapped([TracedCall(op, t.inputs, t.outputs, own.arguments) for op, t, own in traces], tap)
 
     def weights(self) -> dict[str, BinaryWeights]:
         """The binary weights of the packed layers by module path, and the scales that the file keeps apart.

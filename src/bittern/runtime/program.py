@@ -18,10 +18,14 @@ _CALL_OPERATOR, _CALL_ARGUMENTS = 0, 1
 
 @dataclass(frozen=True)
 class ProgramCall:
-    """One call of an operator, such as ``bittern::pack``, with the number of its arguments, outputs included."""
+    """One call of an operator, such as ``bittern::pack``.
+
+    ``arguments``: the numbers of its values in the program, in the order of its schema, outputs included. What one call
+    writes and another reads has one number.
+    """
 
     operator: str
-    arguments: int
+    arguments: tuple[int, ...]
 
 
 def calls(program: bytes, method: str = "forward") -> tuple[ProgramCall, ...]:
@@ -43,7 +47,7 @@ def _calls(root: "_Table", method: str) -> Iterator[ProgramCall]:
         for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
             if instruction.byte(_INSTRUCTION_KIND) == _KERNEL_CALL:
                 call = instruction.table(_INSTRUCTION_ARGUMENTS)
-                yield ProgramCall(names[call.integer(_CALL_OPERATOR)], call.length(_CALL_ARGUMENTS))
+                yield ProgramCall(names[call.integer(_CALL_OPERATOR)], call.integers(_CALL_ARGUMENTS))
 
 
 class _Table:
@@ -90,8 +94,9 @@ class _Table:
             raise ValueError(f"the list at byte {start} is said to have {length} items")
         return start + 4, length
 
-    def length(self, number: int) -> int:
-        return self._vector(number)[1]
+    def integers(self, number: int) -> tuple[int, ...]:
+        start, length = self._vector(number)
+        return struct.unpack_from(f"<{length}i", self._data, start)
 
     def text(self, number: int) -> str:
         start, length = self._vector(number)

@@ -27,13 +27,14 @@ from bittern.cli import main as bittern
 from bittern.data import DataError
 from bittern.data.images import index_images
 from bittern.data.stream import Stream
-from bittern.train import TrainingInterrupted, checkpoint
+from bittern.train import RunError, TrainingInterrupted, checkpoint, read_launch
+from bittern.train.launch import read_modules
 from data.image_files import image, write_folder
 from fuzz import mutate
 from fuzz.base import write_base
 from fuzz.loading import LONGEST_CASE, LONGEST_MESSAGE, MEMORY
 from fuzz.operators import FindingError
-from train.tiny import TINY, At, train
+from train.tiny import At, train
 
 PEAK = 1500
 """Memory in MB that no case needs: torch and a small network take 500."""
@@ -42,7 +43,6 @@ NAMES = [
     *("\x1b[2J", "\x1b]0;title\a", "a\nb\rc", "\0", "\x9b31m", "\u202e", "\ud800", "[/b]", "[bold]", "x" * 300_000),
     *("-x", "--help", "", " ", ".", "..", "~", "%s", "{}", "$(id)", "é猫", "a" * 200),
 ]
-SETTINGS = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,26 @@ def links(chance: random.Random, bases: Path, work: Path) -> bool:
 
 
 def json_files(chance: random.Random, bases: Path, work: Path) -> bool:
-    """``model.json`` or ``checkpoint.json`` edited, the latter also with a digest that fits."""
-    kind = chance.choice(["run", "unfinished"])
+    """``model.json``, ``launch.json`` or ``checkpoint.json`` edited, the last also with a digest that fits."""
+    kind, name = chance.choice(
+        [("run", "model.json"), ("unfinished", "launch.json"), ("unfinished", "checkpoint/checkpoint.json")]
+    )
     folder = Path(shutil.copytree(bases / kind, work / "run"))
-    path = folder / ("model.json" if kind == "run" else "checkpoint/checkpoint.json")
+    path = folder / name
     fields: dict[str, Any] = json.loads(path.read_bytes())
     for _ in range(chance.randint(1, 3)):
         mutate.mutate_json(chance, fields)
     if chance.random() < 0.5 and isinstance(fields.get("state"), dict):
         fields["state_sha256"] = checkpoint.digest_of(fields["state"])
     path.write_text(json.dumps(fields) if chance.random() < 0.9 else chance.choice(mutate.TEXTS))
-    if kind == "run":
-        return command("inspect", folder)
-    return command("train", "digits", "--out", folder, "--resume", "--epochs", 1, *SETTINGS)
+    if name == "launch.json":  # which may ask for a training of any length
+        try:
+            read_modules(folder)
+            read_launch(folder)
+        except RunError:
+            return False
+        return True
+    return command("inspect", folder) if kind == "run" else command("train", "--resume", folder)
 
 
 def names(chance: random.Random, bases: Path, work: Path) -> bool:

@@ -1,6 +1,7 @@
 """A run is resumed, and its checkpoint used, by its folder alone."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,9 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no stages": (lambda v: {**v, "recipe": {**v["recipe"], "stages": 3}}, "cannot be used"),
     "unknown field": (lambda v: {**v, "speed": 3}, "cannot be used: .*speed"),
     "bad setting": (lambda v: {**v, "recipe": {**v["recipe"], "batch_size": 0}}, "batch_size must be at least 1"),
+    "seed": (lambda v: {**v, "seed": "0"}, "cannot be used: .*seed must be an integer"),
+    "data": (lambda v: {**v, "data": 5}, "cannot be used: .*data must be"),
+    "modules": (lambda v: {**v, "modules": "os"}, "cannot be used: .*modules must be a list"),
     "no recipe": (lambda v: {k: x for k, x in v.items() if k != "recipe"}, "cannot be used"),
 }
 
@@ -104,6 +108,22 @@ def test_a_damaged_launch_is_refused_with_the_way_out(
     with pytest.raises(RunError, match=message) as caught:
         resume(tmp_path)
     assert "beside --resume" in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [read_launch, read_modules])
+def test_a_pipe_in_place_of_launch_is_refused_without_waiting_for_its_writer(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "launch.json")
+    with pytest.raises(RunError, match="this is a pipe"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "\\ud800", '{"format": 1, "seed": "\\ud800"}'])
+def test_what_is_no_json_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "launch.json").write_text(content)
+    with pytest.raises(RunError, match=r"is not of format 1 .*is not JSON"):
+        read_launch(tmp_path)
 
 
 def test_a_folder_without_launch_says_what_to_give(tmp_path: Path) -> None:

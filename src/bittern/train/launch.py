@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bittern._fields import Fields, parse_json, short
+from bittern._files import open_file
 from bittern._run_files import LAUNCH_FILE
 from bittern.train.atomic import write_atomically
 from bittern.train.errors import RunError
 from bittern.train.recipe import Recipe, Stage
 
 FORMAT = 1
+_WAY_OUT = "name the recipe and the settings that it was started with beside --resume"
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ class Launch:
 
 def read_modules(folder: Path) -> tuple[str, ...]:
     """The modules alone, which must be imported before `read_launch` can name what they register."""
-    modules = _read(folder).get("modules")
-    if not isinstance(modules, list) or not all(isinstance(name, str) for name in modules):
-        raise RunError(f"{folder / LAUNCH_FILE}: modules must be a list of names; name the recipe and its settings")
-    return tuple(modules)
+    try:
+        return _read(folder).texts("modules")
+    except ValueError as error:
+        raise RunError(f"{folder / LAUNCH_FILE} cannot be used: {error}; {_WAY_OUT}") from error
 
 
 def read_launch(folder: Path) -> Launch:
@@ -65,35 +68,46 @@ def read_launch(folder: Path) -> Launch:
     Raises:
         RunError: the folder is no run, or the file is missing, damaged or of a newer version.
     """
-    value = dict(_read(folder))
+    read = _read(folder)
+
+    def path(key: str) -> str | None:
+        return read.text(key) if read.has(key) else None
+
     try:
-        value.pop("format")
-        recipe = dict(value.pop("recipe"))
-        stages = tuple(Stage(**_tuples(stage)) for stage in recipe.pop("stages"))
-        return Launch(recipe=Recipe(**_tuples(recipe), stages=stages), **_tuples(value))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{folder / LAUNCH_FILE} cannot be used: {error}; name the recipe and the settings that the run was "
-            "started with beside --resume"
-        ) from error
+        if unknown := set(read.entries) - {"format", *(field.name for field in fields(Launch))}:
+            raise ValueError(f"it has the unknown field {short(min(unknown))}")
+        recipe = read.mapping("recipe")
+        stages = tuple(Stage(**_tuples(stage.entries)) for stage in Fields(recipe, "recipe").objects("stages"))
+        return Launch(
+            recipe=Recipe(**_tuples({**recipe, "stages": []}) | {"stages": stages}),
+            seed=read.integer("seed"),
+            data=path("data"),
+            teacher=path("teacher"),
+            start=path("start"),
+            modules=read.texts("modules"),
+            from_python=read.texts("from_python"),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{folder / LAUNCH_FILE} cannot be used: {error}; {_WAY_OUT}") from error
 
 
-def _read(folder: Path) -> Mapping[str, Any]:
+def _read(folder: Path) -> Fields:
     path = folder / LAUNCH_FILE
     if not folder.is_dir():
         raise RunError(f"run folder {folder} {'is a file' if folder.exists() else 'does not exist'}")
     try:
-        value = json.loads(path.read_bytes())
+        with open_file(path) as file:
+            read = parse_json(file.read(), LAUNCH_FILE)
+        version = read.integer("format")
     except FileNotFoundError:
         raise RunError(
-            f"{folder} has no {LAUNCH_FILE}: it is no run of `bittern train`, or one of an earlier version; name the "
-            "recipe and the settings that it was started with beside --resume"
+            f"{folder} has no {LAUNCH_FILE}: it is no run of `bittern train`, or one of an earlier version; {_WAY_OUT}"
         ) from None
-    except ValueError as error:
-        raise RunError(f"{path} is not JSON ({error}); name the recipe and its settings beside --resume") from error
-    if not isinstance(value, dict) or not isinstance(value.get("format"), int) or value["format"] > FORMAT:
-        raise RunError(f"{path} is not of format {FORMAT}; name the recipe and its settings beside --resume")
-    return value
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not of format {FORMAT} ({error}); {_WAY_OUT}") from error
+    if version > FORMAT:
+        raise RunError(f"{path} is not of format {FORMAT}, but {version}; {_WAY_OUT}")
+    return read
 
 
 def _tuples(value: Mapping[str, Any]) -> dict[str, Any]:

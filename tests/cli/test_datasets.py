@@ -129,3 +129,6 @@ def test_the_checkpoint_of_a_run_that_was_stopped_is_exported_and_verified(tmp_p
     for command in ("export", "verify"):
         outcome = bittern(command, tmp_path / "run", tmp_path / "x.pte", "--checkpoint")
         assert outcome.code == 0, outcome.err + outcome.out
+    assert bittern("export", tmp_path / "run", tmp_path / "c", "--target", "c", "--no-check").code == 2
+    outcome = bittern("export", tmp_path / "run", tmp_path / "c", "--target", "c", "--no-check", "--checkpoint")
+    assert outcome.code == 0, outcome.err

@@ -2,6 +2,8 @@
 
 import difflib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,12 +103,10 @@ def export_network(
     """
     import torch
 
-    from bittern.export import ExportWarning, to_pte
+    from bittern.export import to_pte
 
     check_target(path)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", ExportWarning)
+    with export_warnings() as messages:
         export = to_pte(
             network.model,
             torch.zeros(batch, *network.input_shape),
@@ -118,7 +118,20 @@ def export_network(
             int8=int8,
             check=check,
         )
-    return ModelFile(export, tuple(str(warning.message) for warning in caught))
+    return ModelFile(export, tuple(messages))
+
+
+@contextmanager
+def export_warnings() -> Iterator[list[str]]:
+    """Inside, what the exporter warns of is collected, and nothing else is warned of; full when it is left."""
+    from bittern.export import ExportWarning
+
+    messages: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ExportWarning)
+        yield messages
+    messages += (str(warning.message) for warning in caught)
 
 
 def check_target(path: Path) -> None:

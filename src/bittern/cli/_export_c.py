@@ -1,10 +1,9 @@
 """``bittern export --target c``: a network as a folder of C99."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bittern.cli._deploy import SEED, Network
+from bittern.cli._deploy import SEED, Network, export_warnings
 from bittern.cli._errors import say
 from bittern.cli._layers import print_layers
 from bittern.cli._output import bytes_text, count_text, plain, print_json, print_line
@@ -27,14 +26,12 @@ def export_c(
     """
     import torch
 
-    from bittern.export import ExportWarning, to_c
+    from bittern.export import to_c
     from bittern.export.c.to_c import identifier
 
     if not network.trained:
         say(f"{network.name} is not trained: random weights of seed {SEED}, for measurements")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", ExportWarning)
+    with export_warnings() as messages:
         export = to_c(
             network.model,
             torch.zeros(batch, *network.input_shape),
@@ -46,7 +43,6 @@ def export_c(
             ram=ram,
             check=check,
         )
-    messages = [str(warning.message) for warning in caught]
     for message in messages:
         say(f"warning: {message}")
     if json:

@@ -78,7 +78,8 @@ def command(
             raise typer.BadParameter(
                 "--max-batch, --int8 and --explain are for model files: leave out --target c or these"
             )
-        export_c(find_network(source, image_size), out, batch=batch or 1, flash=flash, ram=ram, check=check, json=json)
+        network = find_network(source, image_size, unfinished=checkpoint)
+        export_c(network, out, batch=batch or 1, flash=flash, ram=ram, check=check, json=json)
         return
     if flash is not None or ram is not None:
         raise typer.BadParameter("--flash and --ram limit a network in C: add --target c, or leave them out")

@@ -123,6 +123,15 @@ def test_inputs_may_have_names_that_c_reserves(module: nn.Module, tmp_path: Path
     assert to_c(module, torch.zeros(1, 3), tmp_path / "net").checked
 
 
+@pytest.mark.parametrize("module", [nn.Linear(6, 3), nn.ReLU(), nn.Flatten()])
+@pytest.mark.filterwarnings("ignore:nothing in this model is binary")
+def test_a_network_that_keeps_nothing_compiles_without_a_warning(module: nn.Module, tmp_path: Path) -> None:
+    export = to_c(module, torch.randn(2, 6), tmp_path / "net", name="net")
+    program = build(export.path, "gcc", "test_net.c", "net.c", "bittern_kernels.c")
+    assert subprocess.run([str(program)], check=False).returncode == 0
+    assert f"ARENA_BYTES {export.arena_bytes}\n" in (export.path / "net.h").read_text()
+
+
 def test_the_same_network_gives_the_same_files(exported: CExport, tmp_path: Path) -> None:
     options = {"name": "net", "class_names": NAMES, "preprocessing": PIXELS}
     again = to_c(network(), EXAMPLE, tmp_path / "again", check=False, **options)

@@ -64,5 +64,5 @@ def plan(calls: Sequence[KernelCall], inputs: Sequence[Port], outputs: Sequence[
             offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
         offsets[buffer] = offset
         placed.append(buffer)
-    size = max((offsets[buffer] + buffer.bytes for buffer in owners), default=0)
+    size = max((offsets[buffer] + buffer.bytes for buffer in owners), default=ALIGNMENT)  # C has no empty arrays
     return {buffer: offsets[lifetimes.owner(buffer)] for buffer in buffers}, size

@@ -84,7 +84,7 @@ def _template(file: str, card: Card, **values: str) -> str:
 
 def _header(network: CNetwork, card: Card) -> str:
     macro = card.macro
-    sizes = [f"#define {macro}_ARENA_BYTES {max(network.arena_bytes, 4)}"]
+    sizes = [f"#define {macro}_ARENA_BYTES {network.arena_bytes}"]
     for port in (*network.inputs, *network.outputs):
         prefix = f"{macro}_{port.name.upper()}"
         sizes.append(f"#define {prefix}_COUNT {port.buffer.count}")
@@ -122,6 +122,8 @@ def source(network: CNetwork, card: Card) -> str:
         body.append(_call(index, call, network, constants))
         if last[call.node] == index:
             body += _traces(call.node, network)
+    if not network.offsets:
+        body.append("(void)arena;")
     parameters = [f"const float *{port.name}" for port in network.inputs]
     parameters += [f"float *{port.name}" for port in network.outputs]
     pixels, prepared = _pixels(network, card, constants)
@@ -234,6 +236,6 @@ def _readme(network: CNetwork, card: Card) -> str:
         fields=", ".join(port.name for port in network.inputs),
         results=", ".join(port.name for port in network.outputs),
         weights=f"{network.constant_bytes:,}",
-        arena=f"{max(network.arena_bytes, 4):,}",
+        arena=f"{network.arena_bytes:,}",
         input="8-bit pixels, as they come from a camera" if card.pixels else "floats, preprocessed",
     )

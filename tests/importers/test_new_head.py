@@ -6,11 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from bittern.importers import import_checkpoint
+from bittern.importers import CheckpointError, import_checkpoint
 from bittern.importers.new_head import with_new_head
 from bittern.train import load_run
 from cli.invoke import bittern
 from importers.fixtures import fixture
+from importers.own import unpack
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +40,24 @@ def test_no_classes_are_refused(weights: Path) -> None:
         with_new_head(import_checkpoint(weights, image_size=64), 0)
 
 
-def test_the_recipe_trains_it_on_a_folder_of_images(weights: Path, tmp_path: Path) -> None:
+def test_an_own_network_is_refused(tmp_path: Path) -> None:
+    imported = import_checkpoint(unpack("digits", tmp_path))
+    with pytest.raises(CheckpointError, match=r"is a network of your own, .*give it another one where it was made"):
+        with_new_head(imported, 3)
+
+
+def test_the_command_that_import_prints_trains_it_on_a_folder_of_images(weights: Path, tmp_path: Path) -> None:
     done = bittern("import", weights, "--image-size", 64, "--without-head", 2, tmp_path / "start")
     assert done.code == 0
-    assert "bittern train new-head --set model=binary-resnet-e-18 --from" in done.out
     for split in ("train", "test"):
         for number, name in enumerate(("ant", "bee")):
             folder = tmp_path / "photos" / split / name
             folder.mkdir(parents=True)
             for image in range(2):
                 Image.new("RGB", (70, 70), (200 * number, 20 * image, 90)).save(folder / f"{image}.png")
-    info = load_run(tmp_path / "start").info
-    shape = ("num_classes", "in_channels", "image_size", "precision")
-    texts = {key: ",".join(map(str, v)) if isinstance(v, list | tuple) else v for key, v in info.options.items()}
-    options = [f"model.{key}={text}" for key, text in texts.items() if key not in shape]
-    settings = ["model=binary-resnet-e-18", "image_size=64", "epochs=1", "batch_size=4", *options]
-    pairs = [part for setting in settings for part in ("--set", setting)]
-    arguments = ["--from", tmp_path / "start", "--data", tmp_path / "photos", "--out", tmp_path / "run", *pairs]
-    done = bittern("train", "new-head", *arguments)
+    printed = done.out.partition("next: bittern ")[2].split()
+    places = {"DIR": tmp_path / "photos", "RUN": tmp_path / "run"}
+    done = bittern(*(places.get(word, word) for word in printed), "--set", "epochs=1", "--set", "batch_size=4")
     assert done.code == 0, done.err
     run = load_run(tmp_path / "run")
     assert run.info.class_names == ("ant", "bee")

@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bittern.cli._errors import say
 from bittern.cli._output import Json, count_text, plain, print_facts, print_json, print_line
+
+if TYPE_CHECKING:
+    from bittern.train.runs import RunInfo
 
 
 def command(
@@ -95,5 +98,22 @@ def command(
     folder = plain(out)
     command = f"bittern export {folder} {info.model}.pte --explain"
     if without_head is not None:
-        command = f"bittern train new-head --set model={info.model} --from {folder} --data DIR --out RUN"
+        settings = " ".join(f"--set {setting}" for setting in _settings(info))
+        command = f"bittern train new-head {plain(settings)} --from {folder} --data DIR --out RUN"
     print_line(f"in {folder}; next: {command}")
+
+
+def _settings(info: "RunInfo") -> list[str]:
+    """What a recipe must be told to build the same network."""
+    from bittern.models import get_model
+
+    row = get_model(info.model)
+    settings = [f"model={info.model}"]
+    if info.input_shape[1] != row.image_size:
+        settings.append(f"image_size={info.input_shape[1]}")
+    for key, default in row.options.items():
+        value = info.options.get(key, default)
+        several = isinstance(value, (list, tuple))
+        if key != "precision" and (list(value) != list(default) if several else value != default):
+            settings.append(f"model.{key}={','.join(map(str, value)) if several else value}")
+    return settings

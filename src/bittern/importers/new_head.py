@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from bittern.importers.convert import Imported
+from bittern.importers.errors import CheckpointError
 from bittern.models import create
 
 _SEED = 0
@@ -17,9 +18,15 @@ def with_new_head(imported: Imported, num_classes: int) -> Imported:
 
     Raises:
         ValueError: ``num_classes`` is below 1.
+        CheckpointError: the network is not one of Bittern's models, and has no form for another number of classes.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+    if imported.info.graph is not None:
+        raise CheckpointError(
+            f"{imported.info.model} is a network of your own, whose last layer is as the file describes it: give it "
+            "another one where it was made, and import that"
+        )
     info, weights = imported.info, imported.network.state_dict()
     options = {**info.options, "num_classes": num_classes}
     with torch.device("meta"):

@@ -13,12 +13,13 @@ from bittern.export.errors import ExportError
 from bittern.export.graph import Provenance
 from bittern.export.passes.views import PackedLayer
 from bittern.export.rewrite import rewrite
+from bittern.export.signature import Example
 from bittern.ops import layout
 from bittern.runtime.weights import BinaryWeights, by_path, flags
 
 
 def binary_weights(
-    source: nn.Module | str | os.PathLike[str], example: Tensor | None = None
+    source: nn.Module | str | os.PathLike[str], example: Example | None = None
 ) -> dict[str, BinaryWeights]:
     """The -1 and +1 weights and the scales of the packed layers, by module path: of a module, or of a ``.pte``.
 
@@ -26,14 +27,14 @@ def binary_weights(
     docstring of `BinaryWeights` says what the scale includes.
 
     Args:
-        source: a module, which is captured as `to_pte` does, or the path of a file, which is loaded.
-        example: of a module: an input as for `to_pte`.
+        source: a module, or whatever `to_pte` takes for one, which is captured; or the path of a file, which is loaded.
+        example: of a module: as for `to_pte`.
 
     Raises:
         ExportError: a module without ``example``, or one that cannot be captured.
         ModelFileError: the file cannot be loaded.
     """
-    if not isinstance(source, nn.Module):
+    if isinstance(source, (str, os.PathLike)):
         from bittern.runtime import load
 
         return load(Path(source)).weights()

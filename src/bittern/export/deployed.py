@@ -138,6 +138,13 @@ class Deployed:
         return [*self.captured.remarks, *warnings]
 
     @property
+    def without_bits(self) -> str | None:
+        """What to say of a network in which nothing is binary; None of others."""
+        if any(operator.op != "binarize" for operator in self.operators):
+            return None
+        return "nothing in this model is binary. Signs are bittern.ops.binarize and what else docs/export.md lists"
+
+    @property
     def operators(self) -> tuple[Operator, ...]:
         """The calls of Bittern's operators, as metadata lists them."""
         nodes = (node for node in self.graph.calls() if operator_name(node).startswith("bittern::"))

@@ -226,11 +226,8 @@ def deployed_graph(module: nn.Module, example: Example) -> torch.fx.GraphModule:
 
 def _warn(program: _Program) -> None:
     messages = list(program.deployed.warned)
-    if all(operator.op == "binarize" for operator in program.lowered.operators):
-        messages.append(
-            "nothing in this model is binary: it runs in XNNPACK alone. Signs are bittern.ops.binarize and what else "
-            "docs/export.md lists"
-        )
+    if (text := program.deployed.without_bits) is not None:
+        messages.append(text)
     for row in program.explanation.fallbacks:
         where = f" in {row.path}" if row.path else ""
         messages.append(f"{row.node}{where} runs in ExecuTorch's slow {row.kernel}: XNNPACK does not take it")

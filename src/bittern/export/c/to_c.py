@@ -106,8 +106,8 @@ def to_c(
     cases = _cases(captured, deployed, preprocessing)
     card = Card(name, type(module).__name__, None if class_names is None else tuple(class_names), preprocessing, cases)
     concerns = list(deployed.warned)
-    if all(operator.op == "binarize" for operator in deployed.operators):
-        concerns.append("nothing in this model is binary (do its layers call bittern::binarize?)")
+    if (remark := deployed.without_bits) is not None:
+        concerns.append(remark)
     checked = check and find_compiler() is not None
     if check and not checked:
         concerns.append("no C compiler is installed, so the files were not tried: compile and run their test")
